@@ -1,0 +1,1 @@
+//! Bounded bytes between a worker and an application's handle.
