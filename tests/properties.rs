@@ -185,7 +185,10 @@ proptest! {
     }
 
     #[test]
-    fn opening_noise_never_panics(codec in codec(security()), mut datagram in vec(any::<u8>(), 0..200)) {
+    fn opening_noise_never_panics(
+        codec in codec(security()),
+        mut datagram in vec(any::<u8>(), 0..200),
+    ) {
         let length = datagram.len();
         let overhead = codec.overhead();
         match codec.open(&mut datagram) {
@@ -241,7 +244,8 @@ proptest! {
 
     #[test]
     fn an_echo_of_small_timestamps_is_their_maximum(times in vec(0..HALF - 1, 0..20)) {
-        let echo = times.iter().fold(Timestamp::ZERO, |echo, &time| echo.take(Timestamp::new(time)));
+        let take = |echo: Timestamp, &time| echo.take(Timestamp::new(time));
+        let echo = times.iter().fold(Timestamp::ZERO, take);
         prop_assert_eq!(echo.get(), times.into_iter().max().unwrap_or(0));
     }
 }
