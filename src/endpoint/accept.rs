@@ -131,3 +131,89 @@ impl Queue {
         Some((next, Wake::Nobody))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Instant};
+
+    use super::*;
+    use crate::{
+        config::Config,
+        endpoint::handle::{Doorbell, SessionInfo, SessionKey},
+    };
+
+    const SHORT: Duration = Duration::from_millis(20);
+
+    #[derive(Debug)]
+    struct Silent;
+
+    impl Doorbell for Silent {
+        fn ring(&self, _key: SessionKey) {}
+    }
+
+    fn session(conversation: u16) -> Arc<SessionHandle> {
+        let info = SessionInfo {
+            key: SessionKey {
+                index: 0,
+                generation: 0,
+            },
+            local: "127.0.0.1:1".parse().unwrap(),
+            peer: "127.0.0.1:2".parse().unwrap(),
+            conversation,
+        };
+        SessionHandle::new(info, &Config::default(), Arc::new(Silent))
+    }
+
+    fn conversation(accepted: Result<Arc<SessionHandle>, AcceptError>) -> u16 {
+        accepted.unwrap().info().conversation
+    }
+
+    #[test]
+    fn sessions_come_in_order_up_to_the_backlog() {
+        let queue = AcceptQueue::new(2);
+        queue.try_push(session(1)).unwrap();
+        assert!(queue.has_room());
+        queue.try_push(session(2)).unwrap();
+        assert!(!queue.has_room());
+        let refused = queue.try_push(session(3)).unwrap_err();
+        assert_eq!(refused.info().conversation, 3);
+        assert_eq!(conversation(queue.accept()), 1);
+        assert_eq!(conversation(queue.accept_timeout(Duration::ZERO)), 2);
+    }
+
+    #[test]
+    fn an_empty_queue_is_waited_for_as_long_as_asked() {
+        let queue = AcceptQueue::new(2);
+        let started = Instant::now();
+        let late = queue.accept_timeout(SHORT).unwrap_err();
+        assert_eq!(late, AcceptError::Stalled(Stalled::TimedOut));
+        assert!(started.elapsed() >= SHORT);
+        queue.set_nonblocking(true);
+        let none = queue.accept().unwrap_err();
+        assert_eq!(none, AcceptError::Stalled(Stalled::WouldBlock));
+        let late = queue.accept_timeout(SHORT).unwrap_err();
+        assert_eq!(late, AcceptError::Stalled(Stalled::TimedOut));
+    }
+
+    #[test]
+    fn closing_wakes_everybody_and_hands_the_rest_back() {
+        let queue = AcceptQueue::new(2);
+        thread::scope(|scope| {
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| queue.accept())).collect();
+            thread::yield_now();
+            assert!(queue.close().is_empty());
+            for accept in waiting {
+                assert_eq!(accept.join().unwrap().unwrap_err(), AcceptError::Closed);
+            }
+        });
+        assert!(queue.try_push(session(1)).is_err());
+        queue.fail(ConnectionError::Internal);
+        assert_eq!(queue.accept().unwrap_err(), AcceptError::Closed);
+
+        let queue = AcceptQueue::new(2);
+        queue.try_push(session(1)).unwrap();
+        assert_eq!(queue.fail(ConnectionError::Internal).len(), 1);
+        let error = AcceptError::Failed(ConnectionError::Internal);
+        assert_eq!(queue.accept().unwrap_err(), error);
+    }
+}
