@@ -22,6 +22,8 @@ struct Queue {
     end: Option<AcceptError>,
 }
 
+type Accepted = Result<Arc<SessionHandle>, AcceptError>;
+
 /// Why `accept` gave no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AcceptError {
@@ -93,15 +95,12 @@ impl AcceptQueue {
 // The listener's side.
 impl AcceptQueue {
     /// The next session, waiting for it unless in non-blocking mode.
-    pub(crate) fn accept(&self) -> Result<Arc<SessionHandle>, AcceptError> {
+    pub(crate) fn accept(&self) -> Accepted {
         self.queue.wait(Queue::next).unwrap_or_else(stalled)
     }
 
     /// The next session, waiting at most `limit`, in non-blocking mode too.
-    pub(crate) fn accept_timeout(
-        &self,
-        limit: Duration,
-    ) -> Result<Arc<SessionHandle>, AcceptError> {
+    pub(crate) fn accept_timeout(&self, limit: Duration) -> Accepted {
         self.queue
             .wait_for(limit, Queue::next)
             .unwrap_or_else(stalled)
@@ -112,7 +111,7 @@ impl AcceptQueue {
     }
 }
 
-fn stalled<T>(stalled: Stalled) -> Result<T, AcceptError> {
+fn stalled(stalled: Stalled) -> Accepted {
     Err(AcceptError::Stalled(stalled))
 }
 
@@ -121,8 +120,7 @@ impl Queue {
         self.end.is_none() && self.sessions.len() < self.backlog
     }
 
-    #[allow(clippy::type_complexity)]
-    fn next(&mut self) -> Option<(Result<Arc<SessionHandle>, AcceptError>, Wake)> {
+    fn next(&mut self) -> Option<(Accepted, Wake)> {
         let next = match (self.sessions.pop_front(), self.end) {
             (Some(session), _) => Ok(session),
             (None, Some(error)) => Err(error),
@@ -164,7 +162,7 @@ mod tests {
         SessionHandle::new(info, &Config::default(), Arc::new(Silent))
     }
 
-    fn conversation(accepted: Result<Arc<SessionHandle>, AcceptError>) -> u16 {
+    fn conversation(accepted: Accepted) -> u16 {
         accepted.unwrap().info().conversation
     }
 
