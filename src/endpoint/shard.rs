@@ -108,7 +108,10 @@ impl Shard {
     /// A key that no session of this worker ever had.
     pub(super) fn new_key(&self) -> SessionKey {
         let number = self.next_key.fetch_add(1, Ordering::Relaxed);
-        SessionKey::new(number as u32, (number >> 32) as u32)
+        SessionKey {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
     }
 
     /// An empty batch, unless the worker is so far behind that it has them all.
