@@ -58,7 +58,10 @@ pub(crate) struct Wishes {
     pub(crate) released: bool,
     pub(crate) reset: bool,
     pub(crate) nodelay: bool,
+    /// How long the end may take.
     pub(crate) linger: Duration,
+    /// Whether dropping the last clone waits for the end; of no concern to the worker.
+    pub(crate) drop_waits: bool,
 }
 
 /// A session as seen from both sides: by its worker, and by the clones of its `Stream`.
@@ -105,6 +108,7 @@ impl SessionHandle {
                 reset: false,
                 nodelay: false,
                 linger: config.linger(),
+                drop_waits: false,
             }),
             progress: Monitor::default(),
             stats: Mutex::default(),
@@ -243,7 +247,16 @@ impl SessionHandle {
 
     /// How long the end may take; `None` is as configured.
     pub(crate) fn set_linger(&self, linger: Option<Duration>) {
-        self.wish(|wishes| wishes.linger = linger.unwrap_or(self.default_linger));
+        self.wish(|wishes| {
+            wishes.linger = linger.unwrap_or(self.default_linger);
+            wishes.drop_waits = linger.is_some();
+        });
+    }
+
+    /// What was set by `set_linger`.
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        let wishes = self.wishes.lock();
+        wishes.drop_waits.then_some(wishes.linger)
     }
 
     fn wish(&self, change: impl FnOnce(&mut Wishes)) {

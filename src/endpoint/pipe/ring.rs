@@ -83,6 +83,11 @@ impl ByteRing {
         self.bytes = VecDeque::new();
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Grows by doubling, but never beyond the limit.
     fn reserve(&mut self, count: usize) {
         let needed = self.bytes.len() + count;
