@@ -294,7 +294,10 @@ mod tests {
         assert_eq!(judge_one(data(0, 0)), Stranger::Genuine);
         assert_eq!(judge_one(data(WINDOW - 1, 0)), Stranger::Genuine);
         assert_eq!(judge_one(data(WINDOW, 0)), Stranger::Early);
-        assert_eq!(judge_one(command(CommandKind::Ping, 0, 0)), Stranger::Genuine);
+        assert_eq!(
+            judge_one(command(CommandKind::Ping, 0, 0)),
+            Stranger::Genuine
+        );
         assert_eq!(
             judge_one(command(CommandKind::Unknown(9), 0, 0)),
             Stranger::Genuine
@@ -308,7 +311,10 @@ mod tests {
     #[test]
     fn remains_of_an_older_life_are_answered_by_a_terminate_beyond_what_they_know() {
         assert_eq!(answered_beyond(judge_one(data(5, 3))), 1 << 30);
-        assert_eq!(answered_beyond(judge_one(command(CommandKind::Ping, 1, 8))), 9);
+        assert_eq!(
+            answered_beyond(judge_one(command(CommandKind::Ping, 1, 8))),
+            9
+        );
         let ack = Ack {
             conversation: 7,
             options: Options::NONE,

@@ -3,11 +3,7 @@
 //! Nearly every datagram moves a session's deadline, nearly always later. So the heap is touched
 //! only when a deadline moves earlier; an entry that comes up too early is put back.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    time::Instant,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use super::table::Slot;
 

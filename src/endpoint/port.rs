@@ -1,10 +1,10 @@
 //! One bound UDP address: its sockets, its settings, and what all its sessions share.
 
 use std::{
-    fmt,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -21,8 +21,10 @@ use crate::{
 use super::{
     accept::AcceptQueue,
     admission::{Admission, Attempt},
+    conversation::Conversations,
     counters::Counters,
     poller::{PollCommand, PollHandle},
+    table::{ConnectionId, canonical},
     transmit::SendDatagrams,
 };
 
@@ -43,6 +45,10 @@ impl PortId {
 pub(super) struct Port {
     pub(super) id: PortId,
     pub(super) local: SocketAddr,
+    /// Where the socket is connected to, if it is: then it has a single session.
+    pub(super) peer: Option<SocketAddr>,
+    only_connection: OnceLock<ConnectionId>,
+    conversations: Conversations,
     pub(super) config: Arc<Config>,
     pub(super) codec: PacketCodec,
     pub(super) lanes: Vec<Lane>,
@@ -77,13 +83,18 @@ enum Accepting {
 impl Port {
     pub(super) fn new(
         local: SocketAddr,
+        peer: Option<SocketAddr>,
         config: Arc<Config>,
         admission: Admission,
+        conversations: Conversations,
         lanes: Vec<Lane>,
     ) -> Self {
         Self {
             id: PortId::new(),
             local,
+            peer,
+            only_connection: OnceLock::new(),
+            conversations,
             codec: PacketCodec::new(&config),
             config,
             lanes,
@@ -171,12 +182,34 @@ impl Port {
     }
 
     /// Lets a session in that is opened from this side.
-    pub(super) fn admit_own(self: &Arc<Self>) -> Result<Permit, ConnectionError> {
-        let permit = Permit::new(self, None);
+    ///
+    /// # Errors
+    ///
+    /// The port is shut down, or all conversation ids towards this peer are in use.
+    pub(super) fn admit_own(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+    ) -> io::Result<(ConnectionId, Permit)> {
+        let mut permit = Permit::new(self, None);
         if self.is_shut_down() {
-            return Err(ConnectionError::EndpointClosed);
+            return Err(ConnectionError::EndpointClosed.into());
         }
-        Ok(permit)
+        let peer = canonical(peer);
+        let Some(conversation) = self.conversations.take(peer) else {
+            let text = format!("65536 connections to {peer} are open");
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+        };
+        permit.conversation = Some((peer, conversation));
+        let id = ConnectionId::new(self.id, peer, conversation);
+        if self.peer.is_some() {
+            self.only_connection.get_or_init(|| id);
+        }
+        Ok((id, permit))
+    }
+
+    /// The session that alone can be meant, on a connected socket.
+    pub(super) fn only_connection(&self) -> Option<ConnectionId> {
+        self.only_connection.get().copied()
     }
 
     /// The last handle that could open a session is gone; those that exist end by themselves.
@@ -273,6 +306,8 @@ pub(super) struct Permit {
     source: Option<IpAddr>,
     /// How many sessions this source has, this one included, when it was given.
     from_source: usize,
+    /// The conversation id that was taken for it here.
+    conversation: Option<(SocketAddr, u16)>,
     validated: bool,
     memory: u64,
 }
@@ -285,6 +320,7 @@ impl Permit {
             port: port.clone(),
             source,
             from_source,
+            conversation: None,
             validated: source.is_none(),
             memory: 0,
         }
@@ -321,6 +357,9 @@ impl Drop for Permit {
         self.set_validated();
         if let Some(source) = self.source {
             self.port.admission.leave(source);
+        }
+        if let Some((peer, conversation)) = self.conversation {
+            self.port.conversations.give_back(peer, conversation);
         }
         if self.port.sessions.fetch_sub(1, Ordering::SeqCst) == 1 {
             drop(self.port.idle_lock.lock());

@@ -173,7 +173,8 @@ impl Session {
         if unsent == 0 && self.connection.is_flushed() {
             self.handle.set_closed(Ok(()));
         } else {
-            self.handle.set_closed(Err(error.unwrap_or(ConnectionError::Reset)));
+            self.handle
+                .set_closed(Err(error.unwrap_or(ConnectionError::Reset)));
         }
         let ended_well = matches!(
             error,

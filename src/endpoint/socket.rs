@@ -6,7 +6,7 @@ use std::{
     sync::Once,
 };
 
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry, Token, event::Source};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Type};
 
@@ -240,13 +240,11 @@ impl Registration {
         let _ = self.with_source(|source| registry.deregister(source));
     }
 
-    #[cfg(unix)]
-    fn with_source<T>(&mut self, act: impl FnOnce(&mut mio::unix::SourceFd<'_>) -> T) -> T {
-        act(&mut mio::unix::SourceFd(&self.descriptor))
-    }
-
-    #[cfg(not(unix))]
-    fn with_source<T>(&mut self, act: impl FnOnce(&mut mio::net::UdpSocket) -> T) -> T {
-        act(&mut self.socket)
+    #[cfg_attr(unix, allow(clippy::needless_pass_by_ref_mut))]
+    fn with_source<T>(&mut self, act: impl FnOnce(&mut dyn Source) -> T) -> T {
+        #[cfg(unix)]
+        return act(&mut mio::unix::SourceFd(&self.descriptor));
+        #[cfg(not(unix))]
+        return act(&mut self.socket);
     }
 }

@@ -136,10 +136,6 @@ impl<T> Table<T> {
         self.by_key.get(&key).copied()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
-    }
-
     /// Every session with its place.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
         self.places.iter().zip(0..).filter_map(|(place, index)| {
@@ -190,7 +186,11 @@ impl Tombstones {
             }
             self.order.pop_front();
             // The same id may have been buried again since.
-            if self.stones.get(&id).is_some_and(|stone| stone.buried == buried) {
+            if self
+                .stones
+                .get(&id)
+                .is_some_and(|stone| stone.buried == buried)
+            {
                 self.stones.remove(&id);
             }
         }

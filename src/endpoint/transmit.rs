@@ -139,7 +139,9 @@ impl Transmitter {
                 segment = length;
             }
             count += 1;
-            let max_segments = session.port().lanes[session.path.lane].sender().max_segments();
+            let max_segments = session.port().lanes[session.path.lane]
+                .sender()
+                .max_segments();
             let full = self.buffer.len() + segment > MAX_TRAIN || count >= max_segments;
             if full || length < segment {
                 if !self.send_front(slot, session, self.buffer.len(), segment) {
@@ -289,7 +291,9 @@ fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
     }
     match result {
         Ok(()) => {
-            counters.datagrams_sent.add(train.len().div_ceil(segment) as u64);
+            counters
+                .datagrams_sent
+                .add(train.len().div_ceil(segment) as u64);
             counters.bytes_sent.add(train.len() as u64);
             Sent::Yes
         }

@@ -23,11 +23,11 @@ use super::{
     batch::{Datagram, DatagramBatch},
     deadlines::Deadlines,
     handle::{SessionHandle, SessionInfo},
-    port::{Permit, Port, PortId},
+    port::{Port, PortId},
     session::{Opening, Session},
     shard::{Command, Ending, Message, Shard, ShardReceiver},
     table::{ConnectionId, Slot, Table, Tombstones, canonical},
-    transmit::{Flushed, Transmitter},
+    transmit::{Flushed, Path, Transmitter},
 };
 
 /// Messages taken from the inbox in one turn.
@@ -109,7 +109,7 @@ impl Worker {
     }
 
     /// After a panic: whoever waits for a session of this worker gets the error.
-    pub(super) fn fail_all(&mut self, error: ConnectionError) {
+    pub(super) fn fail_all(&self, error: ConnectionError) {
         for command in self.shard.close(error) {
             if let Command::Open(opening) = command {
                 opening.handle.fail(error);
@@ -216,7 +216,10 @@ impl Worker {
     ) -> Result<Slot, DropReason> {
         let port = datagram.port;
         let window = derive::segments_per_buffer(port.config.read_buffer(), port.config.mtu());
-        let stranger = judge(datagram.plaintext, u32::try_from(window).unwrap_or(u32::MAX));
+        let stranger = judge(
+            datagram.plaintext,
+            u32::try_from(window).unwrap_or(u32::MAX),
+        );
         if stranger == Stranger::Terminate {
             return Err(DropReason::UnknownTerminate);
         }
@@ -249,7 +252,8 @@ impl Worker {
             return Err(DropReason::AcceptQueueFull);
         }
         let permit = port.admit_peer(id.remote, id.conversation)?;
-        let handle = new_handle(port, &self.shard, id);
+        let path = Path::from(datagram.origin);
+        let handle = new_handle(port, &self.shard, id, path);
         queue
             .try_push(handle.clone())
             .map_err(|_| DropReason::AcceptQueueFull)?;
@@ -259,7 +263,7 @@ impl Worker {
             id,
             handle,
             permit,
-            path: datagram.origin.into(),
+            path,
         };
         Ok(self.insert(now, opening, Side::Server))
     }
@@ -294,7 +298,11 @@ impl Worker {
             return;
         };
         session.finish();
-        log::debug!("session {:#06x} of {} is over", session.id.conversation, session.id.remote);
+        log::debug!(
+            "session {:#06x} of {} is over",
+            session.id.conversation,
+            session.id.remote
+        );
         let terminate = session.connection.final_terminate();
         self.tombstones.bury(now, session.id, terminate);
     }
@@ -302,13 +310,19 @@ impl Worker {
     fn answer(&mut self, now: Instant, datagram: Datagram<'_>, answer: crate::wire::Command) {
         // Never longer than the request, so that nobody can use us to multiply a flood.
         if datagram.plaintext.len() >= COMMAND_LEN && self.replies.take(now) {
-            self.transmitter.reply(datagram.port, datagram.origin, answer);
+            self.transmitter
+                .reply(datagram.port, datagram.origin, answer);
         }
     }
 
     fn close_port(&mut self, now: Instant, port: &Arc<Port>, ending: Ending) {
         let of_port = |(_, session): &(Slot, &Session)| session.id.port == port.id;
-        let slots: Vec<Slot> = self.table.iter().filter(of_port).map(|(slot, _)| slot).collect();
+        let slots: Vec<Slot> = self
+            .table
+            .iter()
+            .filter(of_port)
+            .map(|(slot, _)| slot)
+            .collect();
         for slot in slots {
             self.touch_with(slot, |session| match ending {
                 Ending::Graceful => session.close(ConnectionError::EndpointClosed),
@@ -375,10 +389,15 @@ pub(super) fn new_handle(
     port: &Port,
     shard: &Arc<Shard>,
     id: ConnectionId,
+    path: Path,
 ) -> Arc<SessionHandle> {
+    let mut local = port.local;
+    if let Some(ip) = path.source {
+        local.set_ip(ip);
+    }
     let info = SessionInfo {
         key: shard.new_key(),
-        local: canonical(port.local),
+        local: canonical(local),
         peer: id.remote,
         conversation: id.conversation,
     };
