@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt, io,
     net::{IpAddr, SocketAddr},
+    ops::Range,
     sync::Arc,
     time::Instant,
 };
@@ -113,70 +114,58 @@ impl Transmitter {
 
     /// Sends what the session's connection has to say, up to its budget.
     pub(super) fn flush(&mut self, now: Instant, slot: Slot, session: &mut Session) -> Flushed {
-        let lane = (session.port().id, session.path.lane);
-        if !self.blocked.is_empty()
-            && let Some(held) = self.blocked.get_mut(&lane)
-        {
+        let port = session.port().clone();
+        if let Some(held) = self.blocked.get_mut(&(port.id, session.path.lane)) {
             held.waiting.push(slot);
             return Flushed::Blocked;
         }
+        let max_segments = port.lanes[session.path.lane].sender().max_segments();
         self.buffer.clear();
-        let mut segment = 0;
-        let mut count = 0;
+        let (mut segment, mut count) = (0, 0);
+        let mut flushed = Flushed::More;
         for _ in 0..BUDGET {
             let start = self.buffer.len();
-            let Some(length) = self.append(now, session) else {
-                return self.end_flush(slot, session, segment, Flushed::Done);
+            let Some(length) = self.append(now, &port, session) else {
+                flushed = Flushed::Done;
+                break;
             };
-            if count > 0 && length > segment {
-                // A longer one cannot ride along; it begins the next train.
-                if !self.send_front(slot, session, start, segment) {
+            if length > segment {
+                // It cannot ride along; it begins a train.
+                if !self.send_front(&port, slot, session, start, segment) {
                     return Flushed::Blocked;
                 }
-                count = 0;
-            }
-            if count == 0 {
-                segment = length;
+                (segment, count) = (length, 0);
             }
             count += 1;
-            let max_segments = session.port().lanes[session.path.lane]
-                .sender()
-                .max_segments();
-            let full = self.buffer.len() + segment > MAX_TRAIN || count >= max_segments;
+            let full = count >= max_segments || self.buffer.len() + segment > MAX_TRAIN;
             if full || length < segment {
-                if !self.send_front(slot, session, self.buffer.len(), segment) {
+                if !self.send_front(&port, slot, session, self.buffer.len(), segment) {
                     return Flushed::Blocked;
                 }
-                count = 0;
+                (segment, count) = (0, 0);
             }
         }
-        self.end_flush(slot, session, segment, Flushed::More)
-    }
-
-    /// Appends one sealed datagram; returns its length.
-    fn append(&mut self, now: Instant, session: &mut Session) -> Option<usize> {
-        let port = session.port().clone();
-        let start = port.codec.begin(&mut self.buffer);
-        let written = session.connection.poll_transmit(now, &mut self.buffer);
-        if written.is_none() {
-            self.buffer.truncate(start);
-            return None;
-        }
-        port.codec.seal(&mut self.buffer, start, &mut self.nonces);
-        Some(self.buffer.len() - start)
-    }
-
-    fn end_flush(
-        &mut self,
-        slot: Slot,
-        session: &mut Session,
-        segment: usize,
-        flushed: Flushed,
-    ) -> Flushed {
-        if self.send_front(slot, session, self.buffer.len(), segment) {
+        if self.send_front(&port, slot, session, self.buffer.len(), segment) {
             flushed
         } else {
             Flushed::Blocked
+        }
+    }
+
+    /// Appends one sealed datagram; returns its length.
+    fn append(&mut self, now: Instant, port: &Port, session: &mut Session) -> Option<usize> {
+        loop {
+            let start = port.codec.begin(&mut self.buffer);
+            let written = session.connection.poll_transmit(now, &mut self.buffer);
+            if written.is_none() {
+                self.buffer.truncate(start);
+                return None;
+            }
+            let sealed = port.codec.seal(&mut self.buffer, start, &mut self.nonces);
+            match sealed {
+                Ok(()) => return Some(self.buffer.len() - start),
+                Err(error) => lose(port, &session.path, &error),
+            }
         }
     }
 
@@ -184,6 +173,7 @@ impl Transmitter {
     /// full: everything in the buffer is then held for later.
     fn send_front(
         &mut self,
+        port: &Arc<Port>,
         slot: Slot,
         session: &mut Session,
         length: usize,
@@ -192,12 +182,11 @@ impl Transmitter {
         if length == 0 {
             return true;
         }
-        let (port, path) = (session.port().clone(), session.path);
-        match send(&port, &path, &self.buffer[..length], segment) {
+        match send(port, &session.path, &self.buffer[..length], segment) {
             Sent::Yes => {}
             Sent::Refused => session.refused = true,
             Sent::Blocked(from) => {
-                self.hold(&port, path, slot, from..length, segment);
+                self.hold(port, session.path, slot, from..length, segment);
                 return false;
             }
         }
@@ -210,7 +199,7 @@ impl Transmitter {
         port: &Arc<Port>,
         path: Path,
         slot: Slot,
-        train: std::ops::Range<usize>,
+        train: Range<usize>,
         segment: usize,
     ) {
         port.counters.send_blocked.add(1);
@@ -266,8 +255,13 @@ impl Transmitter {
         self.buffer.clear();
         let start = port.codec.begin(&mut self.buffer);
         Segment::Command(command).encode(&mut self.buffer);
-        port.codec.seal(&mut self.buffer, start, &mut self.nonces);
-        send(port, &origin.into(), &self.buffer, self.buffer.len());
+        let path = origin.into();
+        match port.codec.seal(&mut self.buffer, start, &mut self.nonces) {
+            Ok(()) => {
+                send(port, &path, &self.buffer, self.buffer.len());
+            }
+            Err(error) => lose(port, &path, &error),
+        }
     }
 }
 
@@ -301,12 +295,17 @@ fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
         Err(error) if is_refusal(&error) => Sent::Refused,
         // Drivers and routes may refuse trains at any time; single datagrams always go.
         Err(_) if train.len() > segment => send_singly(port, path, train, segment),
+        Err(error) if quinn_udp::is_msg_size_err(&error) => {
+            let length = train.len();
+            lose(
+                port,
+                path,
+                &format!("{length} bytes are too long; lower the mtu"),
+            );
+            Sent::Yes
+        }
         Err(error) => {
-            // Lost, like any other datagram that the network does not carry.
-            counters.send_errors.add(1);
-            if counters.warnings.allows(Instant::now()) {
-                warn_of_failure(path, train.len(), &error);
-            }
+            lose(port, path, &error);
             Sent::Yes
         }
     }
@@ -331,12 +330,11 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-fn warn_of_failure(path: &Path, length: usize, error: &io::Error) {
-    let destination = path.destination;
-    if quinn_udp::is_msg_size_err(error) {
-        log::warn!("{length} bytes are too long a datagram for {destination}; lower the mtu");
-    } else {
-        log::warn!("cannot send to {destination}: {error}");
+/// A datagram that could not be sent is lost, like any other that the network does not carry.
+fn lose(port: &Port, path: &Path, error: &dyn fmt::Display) {
+    port.counters.send_errors.add(1);
+    if port.counters.warnings.allows(Instant::now()) {
+        log::warn!("cannot send to {}: {error}", path.destination);
     }
 }
 
