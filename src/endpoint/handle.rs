@@ -9,10 +9,7 @@ use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut},
     net::{Shutdown, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -20,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::{
     pipe::{ReceivePipe, SendPipe},
-    sync::{Monitor, Wake},
+    sync::{AtomicBool, Monitor, Wake},
 };
 use crate::{config::Config, error::ConnectionError, stats::ConnectionStats};
 
@@ -337,5 +334,7 @@ impl fmt::Debug for SessionHandle {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod interleavings;
+#[cfg(all(test, not(loom)))]
 mod tests;

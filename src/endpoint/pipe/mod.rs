@@ -7,7 +7,7 @@
 mod receive;
 mod ring;
 mod send;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 pub(crate) use receive::ReceivePipe;
