@@ -7,7 +7,8 @@
 mod receive;
 mod ring;
 mod send;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub(crate) use receive::ReceivePipe;
