@@ -19,7 +19,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "endpoint",
         &["connection", "packet", "wire", "config", "error", "stats"],
     ),
-    ("listener.rs", &["endpoint", "stream", "config", "error", "stats"]),
+    (
+        "listener.rs",
+        &["endpoint", "stream", "config", "error", "stats"],
+    ),
     ("stream.rs", &["endpoint", "config", "error", "stats"]),
 ];
 
@@ -44,7 +47,10 @@ fn every_source_belongs_to_a_layer() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name != "lib.rs" && name != "manual")
         .collect();
-    let known: BTreeSet<String> = LAYERS.iter().map(|(layer, _)| (*layer).to_owned()).collect();
+    let known: BTreeSet<String> = LAYERS
+        .iter()
+        .map(|(layer, _)| (*layer).to_owned())
+        .collect();
     assert_eq!(found, known);
 }
 
@@ -57,7 +63,9 @@ fn sources(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let entries = fs::read_dir(path).unwrap();
-    entries.flat_map(|entry| sources(&entry.unwrap().path())).collect()
+    entries
+        .flat_map(|entry| sources(&entry.unwrap().path()))
+        .collect()
 }
 
 /// What follows `crate::` in code: one name each, or several from `crate::{a::b, c}`.
