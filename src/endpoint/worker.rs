@@ -261,7 +261,8 @@ impl Worker {
     }
 
     fn open(&mut self, now: Instant, opening: Opening) {
-        if opening.permit.port().is_shut_down() {
+        let port = opening.permit.port().clone();
+        if port.is_aborted() {
             opening.handle.fail(ConnectionError::EndpointClosed);
             return;
         }
@@ -270,9 +271,14 @@ impl Worker {
             opening.handle.fail(ConnectionError::Reset);
             return;
         }
-        opening.permit.port().counters.sessions_connected.add(1);
+        port.counters.sessions_connected.add(1);
         let slot = self.insert(now, opening, Side::Client);
-        self.touch(slot);
+        self.touch_with(slot, |session| {
+            // What was written before the end of the endpoint is delivered.
+            if port.is_shut_down() {
+                session.close(ConnectionError::EndpointClosed);
+            }
+        });
     }
 
     fn insert(&mut self, now: Instant, opening: Opening, side: Side) -> Slot {
