@@ -131,6 +131,7 @@ impl Queue {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::{thread, time::Instant};
 

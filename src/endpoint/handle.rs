@@ -9,10 +9,7 @@ use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut},
     net::{Shutdown, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -20,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::{
     pipe::{ReceivePipe, SendPipe},
-    sync::{Monitor, Wake},
+    sync::{AtomicBool, Monitor, Wake},
 };
 use crate::{
     config::{Config, derive},
@@ -279,20 +276,15 @@ impl SessionHandle {
 impl SessionHandle {
     /// Waits for the first valid segment from the peer.
     pub(crate) fn wait_established(&self, limit: Duration) -> io::Result<()> {
-        self.progress.wait_for(limit, |progress| {
-            let verdict = match progress {
-                Progress {
-                    established: true, ..
-                } => Ok(()),
-                Progress {
-                    closed: Some(result),
-                    ..
-                } => Err(result.err().unwrap_or(ConnectionError::LocallyClosed)),
-                _ => return None,
-            };
-            Some((verdict, Wake::Nobody))
-        })??;
-        Ok(())
+        let established = self.progress.wait_for(limit, |progress| {
+            let known = progress.established || progress.closed.is_some();
+            known.then_some((progress.established, Wake::Nobody))
+        })?;
+        if established {
+            return Ok(());
+        }
+        let error = self.error().unwrap_or(ConnectionError::LocallyClosed);
+        Err(error.into())
     }
 
     /// Waits, after the application has ended the stream, until the peer has acknowledged
@@ -315,10 +307,23 @@ impl SessionHandle {
 
     /// The error that ended the connection, once.
     pub(crate) fn take_error(&self) -> Option<ConnectionError> {
-        let closed = || self.progress.read(|progress| progress.closed?.err());
-        let error = self.receive.error().or_else(closed)?;
+        let error = self.error()?;
         let taken = self.error_taken.swap(true, Ordering::Relaxed);
         (!taken).then_some(error)
+    }
+
+    /// Why the connection ended, if not well. Writers may learn of it first: readers still have
+    /// bytes to fetch.
+    fn error(&self) -> Option<ConnectionError> {
+        let orderly = |error: &ConnectionError| {
+            matches!(
+                error,
+                ConnectionError::LocallyClosed | ConnectionError::PeerClosed
+            )
+        };
+        let writing = || self.send.error().filter(|error| !orderly(error));
+        let closed = || self.progress.read(|progress| progress.closed?.err());
+        self.receive.error().or_else(writing).or_else(closed)
     }
 
     /// The numbers that the worker published last, and what the pipes know better.
@@ -342,4 +347,8 @@ impl fmt::Debug for SessionHandle {
 }
 
 #[cfg(test)]
+#[cfg(loom)]
+mod interleavings;
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

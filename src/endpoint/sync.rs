@@ -9,7 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use primitives::{Condvar, Mutex, MutexGuard};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::AtomicBool;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::AtomicBool;
 
 /// A state that application threads wait for, each for as long as it may.
 #[derive(Debug, Default)]
@@ -68,12 +73,12 @@ impl<S> Monitor<S> {
 
     /// Looks at the state.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
-        look(&self.inner.lock().state)
+        look(&primitives::lock(&self.inner).state)
     }
 
     /// Changes the state, then wakes whom the change concerns.
     pub(crate) fn update<R>(&self, change: impl FnOnce(&mut S) -> (R, Wake)) -> R {
-        let mut inner = self.inner.lock();
+        let mut inner = primitives::lock(&self.inner);
         let (result, wake) = change(&mut inner.state);
         self.release(inner, wake);
         result
@@ -105,18 +110,18 @@ impl<S> Monitor<S> {
     /// How long `wait` waits; `None` is for ever. Holds for calls that are blocked already,
     /// counted from their beginning.
     pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
-        let mut inner = self.inner.lock();
+        let mut inner = primitives::lock(&self.inner);
         inner.timeout = timeout;
         self.release(inner, Wake::All);
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.inner.lock().timeout
+        primitives::lock(&self.inner).timeout
     }
 
     /// Whether `wait` gives up instead of waiting. Holds for calls that are blocked already.
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
-        let mut inner = self.inner.lock();
+        let mut inner = primitives::lock(&self.inner);
         inner.nonblocking = nonblocking;
         self.release(inner, Wake::All);
     }
@@ -126,7 +131,7 @@ impl<S> Monitor<S> {
         mut attempt: impl FnMut(&mut S) -> Option<(R, Wake)>,
         patience: impl Fn(&Inner<S>) -> Result<Option<Duration>, Stalled>,
     ) -> Result<R, Stalled> {
-        let mut inner = self.inner.lock();
+        let mut inner = primitives::lock(&self.inner);
         let mut started = None; // the clock is read only by calls that have to wait
         loop {
             // Before any reason to give up, so that a wake-up meant for this thread is never lost.
@@ -143,17 +148,8 @@ impl<S> Monitor<S> {
             }
             started.get_or_insert_with(Instant::now);
             inner.waiting += 1;
-            self.block(&mut inner, deadline);
+            inner = primitives::wait(&self.changed, inner, deadline);
             inner.waiting -= 1;
-        }
-    }
-
-    fn block(&self, inner: &mut MutexGuard<'_, Inner<S>>, deadline: Option<Instant>) {
-        match deadline {
-            Some(deadline) => {
-                self.changed.wait_until(inner, deadline);
-            }
-            None => self.changed.wait(inner),
         }
     }
 
@@ -170,5 +166,50 @@ impl<S> Monitor<S> {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(not(loom))]
+mod primitives {
+    use std::time::Instant;
+
+    pub(super) use parking_lot::{Condvar, Mutex, MutexGuard};
+
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock()
+    }
+
+    pub(super) fn wait<'a, T>(
+        condvar: &Condvar,
+        mut guard: MutexGuard<'a, T>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, T> {
+        match deadline {
+            Some(deadline) => {
+                condvar.wait_until(&mut guard, deadline);
+            }
+            None => condvar.wait(&mut guard),
+        }
+        guard
+    }
+}
+
+/// loom knows no time: under it every wait is for ever, so that a lost wake-up is a deadlock.
+#[cfg(loom)]
+mod primitives {
+    use std::{sync::PoisonError, time::Instant};
+
+    pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
+
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        _deadline: Option<Instant>,
+    ) -> MutexGuard<'a, T> {
+        condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     support::{SHORT, blocked, eventually, kind, pattern},
     transport::{Listener, Stream, Transport},
-    writing::TOO_MUCH,
+    writing::{TOO_MUCH, fill},
 };
 
 pub fn shutdown_read_wakes_a_blocked_read<T: Transport>() {
@@ -151,9 +151,7 @@ pub fn writing_to_a_peer_that_has_closed_fails<T: Transport>() {
 
 pub fn a_reset_cuts_the_stream_visibly<T: Transport>() {
     let (client, mut server) = T::pair();
-    client.set_nonblocking(true).unwrap();
-    let cut = client.shared().write_all(&vec![0; TOO_MUCH]);
-    assert_eq!(kind(cut), ErrorKind::WouldBlock);
+    fill::<T>(&client);
     client.reset();
     let cut = server.read_to_end(&mut Vec::new());
     assert_eq!(kind(cut), ErrorKind::ConnectionReset);
@@ -169,9 +167,7 @@ pub fn a_reset_cuts_the_stream_visibly<T: Transport>() {
 pub fn errors_are_taken_once<T: Transport>() {
     let (client, server) = T::pair();
     assert!(server.take_error().unwrap().is_none());
-    client.set_nonblocking(true).unwrap();
-    let cut = client.shared().write_all(&vec![0; TOO_MUCH]);
-    assert_eq!(kind(cut), ErrorKind::WouldBlock);
+    fill::<T>(&client);
     client.reset();
     let error = eventually(|| server.take_error().unwrap());
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);

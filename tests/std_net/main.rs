@@ -4,6 +4,9 @@
 //! [`transport::Manners`], which lists all differences. What `std` has no counterpart for is in
 //! `ours.rs`.
 
+// A case is a plain function that panics; only its callers carry `#[test]`.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
 mod bulk;
 mod ending;
 mod listening;

@@ -9,8 +9,11 @@ use std::{
 
 use mkcp::{Config, ConnectionError, Listener, Stream};
 
-use crate::support::{DEADLINE, SHORT, blocked, eventually, kind, pattern, within_deadline};
-use crate::writing::TOO_MUCH;
+use crate::{
+    support::{DEADLINE, SHORT, blocked, eventually, kind, pattern, within_deadline},
+    transport::Mkcp,
+    writing::fill,
+};
 
 fn pair() -> (Stream, Stream) {
     Stream::pair(&Config::default()).unwrap()
@@ -126,9 +129,7 @@ fn close_returns_when_the_peer_has_everything() {
 fn close_tells_when_the_peer_does_not_take_everything() {
     within_deadline(|| {
         let (client, _server) = pair();
-        client.set_nonblocking(true).unwrap();
-        let full = (&client).write_all(&vec![0; TOO_MUCH]);
-        assert_eq!(kind(full), ErrorKind::WouldBlock);
+        fill::<Mkcp>(&client);
         client.set_linger(Some(SHORT)).unwrap();
         let started = Instant::now();
         assert_eq!(kind(client.close()), ErrorKind::TimedOut);

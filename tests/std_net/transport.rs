@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Debug,
-    io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
+    io::{self, ErrorKind, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     time::Duration,
 };
@@ -73,14 +73,6 @@ pub trait Stream: Read + Write + Debug + Send + Sync + Sized + 'static {
 
     fn read_shared(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared().read(buf)
-    }
-
-    fn read_vectored_shared(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared().read_vectored(bufs)
-    }
-
-    fn write_shared(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shared().write(buf)
     }
 
     fn write_vectored_shared(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -208,7 +200,7 @@ impl Stream for TcpStream {
     delegate_stream!(Self);
 
     fn reset(self) {
-        self.set_linger(Some(Duration::ZERO)).unwrap();
+        Stream::set_linger(&self, Some(Duration::ZERO)).unwrap();
     }
 
     // `std` keeps these two unstable.

@@ -153,10 +153,17 @@ fn failure_reaches_everybody_and_carries_its_cause() {
 fn errors_are_taken_once_and_own_resets_never() {
     let (handle, _) = handle();
     assert_eq!(handle.take_error(), None);
+    handle.send_pipe().fail(ConnectionError::PeerClosed);
+    assert_eq!(handle.take_error(), None, "that is an orderly end");
     handle.receive_pipe().finish(Err(ConnectionError::Reset));
     assert_eq!(handle.take_error(), Some(ConnectionError::Reset));
     assert_eq!(handle.take_error(), None);
     assert!(read(&handle).is_err(), "readers get it nevertheless");
+
+    let (handle, _) = self::handle();
+    handle.receive_pipe().push(b"received before");
+    handle.send_pipe().fail(ConnectionError::TimedOut);
+    assert_eq!(handle.take_error(), Some(ConnectionError::TimedOut));
 
     let (handle, _) = self::handle();
     handle.reset();
@@ -185,6 +192,15 @@ fn close_tells_whether_everything_arrived() {
     handle.set_closed(Ok(()));
     let error = handle.wait_closed().unwrap_err();
     assert_eq!(inner(&error), Some(ConnectionError::PeerClosed));
+}
+
+#[test]
+fn a_refusal_is_told_to_who_waits_for_an_answer() {
+    let (handle, _) = handle();
+    handle.receive_pipe().finish(Err(ConnectionError::Refused));
+    handle.set_closed(Ok(())); // for nothing had been written
+    let error = handle.wait_established(DEADLINE).unwrap_err();
+    assert_eq!(inner(&error), Some(ConnectionError::Refused));
 }
 
 #[test]

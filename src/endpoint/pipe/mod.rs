@@ -8,6 +8,7 @@ mod receive;
 mod ring;
 mod send;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub(crate) use receive::ReceivePipe;

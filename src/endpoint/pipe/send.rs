@@ -110,6 +110,11 @@ impl SendPipe {
             .read(|outgoing| outgoing.end.filter(|_| outgoing.lost))
     }
 
+    /// What `write` answers once writing has ended.
+    pub(crate) fn error(&self) -> Option<ConnectionError> {
+        self.outgoing.read(|outgoing| outgoing.end)
+    }
+
     /// Bytes that `write` ever took.
     pub(crate) fn written(&self) -> u64 {
         self.outgoing.read(|outgoing| outgoing.written)
