@@ -7,10 +7,8 @@ use std::{
 
 use super::port::Port;
 
-/// How many datagrams travel together, at most.
-const MAX_DATAGRAMS: usize = 64;
-/// How many bytes travel together, unless a single datagram is longer.
-const MAX_BYTES: usize = 96 * 1024;
+/// What an empty batch keeps of its memory: about what a busy worker gets in one go.
+const KEPT_BYTES: usize = 256 * 1024;
 
 /// Datagrams for one worker. Copying a datagram into the arena costs less than any scheme of
 /// sharing the receive buffer, and keeps that buffer private and warm.
@@ -64,8 +62,32 @@ impl DatagramBatch {
         });
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.entries.len() >= MAX_DATAGRAMS || self.bytes.len() >= MAX_BYTES
+    /// How many datagrams there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many bytes they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Moves everything from `other` to the end of this one.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        if self.entries.is_empty() {
+            std::mem::swap(self, other);
+            return;
+        }
+        let (start, first_port) = (self.bytes.len(), self.ports.len());
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ports.append(&mut other.ports);
+        self.entries
+            .extend(other.entries.drain(..).map(|entry| Entry {
+                end: start + entry.end,
+                port: first_port + entry.port,
+                ..entry
+            }));
+        other.clear();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
@@ -82,10 +104,10 @@ impl DatagramBatch {
         })
     }
 
-    /// Empties the batch, keeping its memory for the next use unless one huge datagram bloated it.
+    /// Empties the batch, keeping its memory for the next use unless a burst bloated it.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(2 * MAX_BYTES);
+        self.bytes.shrink_to(KEPT_BYTES);
         self.entries.clear();
         self.ports.clear();
     }

@@ -159,6 +159,7 @@ impl Endpoint {
             port.wait_idle(Instant::now().checked_add(timeout))
         };
         if !drained {
+            port.abort();
             runtime.end_sessions(port, Ending::Abort);
             port.wait_idle(Some(Instant::now() + ABORTING));
         }

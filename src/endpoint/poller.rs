@@ -32,6 +32,8 @@ use super::{
 
 /// System calls on one socket before the others have their turn.
 const RECEIVE_CALLS: usize = 4;
+/// Datagrams for one worker that are held back until the end of a wake-up, at most.
+const BATCH: usize = 64;
 const WAKER: Token = Token(0);
 
 /// What a poll thread is told.
@@ -254,12 +256,16 @@ impl Poller {
 struct Router {
     shared: Arc<Shared>,
     /// The batch that is being filled for each shard.
-    batches: Vec<Option<DatagramBatch>>,
+    batches: Vec<DatagramBatch>,
 }
 
 impl Router {
     fn new(shared: Arc<Shared>) -> Self {
-        let batches = shared.shards.iter().map(|_| None).collect();
+        let batches = shared
+            .shards
+            .iter()
+            .map(|_| DatagramBatch::default())
+            .collect();
         Self { shared, batches }
     }
 
@@ -332,30 +338,34 @@ impl Router {
         let conversation = first.conversation();
         let id = ConnectionId::new(port.id, origin.remote, conversation);
         let index = self.shared.shard_index(&id);
-        let shard = &self.shared.shards[index];
-        let batch = match &mut self.batches[index] {
-            Some(batch) => batch,
-            empty => empty.insert(shard.take_batch().ok_or(DropReason::WorkerBehind)?),
-        };
-        batch.push(Datagram {
+        self.batches[index].push(Datagram {
             port,
             origin,
             conversation,
             plaintext,
         });
-        if batch.is_full()
-            && let Some(full) = self.batches[index].take()
-        {
-            shard.post_batch(full);
+        if self.batches[index].len() >= BATCH {
+            self.post(index);
         }
         Ok(())
     }
 
     fn post_all(&mut self) {
-        for (shard, batch) in self.shared.shards.iter().zip(&mut self.batches) {
-            if let Some(batch) = batch.take() {
-                shard.post_batch(batch);
+        for index in 0..self.batches.len() {
+            if self.batches[index].len() > 0 {
+                self.post(index);
             }
+        }
+    }
+
+    fn post(&mut self, index: usize) {
+        let batch = &mut self.batches[index];
+        if self.shared.shards[index].post(batch).is_err() {
+            for datagram in batch.iter() {
+                let counters = &datagram.port.counters;
+                counters.drop_one(DropReason::WorkerBehind);
+            }
+            batch.clear();
         }
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Port {
     orphaned: AtomicBool,
     /// The user has ended it.
     shut_down: AtomicBool,
+    /// The user has no time for graceful ends.
+    aborted: AtomicBool,
     idle_lock: Mutex<()>,
     idle: Condvar,
 }
@@ -104,6 +106,7 @@ impl Port {
             sessions: AtomicUsize::new(0),
             orphaned: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             idle_lock: Mutex::new(()),
             idle: Condvar::new(),
         }
@@ -228,6 +231,15 @@ impl Port {
 
     pub(super) fn is_shut_down(&self) -> bool {
         self.shut_down.load(Ordering::SeqCst)
+    }
+
+    /// The user ends the port now.
+    pub(super) fn abort(&self) {
+        self.aborted.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::SeqCst)
     }
 
     /// Whether there is no session and there will be none.

@@ -1,8 +1,11 @@
 //! The way to a worker: its inbox of datagrams, its list of commands, and the doorbell.
 //!
-//! Everything is bounded without being counted. A batch is posted only by whoever took it from the
-//! pool, so no more are in the inbox than the pool ever held; and at most one doorbell is, guarded
-//! by `rung`. So posting never waits and never fails while the worker lives. The list of commands
+//! Whoever brings something puts it into place first and rings then; the worker, once awake, stops
+//! the bell first and looks then. Either it sees what was brought, or it is rung again. Between the
+//! two the bell rings once, however many bring something: waking a thread costs more than all else
+//! here.
+//!
+//! The inbox is bounded by datagrams and bytes, and refuses what is too much. The list of commands
 //! has at most one entry per session that changed, plus the sessions being opened.
 
 use std::sync::{
@@ -23,16 +26,10 @@ use super::{
     table::ConnectionId,
 };
 
-/// How many batches may be on their way to one worker.
-const POOL: usize = 8;
-
-/// What a worker's inbox carries.
-#[derive(Debug)]
-pub(super) enum Message {
-    Batch(DatagramBatch),
-    /// There are commands on the list.
-    Doorbell,
-}
+/// How many datagrams may wait for one worker.
+const MAX_DATAGRAMS: usize = 2048;
+/// How many bytes may wait for one worker.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a worker is told besides datagrams.
 #[derive(Debug)]
@@ -60,21 +57,18 @@ pub(super) enum Ending {
     Abort,
 }
 
+/// The worker's inbox is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WorkerBehind;
+
 /// The outside of a worker.
 #[derive(Debug)]
 pub(super) struct Shard {
-    inbox: Sender<Message>,
-    pool: Receiver<DatagramBatch>,
+    inbox: Mutex<DatagramBatch>,
     commands: Mutex<Commands>,
     rung: AtomicBool,
+    bell: Sender<()>,
     next_key: AtomicU64,
-}
-
-/// The inside: what the worker itself holds.
-#[derive(Debug)]
-pub(super) struct ShardReceiver {
-    pub(super) inbox: Receiver<Message>,
-    pub(super) pool: Sender<DatagramBatch>,
 }
 
 #[derive(Debug, Default)]
@@ -85,22 +79,15 @@ struct Commands {
 }
 
 impl Shard {
-    pub(super) fn new() -> (Arc<Self>, ShardReceiver) {
-        let (inbox, receiver) = bounded(POOL + 1);
-        let (returned, pool) = bounded(POOL);
-        for _ in 0..POOL {
-            let _ = returned.try_send(DatagramBatch::default());
-        }
+    /// With the bell that the worker waits for.
+    pub(super) fn new() -> (Arc<Self>, Receiver<()>) {
+        let (bell, receiver) = bounded(1);
         let shard = Self {
-            inbox,
-            pool,
+            inbox: Mutex::default(),
             commands: Mutex::default(),
             rung: AtomicBool::new(false),
+            bell,
             next_key: AtomicU64::new(0),
-        };
-        let receiver = ShardReceiver {
-            inbox: receiver,
-            pool: returned,
         };
         (Arc::new(shard), receiver)
     }
@@ -114,15 +101,19 @@ impl Shard {
         }
     }
 
-    /// An empty batch, unless the worker is so far behind that it has them all.
-    pub(super) fn take_batch(&self) -> Option<DatagramBatch> {
-        self.pool.try_recv().ok()
-    }
-
-    /// Sends a batch from `take_batch` to the worker.
-    pub(super) fn post_batch(&self, batch: DatagramBatch) {
-        let sent = self.inbox.try_send(Message::Batch(batch));
-        debug_assert!(!matches!(&sent, Err(error) if error.is_full()));
+    /// Moves a batch into the inbox, unless the worker is so far behind that it would not fit.
+    pub(super) fn post(&self, batch: &mut DatagramBatch) -> Result<(), WorkerBehind> {
+        {
+            let mut inbox = self.inbox.lock();
+            let datagrams = inbox.len() + batch.len();
+            let bytes = inbox.bytes() + batch.bytes();
+            if datagrams > MAX_DATAGRAMS || bytes > MAX_BYTES {
+                return Err(WorkerBehind);
+            }
+            inbox.append(batch);
+        }
+        self.ring_bell();
+        Ok(())
     }
 
     /// Puts a command on the worker's list and wakes it unless somebody has.
@@ -138,17 +129,23 @@ impl Shard {
             }
             commands.list.push(command);
         }
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            let sent = self.inbox.try_send(Message::Doorbell);
-            debug_assert!(!matches!(&sent, Err(error) if error.is_full()));
-        }
+        self.ring_bell();
         Ok(())
     }
 
-    /// For the worker: the commands so far. Whoever adds one from now on rings again.
-    pub(super) fn take_commands(&self, into: &mut Vec<Command>) {
+    fn ring_bell(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            // If it is full, the worker has not come round to the last ring: it will look.
+            let _ = self.bell.try_send(());
+        }
+    }
+
+    /// For the worker: stops the bell and exchanges two empty lists for what has come. Whoever
+    /// brings something from now on rings again.
+    pub(super) fn collect(&self, batch: &mut DatagramBatch, commands: &mut Vec<Command>) {
         if self.rung.swap(false, Ordering::SeqCst) {
-            into.append(&mut self.commands.lock().list);
+            std::mem::swap(batch, &mut self.inbox.lock());
+            std::mem::swap(commands, &mut self.commands.lock().list);
         }
     }
 
@@ -173,45 +170,42 @@ mod tests {
 
     fn commands(shard: &Shard) -> usize {
         let mut taken = Vec::new();
-        shard.take_commands(&mut taken);
+        shard.collect(&mut DatagramBatch::default(), &mut taken);
         taken.len()
     }
 
     #[test]
-    fn the_doorbell_rings_once_until_the_worker_looks() {
-        let (shard, receiver) = Shard::new();
+    fn the_bell_rings_once_until_the_worker_looks() {
+        let (shard, bell) = Shard::new();
         for _ in 0..100 {
             shard.ring(shard.new_key());
         }
-        assert_eq!(receiver.inbox.len(), 1);
+        assert_eq!(bell.len(), 1);
         assert_eq!(commands(&shard), 100);
         assert_eq!(commands(&shard), 0);
+        bell.recv().unwrap();
         shard.ring(shard.new_key());
-        assert_eq!(receiver.inbox.len(), 2);
+        assert_eq!(bell.len(), 1);
         assert_eq!(commands(&shard), 1);
     }
 
     #[test]
-    fn batches_are_as_many_as_the_pool_holds() {
-        let (shard, receiver) = Shard::new();
+    fn a_ring_between_waking_and_looking_is_not_lost() {
+        let (shard, bell) = Shard::new();
         shard.ring(shard.new_key());
-        let mut posted = 0;
-        while let Some(batch) = shard.take_batch() {
-            shard.post_batch(batch);
-            posted += 1;
-        }
-        assert_eq!(posted, POOL);
-        assert_eq!(receiver.inbox.len(), POOL + 1);
-        let _ = receiver.pool.try_send(DatagramBatch::default());
-        assert!(shard.take_batch().is_some());
+        bell.recv().unwrap();
+        shard.ring(shard.new_key());
+        assert_eq!(commands(&shard), 2);
+        shard.ring(shard.new_key());
+        assert_eq!(bell.len(), 1);
     }
 
     #[test]
     fn a_closed_shard_says_why() {
-        let (shard, _receiver) = Shard::new();
+        let (shard, _bell) = Shard::new();
         shard.ring(shard.new_key());
         assert_eq!(shard.close(ConnectionError::Internal).len(), 1);
         let refused = shard.command(Command::Dirty(shard.new_key()));
-        assert_eq!(refused, Err(ConnectionError::Internal));
+        assert_eq!(refused.unwrap_err(), ConnectionError::Internal);
     }
 }

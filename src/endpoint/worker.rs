@@ -1,7 +1,7 @@
 //! A worker: the only owner of its sessions, and the order in which it does its work.
 //!
 //! [`Worker::turn`] is the whole of it, without threads or clocks, so that tests can drive it. The
-//! loop around it waits for the inbox or the next deadline, whichever comes first.
+//! loop around it waits for the doorbell or the next deadline, whichever comes first.
 
 use std::{
     collections::VecDeque,
@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+use crossbeam_channel::Receiver;
 
 use crate::{
     config::derive,
@@ -25,13 +27,11 @@ use super::{
     handle::{SessionHandle, SessionInfo},
     port::{Port, PortId},
     session::{Opening, Session},
-    shard::{Command, Ending, Message, Shard, ShardReceiver},
+    shard::{Command, Ending, Shard},
     table::{ConnectionId, Slot, Table, Tombstones, canonical},
     transmit::{Flushed, Path, Transmitter},
 };
 
-/// Messages taken from the inbox in one turn.
-const MAX_MESSAGES: usize = 16;
 /// Sessions visited in one turn; the others come first in the next.
 const MAX_VISITS: usize = 256;
 /// Deadlines looked at in one turn.
@@ -41,7 +41,7 @@ const MAX_DEADLINES: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Worker {
     shard: Arc<Shard>,
-    receiver: ShardReceiver,
+    bell: Receiver<()>,
     table: Table<Session>,
     tombstones: Tombstones,
     deadlines: Deadlines,
@@ -49,15 +49,16 @@ pub(super) struct Worker {
     transmitter: Transmitter,
     replies: ReplyBudget,
     seeds: RandomState,
+    batch: DatagramBatch,
     commands: Vec<Command>,
     stopped: bool,
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, shard: Arc<Shard>, receiver: ShardReceiver) -> Self {
+    pub(super) fn new(index: usize, shard: Arc<Shard>, bell: Receiver<()>) -> Self {
         Self {
             shard,
-            receiver,
+            bell,
             table: Table::new(),
             tombstones: Tombstones::default(),
             deadlines: Deadlines::default(),
@@ -65,6 +66,7 @@ impl Worker {
             transmitter: Transmitter::new(index),
             replies: ReplyBudget::new(),
             seeds: RandomState::new(),
+            batch: DatagramBatch::default(),
             commands: Vec::new(),
             stopped: false,
         }
@@ -73,36 +75,26 @@ impl Worker {
     /// Works until told to stop.
     pub(super) fn run(&mut self) {
         while !self.stopped {
-            let message = self.wait();
-            self.turn(Instant::now(), message);
+            self.wait();
+            self.turn(Instant::now());
         }
     }
 
-    fn wait(&mut self) -> Option<Message> {
-        let inbox = &self.receiver.inbox;
+    fn wait(&mut self) {
         if !self.touched.is_empty() {
-            return inbox.try_recv().ok();
+            return;
         }
-        match self.deadlines.next() {
-            Some(deadline) => inbox.recv_deadline(deadline).ok(),
-            None => inbox.recv().ok(),
-        }
+        // Why the wait ended shows in what there is to do.
+        let _ = match self.deadlines.next() {
+            Some(deadline) => self.bell.recv_deadline(deadline).ok(),
+            None => self.bell.recv().ok(),
+        };
     }
 
     /// Does all work that is there, within bounds: what has come, what is due, and what follows.
-    pub(super) fn turn(&mut self, now: Instant, first: Option<Message>) {
-        let mut next = first;
-        for _ in 0..MAX_MESSAGES {
-            match next {
-                Some(Message::Batch(batch)) => self.take_batch(now, batch),
-                Some(Message::Doorbell) => {}
-                None => break,
-            }
-            next = self.receiver.inbox.try_recv().ok();
-        }
-        if let Some(Message::Batch(batch)) = next {
-            self.take_batch(now, batch);
-        }
+    pub(super) fn turn(&mut self, now: Instant) {
+        self.shard.collect(&mut self.batch, &mut self.commands);
+        self.take_datagrams(now);
         self.take_commands(now);
         self.fire_deadlines(now);
         self.visit_touched(now);
@@ -110,7 +102,8 @@ impl Worker {
 
     /// After a panic: whoever waits for a session of this worker gets the error.
     pub(super) fn fail_all(&self, error: ConnectionError) {
-        for command in self.shard.close(error) {
+        let late = self.shard.close(error);
+        for command in late.iter().chain(&self.commands) {
             if let Command::Open(opening) = command {
                 opening.handle.fail(error);
             }
@@ -123,7 +116,8 @@ impl Worker {
 
 // Input.
 impl Worker {
-    fn take_batch(&mut self, now: Instant, mut batch: DatagramBatch) {
+    fn take_datagrams(&mut self, now: Instant) {
+        let mut batch = std::mem::take(&mut self.batch);
         for datagram in batch.iter() {
             let id = ConnectionId::new(
                 datagram.port.id,
@@ -147,14 +141,13 @@ impl Worker {
             self.touch(slot);
         }
         batch.clear();
-        let returned = self.receiver.pool.try_send(batch);
-        debug_assert!(returned.is_ok(), "more batches than the pool ever held");
+        self.batch = batch;
     }
 
     fn take_commands(&mut self, now: Instant) {
-        let mut commands = std::mem::take(&mut self.commands);
-        self.shard.take_commands(&mut commands);
-        for command in commands.drain(..) {
+        // Taken one by one, so that after a panic the others still are where `fail_all` looks.
+        self.commands.reverse();
+        while let Some(command) = self.commands.pop() {
             match command {
                 Command::Dirty(key) => {
                     if let Some(slot) = self.table.find_key(key) {
@@ -172,7 +165,6 @@ impl Worker {
                 Command::Stop(error) => self.stop(now, error),
             }
         }
-        self.commands = commands;
     }
 
     fn fire_deadlines(&mut self, now: Instant) {
@@ -269,7 +261,8 @@ impl Worker {
     }
 
     fn open(&mut self, now: Instant, opening: Opening) {
-        if opening.permit.port().is_shut_down() {
+        let port = opening.permit.port().clone();
+        if port.is_aborted() {
             opening.handle.fail(ConnectionError::EndpointClosed);
             return;
         }
@@ -278,9 +271,14 @@ impl Worker {
             opening.handle.fail(ConnectionError::Reset);
             return;
         }
-        opening.permit.port().counters.sessions_connected.add(1);
+        port.counters.sessions_connected.add(1);
         let slot = self.insert(now, opening, Side::Client);
-        self.touch(slot);
+        self.touch_with(slot, |session| {
+            // What was written before the end of the endpoint is delivered.
+            if port.is_shut_down() {
+                session.close(ConnectionError::EndpointClosed);
+            }
+        });
     }
 
     fn insert(&mut self, now: Instant, opening: Opening, side: Side) -> Slot {
