@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::{
+    trace::Trace,
     workload::{LIMIT, Pairing, Scenario},
-    world::{Trace, World},
+    world::World,
 };
 
 /// Runs `count` seeds of a pairing, or the one that `MKCP_SIM_SEED` names, with a trace.
