@@ -1,0 +1,387 @@
+//! The example programs as their users run them: command lines, output, exit codes, signals.
+
+// A test fails by panicking, its helpers too.
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use mkcp::{ConnectionStats, WakeStats};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Cargo builds the examples along with the tests, beside them.
+fn example(name: &str) -> Command {
+    let tests = env::current_exe().unwrap();
+    let path: PathBuf = tests.parent().unwrap().join("../examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --examples",
+        path.display()
+    );
+    Command::new(path)
+}
+
+fn run(name: &str, arguments: &[&str]) -> Output {
+    example(name)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// A server, until it is stopped.
+struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Server {
+    /// `perf serve`, which tells its address as JSON.
+    fn perf(arguments: &[&str]) -> Self {
+        let all = [&["serve", "--listen", "127.0.0.1:0", "--json"], arguments].concat();
+        Self::start("perf", &all, |line| {
+            let ready: Value = serde_json::from_str(line).unwrap();
+            ready["ready"].as_str().unwrap().to_owned()
+        })
+    }
+
+    fn echo(arguments: &[&str]) -> Self {
+        let all = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        Self::start("echo_server", &all, |line| {
+            line.trim()
+                .strip_prefix("listening on ")
+                .unwrap()
+                .to_owned()
+        })
+    }
+
+    fn start(name: &str, arguments: &[&str], address: fn(&str) -> String) -> Self {
+        let mut command = example(name);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        Self {
+            child,
+            stdout,
+            address: address(&line),
+        }
+    }
+
+    /// Asks it to end; gives its exit code and what it then printed.
+    fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a perf command against a server; it must succeed and print one object.
+fn measure(server: &Server, arguments: &[&str]) -> Value {
+    let (command, options) = arguments.split_first().unwrap();
+    let all = [&[command, "--connect", &server.address, "--json"], options].concat();
+    let output = run("perf", &all);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "perf {all:?}: {error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn assert_keys(object: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(
+            object.get(key).is_some_and(|value| !value.is_null()),
+            "{key} in {object}"
+        );
+    }
+}
+
+#[test]
+fn bad_options_are_answered_by_one_line_and_exit_code_2() {
+    let cases = [
+        ("echo_server --bogus", "unexpected argument '--bogus'"),
+        ("echo_server --mtu 20", "mtu is 20, must be 27 to 65507"),
+        ("echo_server --mtu many", "invalid value 'many' for '--mtu"),
+        ("echo_server --tti 5", "tti is 5ms, must be 10ms to 1s"),
+        ("echo_server --uplink 99999999999", "uplink is "),
+        (
+            "echo_server --header smtp",
+            "unknown header \"smtp\", must be none, srtp",
+        ),
+        (
+            "echo_server --header dns:a..b --mtu 9",
+            "mtu is 9, must be ",
+        ),
+        ("echo_server --security rot13", "none, simple, aes-128-gcm"),
+        ("echo_server --security aes-128-gcm", "needs --seed"),
+        ("echo_server --security simple --seed x", "--seed needs"),
+        (
+            "echo_server --congestion cubic",
+            "must be bbr, fixed or loss-rate",
+        ),
+        ("echo_server --listen here", "invalid socket address"),
+        ("echo_server --listen 127.0.0.1:port", "invalid port value"),
+        ("echo_server --workers 0", "0 is not in 1.."),
+        (
+            "echo_client --connect nowhere.invalid:1",
+            "'nowhere.invalid:1'",
+        ),
+        ("echo_client --stdin --bytes 1", "cannot be used with"),
+        ("perf", "requires a subcommand"),
+        ("perf fly", "unrecognized subcommand 'fly'"),
+        ("perf bulk", "arguments were not provided: --connect <ADDR>"),
+        (
+            "perf serve --listen 127.0.0.1:0 --mode shout",
+            "echo, sink, source, xor",
+        ),
+    ];
+    for (command, expected) in cases {
+        let words: Vec<_> = command.split(' ').collect();
+        let output = run(words[0], &words[1..]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}: {text}");
+        assert_eq!(text.lines().count(), 1, "{command}: {text}");
+        assert!(
+            text.starts_with("error: ") && text.contains(expected),
+            "{command}: {text}"
+        );
+        assert!(output.stdout.is_empty(), "{command}");
+    }
+}
+
+#[test]
+fn help_shows_the_options_and_their_defaults() {
+    for name in ["echo_server", "echo_client", "perf"] {
+        assert!(run(name, &["--help"]).status.success());
+    }
+    let output = run("echo_server", &["--help"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for option in [
+        "--seed",
+        "--security",
+        "--header",
+        "--uplink",
+        "--downlink",
+        "--stats",
+    ] {
+        assert!(text.contains(option), "{option} in {text}");
+    }
+    for default in [
+        "[default: 127.0.0.1:20001]",
+        "[default: 1350]",
+        "[default: bbr]",
+    ] {
+        assert!(text.contains(default), "{default} in {text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_exit_code_1() {
+    let server = Server::echo(&[]);
+    let output = run("echo_server", &["--listen", &server.address]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn echo_client_gets_its_bytes_back_from_echo_server() {
+    let transport = ["--seed", "", "--header", "utp"];
+    let server = Server::echo(&[&transport[..], &["--workers", "2", "--stats", "1"]].concat());
+    let with = |source: &[&str]| {
+        let all = [&["--connect", &server.address], &transport[..], source].concat();
+        let output = run("echo_client", &all);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{source:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(with(&["--bytes", "1000000"]).starts_with("1000000 bytes there and back in "));
+    assert!(with(&["--bytes", "0"]).starts_with("0 bytes there and back in "));
+    let file = env::current_exe().unwrap();
+    let length = fs::metadata(&file).unwrap().len();
+    let summary = with(&["--file", file.to_str().unwrap()]);
+    assert!(
+        summary.starts_with(&format!("{length} bytes ")),
+        "{summary}"
+    );
+
+    let (code, _) = server.stop(Signal::TERM);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn echo_client_sends_its_standard_input() {
+    let server = Server::echo(&[]);
+    let mut command = example("echo_client");
+    command.args(["--connect", &server.address, "--stdin"]);
+    let mut client = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client.stdin.take().unwrap().write_all(b"hello").unwrap();
+    let output = client.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(output.stdout.starts_with(b"5 bytes there and back in "));
+}
+
+#[test]
+fn echo_client_fails_where_nothing_is_echoed() {
+    let server = Server::perf(&["--mode", "xor"]);
+    let output = run(
+        "echo_client",
+        &["--connect", &server.address, "--bytes", "10000"],
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("byte 0 came back changed"), "{text}");
+}
+
+#[test]
+fn perf_bulk_moves_all_bytes_with_every_kind_of_server() {
+    for mode in ["echo", "xor", "sink"] {
+        let server = Server::perf(&["--mode", mode]);
+        for bytes in [1, 3_000_001] {
+            let arguments = ["bulk", "--bytes", &bytes.to_string(), "--streams", "3"];
+            let object = measure(&server, &arguments);
+            assert_keys(
+                &object,
+                &["seconds", "goodput_mb_s", "cpu_s", "max_rss_kib"],
+            );
+            assert_eq!(object["bytes"], bytes, "{mode}: {object}");
+            assert_eq!(object["errors"], 0, "{mode}: {object}");
+            let returned = if mode == "sink" { 0 } else { bytes };
+            assert_eq!(object["bytes_read"], returned, "{mode}: {object}");
+        }
+    }
+    let server = Server::perf(&["--mode", "source"]);
+    let object = measure(
+        &server,
+        &["bulk", "--bytes", "3000000", "--streams", "2", "--reverse"],
+    );
+    assert_eq!(
+        (&object["bytes"], &object["errors"]),
+        (&3_000_000.into(), &0.into())
+    );
+}
+
+#[test]
+fn perf_shows_the_sums_of_all_connection_statistics() {
+    let server = Server::perf(&[]);
+    let object = measure(&server, &["bulk", "--bytes", "100000", "--streams", "2"]);
+    assert_eq!(object["bytes_written"], 100_000);
+    let stats = format!("{:?}", ConnectionStats::default());
+    let wakes = format!("{:?}", WakeStats::default());
+    for name in field_names(&stats.replace(&wakes, "0")) {
+        let duration = format!("{name}_us");
+        assert!(
+            object.get(name).or_else(|| object.get(duration)).is_some(),
+            "{name} in {object}"
+        );
+    }
+    for name in field_names(&wakes) {
+        assert!(object["wakes"][name].is_u64(), "{name} in {object}");
+    }
+}
+
+/// The names in what `Debug` makes of a struct.
+fn field_names(debug: &str) -> impl Iterator<Item = &str> {
+    let (_, fields) = debug.split_once('{').unwrap();
+    fields
+        .split(',')
+        .map(|field| field.split_once(':').unwrap().0.trim())
+}
+
+#[test]
+fn perf_ping_connect_and_idle_measure() {
+    let server = Server::perf(&["--seed", "s"]);
+    let seed = ["--seed", "s"];
+    let latency = ["p50_us", "p99_us", "min_us", "max_us"];
+
+    let ping = ["ping", "--rounds", "20", "--size", "3000", "--streams", "2"];
+    let ping = measure(&server, &[&ping[..], &seed].concat());
+    assert_keys(&ping, &latency);
+    assert_eq!(
+        (&ping["bytes"], &ping["errors"]),
+        (&120_000.into(), &0.into())
+    );
+
+    let connect = ["connect", "--rounds", "20", "--parallel", "4"];
+    let connect = measure(&server, &[&connect[..], &seed].concat());
+    assert_keys(&connect, &latency);
+    assert_keys(&connect, &["close_p50_us", "close_p99_us"]);
+    assert_eq!(
+        (&connect["bytes"], &connect["errors"]),
+        (&20.into(), &0.into())
+    );
+
+    let idle = ["idle", "--streams", "100", "--hold", "1"];
+    let idle = measure(&server, &[&idle[..], &seed].concat());
+    assert_keys(&idle, &["hold_cpu_s", "rss_kib", "cpu_s", "max_rss_kib"]);
+    assert_eq!(
+        (&idle["streams"], &idle["errors"]),
+        (&100.into(), &0.into())
+    );
+}
+
+#[test]
+fn perf_serve_prints_a_final_object_on_either_signal() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let server = Server::perf(&["--mode", "sink"]);
+        measure(&server, &["bulk", "--bytes", "200000"]);
+        let (code, rest) = server.stop(signal);
+        assert_eq!((code, rest.lines().count()), (Some(0), 1), "{rest}");
+        let object: Value = serde_json::from_str(&rest).unwrap();
+        assert_keys(
+            &object,
+            &[
+                "seconds",
+                "goodput_mb_s",
+                "cpu_s",
+                "max_rss_kib",
+                "endpoint",
+            ],
+        );
+        assert_eq!(
+            (&object["bytes"], &object["errors"]),
+            (&200_000.into(), &0.into())
+        );
+        assert_eq!(object["sessions"], 1);
+    }
+}
+
+#[test]
+fn perf_fails_where_nobody_listens() {
+    let output = run(
+        "perf",
+        &[
+            "connect",
+            "--connect",
+            "127.0.0.1:9",
+            "--rounds",
+            "1",
+            "--json",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["errors"], 1);
+}

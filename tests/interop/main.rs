@@ -1,0 +1,14 @@
+//! This library against the real v2ray (4.x; Debian's package `v2ray` is what it is run with).
+//!
+//! v2ray turns TCP into mKCP and back without any protocol of its own: a `dokodemo-door` takes
+//! TCP or mKCP connections in, a `freedom` passes the bytes on. Without v2ray these tests fail.
+
+// A test fails by panicking, its helpers too.
+#![allow(clippy::unwrap_used)]
+
+mod behaviour;
+mod exchange;
+mod link;
+mod our_client;
+mod our_server;
+mod v2ray;
