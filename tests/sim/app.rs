@@ -231,7 +231,6 @@ impl App {
 
     fn end(&mut self, now: Time, node: &mut dyn Node) {
         let all_written = self.written == self.script.total || node.has_write_ended();
-        let failed = matches!(self.ended, Some((_, Err(_))));
         let leave = match self.script.ending {
             Ending::WhenDone(expected) => all_written && self.received >= expected,
             Ending::WhenFlushed(expected) => {
@@ -243,15 +242,15 @@ impl App {
                     self.write_shut = Some(now);
                     node.shutdown(now, Shutdown::Write);
                 }
-                self.ended.is_some()
+                false
             }
-            Ending::AfterPeer => self.ended.is_some(),
+            Ending::AfterPeer => false,
             Ending::CloseAt(at) | Ending::ResetAt(at) | Ending::VanishAt(at) => {
                 self.has_come(now, at)
             }
         };
         let patience_is_over = self.has_come(now, self.script.patience);
-        if leave || failed || patience_is_over {
+        if leave || self.ended.is_some() || patience_is_over {
             self.leave(now, node);
         }
     }
