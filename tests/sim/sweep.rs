@@ -55,7 +55,9 @@ fn run_all(pairing: Pairing, count: u64) -> Vec<String> {
             scope.spawn(work);
         }
     });
-    failures.into_inner().expect("nothing panics under the lock")
+    failures
+        .into_inner()
+        .expect("nothing panics under the lock")
 }
 
 /// Runs one seed. A failure says where it was and why.
