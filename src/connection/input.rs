@@ -143,13 +143,15 @@ impl Connection {
         let mut news = News::default();
         let first = self.send.first_unacked();
         let outstanding = self.send.next_number().since(first).unwrap_or(0);
-        // A peer cannot have what was never sent.
-        for count in 0..next.since(first).filter(|&n| n <= outstanding).unwrap_or(0) {
-            self.acknowledge_one(now, first.plus(count), None, &mut news);
-        }
+        // Those listed come first, because the echo belongs to them: a Go peer whose reader is
+        // quick covers all of them by the ReceivingNext of the same ACK.
         for number in numbers.iter() {
             news.repeated |= number.precedes(first);
             self.acknowledge_one(now, number, Some(echo), &mut news);
+        }
+        // A peer cannot have what was never sent.
+        for count in 0..next.since(first).filter(|&n| n <= outstanding).unwrap_or(0) {
+            self.acknowledge_one(now, first.plus(count), None, &mut news);
         }
         self.send.release();
         if news.segments > 0 {
