@@ -14,7 +14,7 @@ use crate::{
     world::{CLIENT, End, SERVER, World},
 };
 
-/// What a connection may hold beyond its two buffers.
+/// What a connection may hold beyond twice its two buffers.
 const MEMORY_SLACK: usize = 64 * 1024;
 /// How long Terminate may be repeated, with room to spare.
 const TERMINATE_TIME: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ fn check_ours(world: &World, end: usize, peer: &OurPeer, monitor: &WireMonitor) 
     };
     connection.check_invariants();
     let config = peer.config();
-    let most = config.read_buffer() + config.write_buffer() + MEMORY_SLACK;
+    let most = 2 * (config.read_buffer() + config.write_buffer()) + MEMORY_SLACK;
     let memory = connection.memory();
     assert!(
         memory <= most,
