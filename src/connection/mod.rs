@@ -475,7 +475,8 @@ impl Connection {
     }
 
     fn loss_deadline(&self) -> Option<Instant> {
-        if !self.life.state.is_sending() {
+        // What may not be repeated now need not be found lost now.
+        if !self.life.state.is_sending() || !self.may_send_datagram() {
             return None;
         }
         self.loss.deadline(&self.rtt, self.tti, &self.send)
