@@ -123,19 +123,26 @@ impl Connection {
         self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
         self.acks.clear(command.sending_next);
         if command.kind == CommandKind::Terminate {
-            self.on_terminate(now, command.sending_next);
+            self.on_terminate(now, &command);
         }
     }
 
-    fn on_terminate(&mut self, now: Instant, sending_next: SeqNum) {
-        if self.life.peer_final.is_none() {
-            self.life.peer_final = Some(sending_next);
-            if !self.receive.has_last() && !self.receive.is_complete_until(sending_next) {
-                self.life.error.get_or_insert(ConnectionError::Reset);
-            }
+    fn on_terminate(&mut self, now: Instant, command: &Command) {
+        // An answer to ours says nothing about the peer's stream, unless that has ended too.
+        let answers_ours = self.life.has_said_over() && !command.options.contains(Options::LAST);
+        if self.life.peer_final.is_none() && !answers_ours {
+            self.on_peer_final(command.sending_next);
         }
         self.life.owe_answer();
         self.apply(now, Trigger::PeerTerminate);
+    }
+
+    /// The peer's stream ends before this number.
+    fn on_peer_final(&mut self, number: SeqNum) {
+        self.life.peer_final = Some(number);
+        if !self.receive.has_last() && !self.receive.is_complete_until(number) {
+            self.life.error.get_or_insert(ConnectionError::Reset);
+        }
     }
 
     /// The peer has everything before `next`, and the listed numbers.
