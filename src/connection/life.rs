@@ -100,14 +100,18 @@ impl Life {
         self.terminate.is_some_and(|schedule| schedule.is_over(now))
     }
 
-    /// The peer's Terminate is answered, unless it can be the answer to our own: two ends that
-    /// both answer would never stop.
+    /// The peer's Terminate is answered, for ours may have been lost. Whoever is Terminated no
+    /// longer answers, so that two ends cannot go on for ever.
     pub(super) fn owe_answer(&mut self) {
-        let said = self.terminate.is_some_and(|schedule| schedule.has_sent());
-        if !said && self.answers < MAX_ANSWERS {
+        if self.answers < MAX_ANSWERS {
             self.answers += 1;
             self.owed = true;
         }
+    }
+
+    /// Whether the peer has been told that it is over, so that its Terminate may be an answer.
+    pub(super) fn has_said_over(&self) -> bool {
+        self.terminate.is_some_and(|schedule| schedule.has_sent())
     }
 
     pub(super) fn owe_last_word(&mut self) {

@@ -183,7 +183,7 @@ impl Node for OurPeer {
             return 0;
         };
         let room = connection.write_room();
-        let taken = connection.write(instant, data);
+        let taken = connection.write(data);
         assert_eq!(taken, room.min(data.len()), "write_room and write disagree");
         taken
     }
@@ -218,6 +218,10 @@ impl Node for OurPeer {
         if let Some(connection) = &mut self.connection {
             connection.reset(instant, ConnectionError::LocallyClosed);
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_some()
     }
 
     fn is_gone(&self) -> bool {
