@@ -87,7 +87,9 @@ fn run(options: &Options) -> io::Result<()> {
         }
     };
     listener.close();
-    endpoint.shutdown(FAREWELL)?;
+    if let Err(error) = endpoint.shutdown(FAREWELL) {
+        log::warn!("not all sessions have ended in order: {error}");
+    }
     result
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let endpoint_stats = endpoint.stats();
     drop((listener, outcomes));
     if let Err(error) = endpoint.shutdown(FAREWELL) {
-        log::warn!("{error}");
+        log::warn!("not all sessions have ended in order: {error}");
     }
 
     let report = collector.join();
