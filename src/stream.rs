@@ -1,106 +1,379 @@
 //! `Stream`, as `std::net::TcpStream`.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Shutdown, SocketAddr, ToSocketAddrs},
-    time::Duration,
+    fmt,
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use crate::{config::Config, stats::ConnectionStats};
+use crate::{
+    config::Config,
+    endpoint::{self, Endpoint, accept::AcceptQueue, handle::SessionHandle},
+    stats::ConnectionStats,
+};
 
-/// A reliable byte stream, used as `std::net::TcpStream` is.
-#[derive(Debug)]
-pub struct Stream {}
+/// How long [`Stream::pair`] waits for its two ends to meet.
+const PAIRING: Duration = Duration::from_secs(5);
 
-#[allow(unused_variables, missing_docs)]
+/// A reliable byte stream, used as [`std::net::TcpStream`] is.
+///
+/// Reading and writing work through `&Stream` too, so two threads can share one stream, or each
+/// have a clone ([`try_clone`](Self::try_clone)). Options hold for all clones, and take effect on
+/// calls that are already blocked.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use mkcp::{Config, Stream};
+///
+/// let (mut client, mut server) = Stream::pair(&Config::default())?;
+/// client.write_all(b"hello")?;
+/// let mut greeting = [0; 5];
+/// server.read_exact(&mut greeting)?;
+/// assert_eq!(&greeting, b"hello");
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # The end of a stream
+///
+/// [`read`](Read::read) gives `Ok(0)` once the peer has closed *and* everything it sent has been
+/// read. If bytes are missing, it gives those before the gap and then an error, again and again:
+/// a truncated stream never looks complete. Errors carry a
+/// [`ConnectionError`](crate::ConnectionError).
+///
+/// Dropping the last clone returns at once. What was written is still delivered in the
+/// background, for as long as the process lives and the linger time
+/// ([`Config::linger`](crate::Config::linger)) allows. **A program that writes and then returns
+/// from `main` must call [`close`](Self::close)**, or set a linger time with
+/// [`set_linger`](Self::set_linger), which makes dropping wait.
+///
+/// # Differences from TCP
+///
+/// - A deadline that passes gives [`TimedOut`](io::ErrorKind::TimedOut) on every platform;
+///   [`WouldBlock`](io::ErrorKind::WouldBlock) belongs to non-blocking mode alone.
+/// - [`connect`](Self::connect) returns at once, because mKCP has no handshake. A peer that never
+///   answers shows as `TimedOut` in a later call, a closed port as `ConnectionRefused`.
+/// - mKCP cannot close one direction only. See [`shutdown`](Self::shutdown).
+pub struct Stream {
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a stream have in common.
+struct Shared {
+    session: Arc<SessionHandle>,
+    /// Keeps the socket and its threads alive.
+    _endpoint: Endpoint,
+}
+
+/// Opening.
 impl Stream {
+    /// Opens a connection with [`Config::default`]; see [`connect_with`](Self::connect_with).
+    ///
+    /// # Errors
+    ///
+    /// As `connect_with`.
     pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
-        todo!()
+        Self::connect_with(addr, &Config::default())
     }
+
+    /// Opens a connection on a UDP socket of its own.
+    ///
+    /// It returns at once: whether the peer is there, and has the same header and seed, shows
+    /// only when bytes are exchanged. [`connect_timeout`](Self::connect_timeout) waits for an
+    /// answer. If `addr` gives several addresses, the first to which a socket can be opened is
+    /// used. Many connections over one socket are opened by [`Endpoint::connect`].
+    ///
+    /// # Errors
+    ///
+    /// Those of resolving the address and of opening a socket; for several addresses that of the
+    /// last one, and `InvalidInput` if there is none.
+    ///
+    /// ```
+    /// # let listener = mkcp::Listener::bind("127.0.0.1:0")?;
+    /// # let server = listener.local_addr()?;
+    /// use std::io::Write;
+    /// use mkcp::{Config, Header, Stream};
+    ///
+    /// let config = Config::builder().header(Header::Srtp).seed("swordfish").build()?;
+    /// let mut stream = Stream::connect_with(server, &config)?;
+    /// stream.write_all(b"hello")?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn connect_with<A: ToSocketAddrs>(addr: A, config: &Config) -> io::Result<Self> {
-        todo!()
+        try_each(addr, |peer| {
+            let (endpoint, session) = endpoint::connect_own_socket(&peer, config)?;
+            Ok(Self::new(session, endpoint))
+        })
     }
+
+    /// Opens a connection and waits until the peer has answered.
+    ///
+    /// Peers written in Go answer at once only to data and pings that they understand; a wrong
+    /// seed or header looks like a peer that is not there.
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidInput`: the timeout is zero.
+    /// - `TimedOut`: nothing valid came from the peer in time.
+    /// - `ConnectionRefused`: the network said that nobody listens there.
+    /// - Those of opening a socket.
     pub fn connect_timeout(
         addr: &SocketAddr,
         config: &Config,
         timeout: Duration,
     ) -> io::Result<Self> {
-        todo!()
+        refuse_zero(Some(timeout))?;
+        let stream = Self::connect_with(addr, config)?;
+        let answer = stream.session().wait_established(timeout);
+        if answer.is_err() {
+            stream.reset();
+        }
+        answer.map(|()| stream)
     }
+
+    /// Two ends of one connection over the loopback interface, for tests.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening sockets, and `TimedOut` if the ends do not meet within a few seconds.
     pub fn pair(config: &Config) -> io::Result<(Self, Self)> {
-        todo!()
+        let endpoint = Endpoint::builder()
+            .config(config.clone())
+            .bind((Ipv4Addr::LOCALHOST, 0))?;
+        let queue = endpoint.start_listening()?;
+        let client = Self::connect_with(endpoint.local_addr()?, config)?;
+        let server = accept_from(&client, &queue);
+        endpoint.stop_listening();
+        Ok((client, Self::new(server?, endpoint)))
     }
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        todo!()
+
+    pub(crate) fn new(session: Arc<SessionHandle>, endpoint: Endpoint) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                session,
+                _endpoint: endpoint,
+            }),
+        }
     }
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        todo!()
-    }
-    pub fn conversation(&self) -> u16 {
-        todo!()
-    }
+
+    /// Another handle for the same stream.
+    /// Never fails.
     pub fn try_clone(&self) -> io::Result<Self> {
-        todo!()
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+        })
     }
+}
+
+impl Endpoint {
+    /// Opens a connection over this endpoint's socket, beside all others.
+    ///
+    /// Like [`Stream::connect_with`] it returns at once. If `addr` gives several addresses, the
+    /// first that the socket can reach is used.
+    ///
+    /// # Errors
+    ///
+    /// Those of resolving the address; `InvalidInput` if there is none; and `ConnectionAborted`
+    /// if the endpoint has been shut down.
+    pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
+        try_each(addr, |peer| {
+            Ok(Stream::new(self.open_session(peer)?, self.clone()))
+        })
+    }
+}
+
+/// Ending.
+impl Stream {
+    /// Ends reading, writing or both, for all clones.
+    ///
+    /// Blocked calls return at once: readers get what was received and then `Ok(0)`, writers
+    /// `BrokenPipe`. What was written is still delivered.
+    ///
+    /// mKCP has no half-close: a peer written in Go that is told of the end throws away what it
+    /// was about to send. So after `Shutdown::Write` the peer is told only when reading has ended
+    /// as well, or the linger time is over; after `Shutdown::Both` as soon as it has everything.
+    /// Never fails.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        todo!()
+        self.session().shutdown(how);
+        Ok(())
     }
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        todo!()
-    }
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        todo!()
-    }
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        todo!()
-    }
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        todo!()
-    }
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        todo!()
-    }
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        todo!()
-    }
-    pub fn nodelay(&self) -> io::Result<bool> {
-        todo!()
-    }
-    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        todo!()
-    }
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        todo!()
-    }
-    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        todo!()
-    }
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        todo!()
-    }
+
+    /// Ends the stream for all clones and waits, at most for the linger time, until the peer has
+    /// acknowledged everything that was written.
+    ///
+    /// # Errors
+    ///
+    /// What was written may not have arrived: `TimedOut` if the linger time is over, otherwise
+    /// why the connection ended.
+    ///
+    /// ```
+    /// # use std::io::Write;
+    /// # let (mut stream, _peer) = mkcp::Stream::pair(&mkcp::Config::default())?;
+    /// stream.write_all(b"the last words")?;
+    /// stream.close()?; // the peer has them
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn close(self) -> io::Result<()> {
-        todo!()
+        self.session().shutdown(Shutdown::Both);
+        self.session().wait_closed()
     }
+
+    /// Ends the connection at once for all clones. What was written and not yet acknowledged is
+    /// not sent any more, and the peer gets `ConnectionReset`.
     pub fn reset(&self) {
-        todo!()
+        self.session().reset();
     }
+
+    /// The error that ended the connection, if it has not been taken yet.
+    ///
+    /// Reads and writes give it too, whether or not it was taken.
+    /// Never fails.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Ok(self.session().take_error().map(io::Error::from))
+    }
+}
+
+/// Looking.
+impl Stream {
+    /// The address of the peer.
+    /// Never fails.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.session().info().peer)
+    }
+
+    /// The address of the socket that carries this stream.
+    /// Never fails.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.session().info().local)
+    }
+
+    /// The mKCP conversation id, chosen by the client. With the two addresses it names the
+    /// connection.
+    pub fn conversation(&self) -> u16 {
+        self.session().info().conversation
+    }
+
+    /// As `read`, but leaves the bytes for the next `read`.
+    ///
+    /// # Errors
+    ///
+    /// As `read`.
+    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.session().peek(buf)
+    }
+
+    /// What the connection has done and how it sees its path: a snapshot, cheap to take.
     pub fn stats(&self) -> ConnectionStats {
-        todo!()
+        self.session().stats()
+    }
+}
+
+/// Options.
+impl Stream {
+    /// How long a read waits, counted from its beginning, before it gives `TimedOut`; `None` is
+    /// for ever. A read that is already blocked keeps the new time.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for `Some(Duration::ZERO)`.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        refuse_zero(timeout)?;
+        self.session().receive_pipe().set_timeout(timeout);
+        Ok(())
+    }
+
+    /// How long a write waits for room, counted from its beginning, before it gives `TimedOut`;
+    /// `None` is for ever. A write that is already blocked keeps the new time.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for `Some(Duration::ZERO)`.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        refuse_zero(timeout)?;
+        self.session().send_pipe().set_timeout(timeout);
+        Ok(())
+    }
+
+    /// See [`set_read_timeout`](Self::set_read_timeout).
+    /// Never fails.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.session().receive_pipe().timeout())
+    }
+
+    /// See [`set_write_timeout`](Self::set_write_timeout).
+    /// Never fails.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.session().send_pipe().timeout())
+    }
+
+    /// Whether reads and writes give `WouldBlock` instead of waiting.
+    /// Never fails.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.session().receive_pipe().set_nonblocking(nonblocking);
+        self.session().send_pipe().set_nonblocking(nonblocking);
+        Ok(())
+    }
+
+    /// Whether a small write leaves at once even while earlier ones are under way, instead of
+    /// waiting a few milliseconds for company. Off by default.
+    /// Never fails.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.session().set_nodelay(nodelay);
+        Ok(())
+    }
+
+    /// See [`set_nodelay`](Self::set_nodelay).
+    /// Never fails.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        Ok(self.session().nodelay())
+    }
+
+    /// How long an ended stream goes on trying to deliver what was written, and whether dropping
+    /// the last clone waits for that.
+    ///
+    /// `Some(time)`: dropping waits at most that long, as with `SO_LINGER`; zero gives up at
+    /// once. `None`, the default: dropping does not wait, and the time is
+    /// [`Config::linger`](crate::Config::linger).
+    /// Never fails.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.session().set_linger(linger);
+        Ok(())
+    }
+
+    /// See [`set_linger`](Self::set_linger).
+    /// Never fails.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(self.session().linger())
+    }
+
+    fn session(&self) -> &SessionHandle {
+        &self.shared.session
     }
 }
 
 impl Read for &Stream {
-    fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {
-        todo!()
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(buf)])
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.session().read(bufs)
     }
 }
 
 impl Write for &Stream {
-    fn write(&mut self, _buf: &[u8]) -> io::Result<usize> {
-        todo!()
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
     }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.session().write(bufs)
+    }
+
+    /// Does nothing: what `write` took is on its way already.
     fn flush(&mut self) -> io::Result<()> {
-        todo!()
+        Ok(())
     }
 }
 
@@ -108,13 +381,90 @@ impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buf)
     }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(bufs)
+    }
 }
 
 impl Write for Stream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         (&*self).write(buf)
     }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(bufs)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         (&*self).flush()
     }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let info = self.session().info();
+        f.debug_struct("Stream")
+            .field("local", &info.local)
+            .field("peer", &info.peer)
+            .field("conversation", &info.conversation)
+            .finish()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.session.release();
+        if self
+            .session
+            .linger()
+            .is_some_and(|linger| !linger.is_zero())
+        {
+            // Nobody is left to tell; who wants to know calls `close`.
+            let _ = self.session.wait_closed();
+        }
+    }
+}
+
+/// The session that `client` opened, out of all that strangers may open at the same port.
+fn accept_from(client: &Stream, queue: &AcceptQueue) -> io::Result<Arc<SessionHandle>> {
+    let started = Instant::now();
+    loop {
+        let session = queue.accept_timeout(PAIRING.saturating_sub(started.elapsed()))?;
+        let info = session.info();
+        if info.peer == client.local_addr()? && info.conversation == client.conversation() {
+            return Ok(session);
+        }
+        session.reset();
+    }
+}
+
+/// Tries one address after the other; the first success or the last error counts.
+fn try_each<A: ToSocketAddrs, T>(
+    addr: A,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = None;
+    for addr in addr.to_socket_addrs()? {
+        match attempt(addr) {
+            Ok(done) => return Ok(done),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "could not resolve to any addresses",
+        )
+    }))
+}
+
+fn refuse_zero(timeout: Option<Duration>) -> io::Result<()> {
+    if timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "cannot set a 0 duration timeout",
+        ));
+    }
+    Ok(())
 }

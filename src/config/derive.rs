@@ -53,6 +53,20 @@ pub fn segments_per_interval(bytes_per_second: u64, mtu: u16, tti: Duration) -> 
     (bytes_per_second / u64::from(mtu.max(1)) / intervals).max(LEAST_SEGMENTS)
 }
 
+/// Bytes that a connection accepts ahead of its reader's pipe: half of what may be held, but at
+/// least what the downlink brings in one interval if the buffer has room for that.
+pub fn receive_window_bytes(config: &Config) -> usize {
+    let half = config.read_buffer() / 2;
+    let segments = segments_per_interval(config.downlink(), config.mtu(), config.tti());
+    let interval = usize::try_from(segments * u64::from(config.mtu())).unwrap_or(usize::MAX);
+    half.max(interval.min(config.read_buffer() * 3 / 4))
+}
+
+/// Bytes that the pipe to the reader holds: the rest.
+pub fn receive_pipe_bytes(config: &Config) -> usize {
+    config.read_buffer() - receive_window_bytes(config)
+}
+
 /// How many segments of an MTU a buffer holds, as upstream counts them.
 pub fn segments_per_buffer(bytes: usize, mtu: u16) -> u64 {
     bytes as u64 / u64::from(mtu.max(1))

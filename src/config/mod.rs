@@ -269,7 +269,7 @@ impl ConfigBuilder {
     ///
     /// The first setting that is out of range, with its value and the range.
     pub fn build(mut self) -> Result<Config, ConfigError> {
-        self.config.congestion = self.congestion.unwrap_or(self.profile.congestion());
+        self.config.congestion = self.congestion.unwrap_or_else(|| self.profile.congestion());
         validate::check(&self.config)?;
         Ok(self.config)
     }

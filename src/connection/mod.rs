@@ -9,6 +9,33 @@
 //!
 //! All status is level-triggered: ask [`Connection::read_end`], [`Connection::write_end`],
 //! [`Connection::is_drained`] after driving; nothing is lost by not asking.
+//!
+//! | file | its question |
+//! |---|---|
+//! | `input` | what does a segment change? |
+//! | `output` | what leaves next? |
+//! | `send`, `receive` | which bytes, under which numbers? |
+//! | `ack` | what is acknowledged, and when? |
+//! | `rtt`, `loss` | how long is the path, and what got lost on it? |
+//! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
+//! | `state`, `life`, `keepalive` | how does it begin, go on and end? |
+//! | `clock`, `timer` | what time is it, and when is it next? |
+
+mod ack;
+mod clock;
+mod congestion;
+mod input;
+mod keepalive;
+mod life;
+mod loss;
+mod output;
+mod pacing;
+mod receive;
+mod rtt;
+mod send;
+mod state;
+mod timer;
+mod validation;
 
 use std::{
     net::Shutdown,
@@ -16,7 +43,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{config::Config, error::ConnectionError, stats::ConnectionStats};
+use crate::{
+    config::{Config, derive},
+    error::ConnectionError,
+    stats::ConnectionStats,
+    wire::{Command, CommandKind, Options, SeqNum},
+};
+
+pub use state::{State, Trigger};
+pub use timer::Timer;
 
 /// Which end opened the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,36 +62,46 @@ pub enum Side {
     Server,
 }
 
-/// The six states of mKCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    Active,
-    /// Closed here, what was written is still being delivered.
-    ReadyToClose,
-    /// The peer's application closed; its remaining data is still coming.
-    PeerClosed,
-    /// Everything is delivered; telling the peer that it is over.
-    Terminating,
-    /// The peer said that it is over; the reader may still have bytes to fetch.
-    PeerTerminating,
-    Terminated,
+/// Where counters start. Only tests choose anything but the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    /// The number of the first segment sent and expected.
+    pub number: SeqNum,
+    /// The clock's first milliseconds, instead of a random choice.
+    pub clock: Option<u32>,
 }
 
-/// Why a connection wants to be woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Timer {
-    Loss,
-    Pacing,
-    Delayed,
-    Keepalive,
-    Lifetime,
-}
+/// How long a path that has given no sample is taken to be.
+const UNKNOWN_RTT: Duration = Duration::from_millis(100);
+/// Acknowledgements and small segments wait at least this long for company, however short the
+/// path: threads cannot answer faster.
+const MIN_DELAY: Duration = Duration::from_millis(1);
 
 /// One connection.
 #[derive(Debug)]
-pub struct Connection {}
+pub struct Connection {
+    side: Side,
+    conversation: u16,
+    max_plaintext: usize,
+    /// Bytes that header and seal add to a datagram.
+    overhead: usize,
+    tti: Duration,
+    clock: clock::Clock,
+    life: life::Life,
+    send: send::SendHalf,
+    receive: receive::ReceiveHalf,
+    acks: ack::AckQueue,
+    rtt: rtt::RttEstimator,
+    loss: loss::LossDetector,
+    controller: Box<dyn congestion::Controller>,
+    sampler: congestion::rate::RateSampler,
+    pacer: pacing::Pacer,
+    pings: keepalive::Pings,
+    validation: validation::Validation,
+    output: output::Output,
+    stats: ConnectionStats,
+}
 
-#[allow(unused_variables)]
 impl Connection {
     /// `max_plaintext` is how many bytes of segments fit into a datagram of `config.mtu()` bytes.
     pub fn new(
@@ -67,144 +112,378 @@ impl Connection {
         seed: u64,
         now: Instant,
     ) -> Self {
-        todo!()
+        Self::with_origin(
+            side,
+            conversation,
+            config,
+            max_plaintext,
+            seed,
+            now,
+            Origin::default(),
+        )
     }
 
-    // ---- input from the network and the clock
-
-    /// Takes the opened bytes of a datagram for this conversation. Anything is safe to pass.
-    pub fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
-        todo!()
+    /// As `new`, with counters that start elsewhere.
+    pub fn with_origin(
+        side: Side,
+        conversation: u16,
+        config: Arc<Config>,
+        max_plaintext: usize,
+        seed: u64,
+        now: Instant,
+        origin: Origin,
+    ) -> Self {
+        let max_payload = derive::max_segment_payload(max_plaintext);
+        let mtu = usize::from(config.mtu());
+        // A start below 2^30 keeps the clock far from its wrap for twelve days.
+        let clock_offset = origin.clock.unwrap_or((seed >> 34) as u32);
+        let first = origin.number;
+        let mut pings = keepalive::Pings::new(now, first, config.keepalive(), config.tti());
+        if side == Side::Client {
+            pings.start_opening(now);
+        }
+        Self {
+            side,
+            conversation,
+            max_plaintext,
+            overhead: mtu.saturating_sub(max_plaintext),
+            tti: config.tti(),
+            clock: clock::Clock::new(now, clock_offset),
+            life: life::Life::new(now, config.idle_timeout(), config.linger()),
+            send: send::SendHalf::new(first, max_payload, 2 * config.write_buffer()),
+            receive: receive::ReceiveHalf::new(
+                first,
+                derive::receive_window_bytes(&config),
+                max_payload,
+            ),
+            acks: ack::AckQueue::new(max_plaintext),
+            rtt: rtt::RttEstimator::default(),
+            loss: loss::LossDetector::new(),
+            controller: congestion::controller(&config, max_payload),
+            sampler: congestion::rate::RateSampler::new(now),
+            pacer: pacing::Pacer::new(now, mtu),
+            pings,
+            validation: match side {
+                Side::Client => validation::Validation::of_client(),
+                Side::Server => validation::Validation::of_server(mtu),
+            },
+            output: output::Output::default(),
+            stats: ConnectionStats::default(),
+        }
     }
+
+    // ---- the clock; input from the network is in `input.rs`
 
     /// To be called when the deadline of `poll_timeout` has come (earlier does no harm).
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        self.count_wake(now);
+        match self.life.state {
+            State::Terminated | State::PeerTerminating => return,
+            _ if self.life.is_dead(now) => return self.reset(now, ConnectionError::TimedOut),
+            State::Terminating if self.life.is_terminate_over(now) => {
+                return self.apply(now, Trigger::TerminateOver);
+            }
+            State::ReadyToClose if self.life.is_linger_over(now) => {
+                return self.give_up_lingering(now);
+            }
+            State::Active | State::PeerClosed if self.life.is_linger_over(now) => {
+                self.apply(now, Trigger::LocalClose);
+            }
+            _ => {}
+        }
+        if self.loss.is_loss_due(now) {
+            self.detect_losses(now);
+        } else if self.loss_deadline().is_some_and(|at| at <= now) {
+            self.probe(now);
+        }
+    }
+
+    fn count_wake(&mut self, now: Instant) {
+        let Some((_, timer)) = self.poll_timeout().filter(|&(at, _)| at <= now) else {
+            return;
+        };
+        let wakes = &mut self.stats.wakes;
+        let counter = match timer {
+            Timer::Loss => &mut wakes.loss,
+            Timer::Pacing => &mut wakes.pacing,
+            Timer::Delayed => &mut wakes.delayed,
+            Timer::Keepalive => &mut wakes.keepalive,
+            Timer::Lifetime => &mut wakes.lifetime,
+        };
+        *counter += 1;
+    }
+
+    fn give_up_lingering(&mut self, now: Instant) {
+        self.life.error = Some(ConnectionError::TimedOut);
+        self.life.owe_last_word();
+        self.apply(now, Trigger::LingerOver);
     }
 
     /// The network said (by ICMP) that nobody listens at the peer's port. Believed only before
-    /// the peer has been heard.
+    /// the peer has been heard, since anyone can forge it.
     pub fn handle_refused(&mut self, now: Instant) {
-        todo!()
+        if !self.life.established {
+            self.life.error = Some(ConnectionError::Refused);
+            self.apply(now, Trigger::Abort);
+        }
     }
 
     // ---- the application's side
 
     /// Queues bytes; returns how many were taken, 0 when the queue is full or writing has ended.
-    pub fn write(&mut self, now: Instant, data: &[u8]) -> usize {
-        todo!()
+    pub fn write(&mut self, data: &[u8]) -> usize {
+        if self.write_end().is_some() {
+            return 0;
+        }
+        let taken = self.send.write(data);
+        self.stats.bytes_written += taken as u64;
+        self.stats.wakes.application += 1;
+        taken
     }
 
     /// How many bytes `write` would take now.
     pub fn write_room(&self) -> usize {
-        todo!()
+        if self.write_end().is_some() {
+            0
+        } else {
+            self.send.room()
+        }
     }
 
     /// The next received bytes in order; empty when there are none at the moment.
     pub fn read(&self) -> &[u8] {
-        todo!()
+        self.receive.read()
     }
 
     /// Removes `count` bytes from the front of what `read` gave.
     pub fn consume(&mut self, count: usize) {
-        todo!()
+        self.receive.consume(count);
+        self.stats.bytes_read += count as u64;
+        self.stats.wakes.application += 1;
     }
 
     /// Ends one or both directions. mKCP cannot tell the peer about one direction alone: ending
     /// writing flushes, and the peer learns of it once reading has ended too, or when the linger
     /// time is over. Ending both closes the connection after everything written is delivered.
     pub fn shutdown(&mut self, now: Instant, how: Shutdown) {
-        todo!()
+        if matches!(how, Shutdown::Read | Shutdown::Both) && !self.life.read_shut {
+            self.life.read_shut = true;
+            self.receive.discard();
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) && !self.life.write_shut {
+            self.life.write_shut = true;
+            self.life.start_linger(now);
+        }
+        self.close_if_both_ended(now);
+    }
+
+    /// Closes once neither direction is of use to the application any more.
+    fn close_if_both_ended(&mut self, now: Instant) {
+        let read_ended = self.life.read_shut || self.read_end().is_some();
+        if self.life.write_shut && read_ended {
+            self.apply(now, Trigger::LocalClose);
+        }
     }
 
     /// Ends the connection at once; the peer is told by a single Terminate.
     pub fn reset(&mut self, now: Instant, error: ConnectionError) {
-        todo!()
+        if self.life.state == State::Terminated {
+            return;
+        }
+        self.life.error.get_or_insert(error);
+        if self.is_known_to_peer() {
+            self.life.owe_last_word();
+        }
+        self.apply(now, Trigger::Abort);
+    }
+
+    /// Whether the peer can know of this connection.
+    fn is_known_to_peer(&self) -> bool {
+        self.life.established || self.stats.datagrams_sent > 0
     }
 
     /// Whether small writes leave at once (`true`) or may wait a few milliseconds for company
     /// while others are in flight (`false`, the default).
     pub fn set_nodelay(&mut self, nodelay: bool) {
-        todo!()
+        self.output.nodelay = nodelay;
     }
 
     /// How long a closed connection tries to deliver what was written. Starts as configured.
     pub fn set_linger(&mut self, linger: Duration) {
-        todo!()
-    }
-
-    // ---- output
-
-    /// Appends the segments of one datagram to `datagram` and returns how many bytes that were,
-    /// or `None` if there is nothing to send now.
-    pub fn poll_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<usize> {
-        todo!()
-    }
-
-    /// When `handle_timeout` wants to be called next, and why.
-    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        todo!()
+        self.life.linger = linger;
     }
 
     // ---- status
 
     pub fn state(&self) -> State {
-        todo!()
+        self.life.state
     }
 
     pub fn conversation(&self) -> u16 {
-        todo!()
+        self.conversation
     }
 
     /// Set once no bytes will follow those that `read` still gives: `Ok` if the peer's stream is
     /// complete (end of file), else why it is not.
     pub fn read_end(&self) -> Option<Result<(), ConnectionError>> {
-        todo!()
+        let life = &self.life;
+        let complete = |sending_next| self.receive.is_complete_until(sending_next);
+        if self.receive.has_last() || life.peer_final.is_some_and(complete) {
+            return Some(Ok(()));
+        }
+        match (life.error, life.state) {
+            (Some(error), _) => Some(Err(error)),
+            (None, State::Terminated) => Some(Err(ConnectionError::LocallyClosed)),
+            _ => None,
+        }
     }
 
     /// Set once nothing more can be written, and why.
     pub fn write_end(&self) -> Option<ConnectionError> {
-        todo!()
+        let life = &self.life;
+        match (life.error, life.state) {
+            (Some(error), _) => Some(error),
+            (None, _) if life.write_shut => Some(ConnectionError::LocallyClosed),
+            (None, State::Active) => None,
+            (None, State::ReadyToClose) => Some(ConnectionError::LocallyClosed),
+            (None, _) => Some(ConnectionError::PeerClosed),
+        }
     }
 
     /// Whether every byte written has been acknowledged by the peer.
     pub fn is_flushed(&self) -> bool {
-        todo!()
+        self.send.is_empty() && !self.send.was_discarded()
     }
 
     /// Whether anything valid has been received from the peer.
     pub fn is_established(&self) -> bool {
-        todo!()
+        self.life.established
     }
 
     /// Whether the peer has proven that it receives what is sent to its address.
     pub fn is_validated(&self) -> bool {
-        todo!()
+        self.validation.is_validated()
     }
 
     /// Whether the connection has nothing more to do on the network: it wants no timeout, sends
     /// nothing and ignores what comes. It may be dropped once `read` is empty.
     pub fn is_drained(&self) -> bool {
-        todo!()
+        let ended = matches!(self.life.state, State::Terminated | State::PeerTerminating);
+        ended && !self.life.owes_terminate()
     }
 
     pub fn stats(&self) -> ConnectionStats {
-        todo!()
+        let mut stats = self.stats;
+        stats.rtt = self.rtt.smoothed().unwrap_or_default();
+        stats.min_rtt = self.rtt.min().unwrap_or_default();
+        stats.rtt_variation = self.rtt.variation();
+        stats.rto = self.rtt.rto();
+        stats.congestion_window = self.controller.window();
+        stats.bytes_in_flight = self.send.in_flight();
+        stats.pacing_rate = self.pacer.rate().unwrap_or(0);
+        stats.send_queue = self.send.len() as u64;
+        stats.receive_queue = self.receive.ready_bytes() as u64;
+        stats.peer_window = u64::from(self.send.window());
+        stats
     }
 
     /// Bytes of payload held for the reader and for repetition.
     pub fn memory(&self) -> usize {
-        todo!()
+        self.send.len() + self.receive.memory()
     }
 
-    /// The fields of the Terminate with which a late datagram of this connection is to be
-    /// answered after it is gone (see `wire::Command`).
-    pub fn final_terminate(&self) -> crate::wire::Command {
-        todo!()
+    /// The Terminate with which a late datagram is to be answered after this connection is gone.
+    pub fn final_terminate(&self) -> Command {
+        // Numbers that the peer never got tell one of ours that bytes are missing.
+        let missing = u32::from(self.life.error.is_some() || self.send.was_discarded());
+        Command {
+            conversation: self.conversation,
+            kind: CommandKind::Terminate,
+            options: Options::NONE,
+            sending_next: self.send.next_number().plus(missing),
+            receiving_next: self.receive.next(),
+            peer_rto: self.rtt.peer_rto(),
+        }
     }
 
     /// Panics if an internal rule is broken. For tests.
     pub fn check_invariants(&self) {
-        todo!()
+        self.send.check_invariants();
+        self.receive.check_invariants();
+        let sending = self.life.state.is_sending();
+        assert!(
+            sending || self.send.is_empty(),
+            "data held in {:?}",
+            self.life.state
+        );
+        let drained_wants = self.is_drained().then(|| self.poll_timeout()).flatten();
+        assert_eq!(
+            drained_wants, None,
+            "a drained connection wants to be woken"
+        );
+    }
+
+    // ---- shared by input, output and timers
+
+    /// Moves to the state that the trigger leads to, with what belongs to entering it.
+    fn apply(&mut self, now: Instant, trigger: Trigger) {
+        let next = self.life.state.after(trigger);
+        if next == self.life.state {
+            return;
+        }
+        self.life.enter(now, next, self.rtt.rto());
+        match next {
+            State::Active => {}
+            State::ReadyToClose if !self.is_known_to_peer() && self.send.is_empty() => {
+                self.apply(now, Trigger::Abort);
+            }
+            State::ReadyToClose => self.start_closing(now),
+            State::PeerClosed => {
+                self.send.discard();
+                self.close_if_both_ended(now);
+            }
+            State::Terminating | State::PeerTerminating | State::Terminated => {
+                self.send.discard();
+                self.acks.stop();
+                self.close_if_both_ended(now);
+            }
+        }
+    }
+
+    fn start_closing(&mut self, now: Instant) {
+        if self.send.is_empty() {
+            return self.apply(now, Trigger::Flushed);
+        }
+        // On a long path the reader should not wait for our Terminate to learn of the end: the
+        // last segment says it, and if that one has left already, it is repeated.
+        if self.round_trip() > LONG_PATH
+            && let Some(tail) = self.send.outstanding_tail()
+        {
+            self.send.mark_lost(tail);
+            self.output.probe = true;
+        }
+    }
+
+    fn round_trip(&self) -> Duration {
+        self.rtt.smoothed().unwrap_or(UNKNOWN_RTT)
+    }
+
+    /// How long an acknowledgement or a small segment may wait for company.
+    fn company_delay(&self) -> Duration {
+        let quarter = (self.round_trip() / 4).max(MIN_DELAY);
+        quarter.min(self.tti).min(ack::MAX_DELAY)
+    }
+
+    fn loss_deadline(&self) -> Option<Instant> {
+        if !self.life.state.is_sending() {
+            return None;
+        }
+        self.loss.deadline(&self.rtt, self.tti, &self.send)
     }
 }
+
+/// From here on a Terminate that waits for the last acknowledgement comes noticeably late.
+const LONG_PATH: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;

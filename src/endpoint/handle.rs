@@ -1,2 +1,341 @@
 //! What a session's worker and its application handles share: two pipes, what the application
 //! wants, and how far the session has come.
+//!
+//! The application never touches the connection. It changes a pipe or a wish, marks the session
+//! dirty and, if nobody has since the worker last looked, rings the worker's doorbell. The worker
+//! clears the mark first and looks afterwards, so either it sees the change or it is rung again.
+
+use std::{
+    fmt,
+    io::{self, IoSlice, IoSliceMut},
+    net::{Shutdown, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    pipe::{ReceivePipe, SendPipe},
+    sync::{Monitor, Wake},
+};
+use crate::{config::Config, error::ConnectionError, stats::ConnectionStats};
+
+/// How much longer than the linger time an application waits for the worker's verdict.
+const VERDICT: Duration = Duration::from_millis(100);
+
+/// Names a session on its worker; a new session in the same place has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// Tells a worker that one of its sessions wants to be looked at.
+pub(crate) trait Doorbell: Send + Sync + fmt::Debug {
+    /// Puts the session on the worker's list and wakes it if it sleeps. Must not block.
+    fn ring(&self, key: SessionKey);
+}
+
+/// What does not change in a session's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionInfo {
+    pub(crate) key: SessionKey,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) conversation: u16,
+}
+
+/// What the application wants of its session. Wishes are states, not events: they stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    pub(crate) shutdown_read: bool,
+    pub(crate) shutdown_write: bool,
+    /// The last clone of the stream is gone.
+    pub(crate) released: bool,
+    pub(crate) reset: bool,
+    pub(crate) nodelay: bool,
+    /// How long the end may take.
+    pub(crate) linger: Duration,
+    /// Whether dropping the last clone waits for the end; of no concern to the worker.
+    pub(crate) drop_waits: bool,
+}
+
+/// A session as seen from both sides: by its worker, and by the clones of its `Stream`.
+pub(crate) struct SessionHandle {
+    info: SessionInfo,
+    doorbell: Arc<dyn Doorbell>,
+    /// Whether the worker has been told to look, and has not yet.
+    dirty: AtomicBool,
+    send: SendPipe,
+    receive: ReceivePipe,
+    wishes: Mutex<Wishes>,
+    progress: Monitor<Progress>,
+    stats: Mutex<ConnectionStats>,
+    /// Whether `take_error` has nothing to tell any more.
+    error_taken: AtomicBool,
+    default_linger: Duration,
+}
+
+/// How far the session has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    established: bool,
+    flushed: bool,
+    closed: Option<Result<(), ConnectionError>>,
+}
+
+impl SessionHandle {
+    pub(crate) fn new(
+        info: SessionInfo,
+        config: &Config,
+        doorbell: Arc<dyn Doorbell>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            info,
+            doorbell,
+            dirty: AtomicBool::new(false),
+            send: SendPipe::new(config.write_buffer()),
+            // The other half is for the connection's reorder window.
+            receive: ReceivePipe::new(config.read_buffer() / 2),
+            wishes: Mutex::new(Wishes {
+                shutdown_read: false,
+                shutdown_write: false,
+                released: false,
+                reset: false,
+                nodelay: false,
+                linger: config.linger(),
+                drop_waits: false,
+            }),
+            progress: Monitor::default(),
+            stats: Mutex::default(),
+            error_taken: AtomicBool::new(false),
+            default_linger: config.linger(),
+        })
+    }
+
+    pub(crate) fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+}
+
+// The worker's side. None of it waits, apart from leaf locks.
+impl SessionHandle {
+    /// Clears the mark, then reads what the application wants; the pipes are to be looked at
+    /// after this.
+    pub(crate) fn take_wishes(&self) -> Wishes {
+        self.dirty.swap(false, Ordering::AcqRel);
+        *self.wishes.lock()
+    }
+
+    pub(crate) fn send_pipe(&self) -> &SendPipe {
+        &self.send
+    }
+
+    pub(crate) fn receive_pipe(&self) -> &ReceivePipe {
+        &self.receive
+    }
+
+    /// The first valid segment came from the peer.
+    pub(crate) fn set_established(&self) {
+        self.progress.update(|progress| {
+            progress.established = true;
+            ((), Wake::All)
+        });
+    }
+
+    /// The application has ended the stream, the peer has acknowledged every byte, and the end
+    /// has been sent: `close` need not wait for the rest.
+    pub(crate) fn set_flushed(&self) {
+        self.progress.update(|progress| {
+            progress.flushed = true;
+            ((), Wake::All)
+        });
+    }
+
+    /// The session is gone: `Ok` if the peer has acknowledged everything that was written.
+    /// Whatever of the pipes is still open ends too. The first call wins.
+    pub(crate) fn set_closed(&self, result: Result<(), ConnectionError>) {
+        let error = result.err().unwrap_or(ConnectionError::LocallyClosed);
+        self.receive.finish(Err(error));
+        self.send.fail(error);
+        self.progress.update(|progress| {
+            progress.closed.get_or_insert(result);
+            ((), Wake::All)
+        });
+    }
+
+    /// Ends the session at once, for every reader, writer and waiter.
+    pub(crate) fn fail(&self, error: ConnectionError) {
+        self.set_closed(Err(error));
+    }
+
+    /// Shows these numbers to the application.
+    pub(crate) fn publish(&self, stats: ConnectionStats) {
+        *self.stats.lock() = stats;
+    }
+}
+
+// The application's side: bytes.
+impl SessionHandle {
+    pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let fetched = self.receive.read(buffers)?;
+        if fetched.made_room {
+            self.ring();
+        }
+        Ok(fetched.count)
+    }
+
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive.peek(buffer)
+    }
+
+    pub(crate) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = self.send.write(buffers)?;
+        if count > 0 {
+            self.ring();
+        }
+        Ok(count)
+    }
+}
+
+// The application's side: wishes.
+impl SessionHandle {
+    /// Ends one or both directions for this side's readers and writers. What was received is
+    /// still readable, what was written is still delivered.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        let reading = matches!(how, Shutdown::Read | Shutdown::Both);
+        let writing = matches!(how, Shutdown::Write | Shutdown::Both);
+        if reading {
+            self.receive.finish(Ok(()));
+        }
+        if writing {
+            self.send.end();
+        }
+        self.wish(|wishes| {
+            wishes.shutdown_read |= reading;
+            wishes.shutdown_write |= writing;
+        });
+    }
+
+    /// Ends the connection without delivering what was written.
+    pub(crate) fn reset(&self) {
+        self.error_taken.store(true, Ordering::Relaxed); // it is no news to the application
+        self.receive.finish(Err(ConnectionError::LocallyClosed));
+        self.send.fail(ConnectionError::LocallyClosed);
+        self.wish(|wishes| wishes.reset = true);
+    }
+
+    /// No application handle is left: nothing will be read, and what was written is delivered in
+    /// the background.
+    pub(crate) fn release(&self) {
+        self.receive.abandon();
+        self.send.end();
+        self.wish(|wishes| wishes.released = true);
+    }
+
+    pub(crate) fn set_nodelay(&self, nodelay: bool) {
+        self.wish(|wishes| wishes.nodelay = nodelay);
+    }
+
+    pub(crate) fn nodelay(&self) -> bool {
+        self.wishes.lock().nodelay
+    }
+
+    /// How long the end may take; `None` is as configured.
+    pub(crate) fn set_linger(&self, linger: Option<Duration>) {
+        self.wish(|wishes| {
+            wishes.linger = linger.unwrap_or(self.default_linger);
+            wishes.drop_waits = linger.is_some();
+        });
+    }
+
+    /// What was set by `set_linger`.
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        let wishes = self.wishes.lock();
+        wishes.drop_waits.then_some(wishes.linger)
+    }
+
+    fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.wishes.lock());
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if !self.dirty.swap(true, Ordering::AcqRel) {
+            self.doorbell.ring(self.info.key);
+        }
+    }
+}
+
+// The application's side: progress.
+impl SessionHandle {
+    /// Waits for the first valid segment from the peer.
+    pub(crate) fn wait_established(&self, limit: Duration) -> io::Result<()> {
+        self.progress.wait_for(limit, |progress| {
+            let verdict = match progress {
+                Progress {
+                    established: true, ..
+                } => Ok(()),
+                Progress {
+                    closed: Some(result),
+                    ..
+                } => Err(result.err().unwrap_or(ConnectionError::LocallyClosed)),
+                _ => return None,
+            };
+            Some((verdict, Wake::Nobody))
+        })??;
+        Ok(())
+    }
+
+    /// Waits, after the application has ended the stream, until the peer has acknowledged
+    /// everything or the linger time is over.
+    pub(crate) fn wait_closed(&self) -> io::Result<()> {
+        let limit = self.wishes.lock().linger.saturating_add(VERDICT);
+        let verdict = self.progress.wait_for(limit, |progress| {
+            let flushed = progress.flushed.then_some(Ok(()));
+            progress
+                .closed
+                .or(flushed)
+                .map(|verdict| (verdict, Wake::Nobody))
+        });
+        verdict.unwrap_or(Err(ConnectionError::TimedOut))?;
+        match self.send.loss() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The error that ended the connection, once.
+    pub(crate) fn take_error(&self) -> Option<ConnectionError> {
+        let closed = || self.progress.read(|progress| progress.closed?.err());
+        let error = self.receive.error().or_else(closed)?;
+        let taken = self.error_taken.swap(true, Ordering::Relaxed);
+        (!taken).then_some(error)
+    }
+
+    /// The numbers that the worker published last, and what the pipes know better.
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        let mut stats = *self.stats.lock();
+        stats.bytes_written = self.send.written();
+        stats.bytes_read = self.receive.bytes_read();
+        stats.send_queue += self.send.len() as u64;
+        stats.receive_queue += self.receive.len() as u64;
+        stats
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionHandle")
+            .field("info", &self.info)
+            .field("progress", &self.progress.read(|progress| *progress))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,19 @@
 //! One UDP socket with its threads and sessions.
 
+pub(crate) mod accept;
+pub(crate) mod handle;
+mod pipe;
+mod sync;
+
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs, UdpSocket},
+    sync::Arc,
     time::Duration,
 };
 
-use crate::{config::Config, listener::Listener, stats::EndpointStats, stream::Stream};
+use self::{accept::AcceptQueue, handle::SessionHandle};
+use crate::{config::Config, stats::EndpointStats};
 
 /// A UDP socket with the threads that serve it, for many streams in both directions.
 #[derive(Clone, Debug)]
@@ -58,10 +65,19 @@ impl Endpoint {
     pub fn builder() -> EndpointBuilder {
         todo!()
     }
-    pub fn listen(&self) -> io::Result<Listener> {
+    pub(crate) fn start_listening(&self) -> io::Result<Arc<AcceptQueue>> {
         todo!()
     }
-    pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
+    pub(crate) fn stop_listening(&self) {
+        todo!()
+    }
+    pub(crate) fn open_session(&self, peer: SocketAddr) -> io::Result<Arc<SessionHandle>> {
+        todo!()
+    }
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        todo!()
+    }
+    pub(crate) fn active_sessions(&self) -> usize {
         todo!()
     }
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -116,4 +132,12 @@ impl EndpointBuilder {
     pub fn from_socket(self, socket: UdpSocket) -> io::Result<Endpoint> {
         todo!()
     }
+}
+
+#[allow(unused_variables)]
+pub(crate) fn connect_own_socket(
+    peer: &SocketAddr,
+    config: &Config,
+) -> io::Result<(Endpoint, Arc<SessionHandle>)> {
+    todo!()
 }

@@ -16,6 +16,9 @@ impl Options {
     pub const CLOSE: Self = Self(1);
     /// Ours, ignored by Go peers: this Data segment is the last of the stream.
     pub const LAST: Self = Self(1 << 1);
+    /// Ours, ignored by Go peers: the sender of this ACK compares numbers on a circle, so a
+    /// stream to it may be longer than 2^32 segments.
+    pub const WRAPS: Self = Self(1 << 2);
 
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits)

@@ -1,0 +1,289 @@
+//! What to acknowledge, and when.
+//!
+//! An ACK leaves at once for a segment out of order, one that fills a gap, a repeated one, or the
+//! second in a row; else after a short delay, or with the next data. Every number is listed once;
+//! one that lies beyond a gap is listed up to three times, since no later ReceivingNext covers it.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::wire::{Ack, Numbers, Options, SeqNum, Timestamp};
+
+/// The longest delay of an ACK, whatever the interval and the round-trip time.
+pub(super) const MAX_DELAY: Duration = Duration::from_millis(10);
+/// mKCP: a sender puts at most 128 numbers into one ACK.
+const MAX_NUMBERS: usize = 128;
+/// How often a number beyond a gap is listed.
+const LISTINGS: u8 = 3;
+/// Numbers kept for listing. What is dropped beyond will be sent, and then listed, again.
+const MAX_PENDING: usize = 8192;
+
+/// How soon a segment wants its ACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    AtOnce,
+    SecondInARow,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    number: SeqNum,
+    timestamp: Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct AckQueue {
+    max_numbers: usize,
+    /// Received and not yet listed, oldest first.
+    pending: VecDeque<Entry>,
+    /// Listed while they lay beyond a gap, and how often they may be listed again.
+    beyond_gap: VecDeque<(Entry, u8)>,
+    due: Option<Instant>,
+    scratch: Vec<SeqNum>,
+}
+
+impl AckQueue {
+    /// `max_plaintext` bounds an ACK segment.
+    pub(super) fn new(max_plaintext: usize) -> Self {
+        let fit = max_plaintext.saturating_sub(crate::wire::ACK_OVERHEAD) / 4;
+        Self {
+            max_numbers: fit.clamp(1, MAX_NUMBERS),
+            pending: VecDeque::new(),
+            beyond_gap: VecDeque::new(),
+            due: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        number: SeqNum,
+        timestamp: Timestamp,
+        urgency: Urgency,
+        now: Instant,
+        delay: Duration,
+    ) {
+        // Repetitions of one segment must not make the list grow.
+        let listed = urgency == Urgency::AtOnce
+            && self
+                .pending
+                .iter()
+                .rev()
+                .take(MAX_NUMBERS)
+                .any(|entry| entry.number == number);
+        if !listed && self.pending.len() < MAX_PENDING {
+            self.pending.push_back(Entry { number, timestamp });
+        }
+        let due = match urgency {
+            Urgency::SecondInARow if self.pending.len() < 2 => now + delay,
+            Urgency::AtOnce | Urgency::SecondInARow => now,
+        };
+        self.request(due);
+    }
+
+    /// Asks for an ACK at this time even if it lists nothing.
+    pub(super) fn request(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// What waits to be listed waits no longer.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if self.due.is_some() {
+            self.request(now);
+        }
+    }
+
+    /// The peer holds nothing unacknowledged before `sending_next`: it knows about those.
+    pub(super) fn clear(&mut self, sending_next: SeqNum) {
+        self.pending
+            .retain(|entry| !entry.number.precedes(sending_next));
+        self.beyond_gap
+            .retain(|(entry, _)| !entry.number.precedes(sending_next));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// The most bytes that the next ACK can have, or `None` if there is nothing to say.
+    pub(super) fn next_len(&self) -> Option<usize> {
+        self.due?;
+        let numbers = (self.pending.len() + self.beyond_gap.len()).min(self.max_numbers);
+        Some(crate::wire::ACK_OVERHEAD + 4 * numbers)
+    }
+
+    /// Takes the next ACK. `next` is the first number not yet received, `limit` the window's.
+    pub(super) fn next_ack(
+        &mut self,
+        now: Instant,
+        conversation: u16,
+        next: SeqNum,
+        limit: SeqNum,
+    ) -> Ack<'_> {
+        self.scratch.clear();
+        let mut timestamp = Timestamp::ZERO;
+        let mut receiving_next = next;
+        let fresh = self.pending.len().min(self.max_numbers);
+        for entry in self.pending.drain(..fresh) {
+            self.scratch.push(entry.number);
+            timestamp = timestamp.take(entry.timestamp);
+            // mKCP: a Go sender takes no sample from, and does not count, a number that the
+            // ReceivingNext of the same ACK covers.
+            receiving_next = receiving_next.earliest(entry.number);
+            if !entry.number.precedes(next) && self.beyond_gap.len() < MAX_PENDING {
+                self.beyond_gap.push_back((entry, LISTINGS));
+            }
+        }
+        self.list_again(next, &mut timestamp);
+        self.due = if self.pending.is_empty() {
+            None
+        } else {
+            Some(now)
+        };
+        Ack {
+            conversation,
+            options: Options::WRAPS,
+            receiving_window: limit,
+            receiving_next,
+            timestamp,
+            numbers: Numbers::List(&self.scratch),
+        }
+    }
+
+    /// Fills the ACK with numbers beyond a gap, those listed least recently first.
+    fn list_again(&mut self, next: SeqNum, timestamp: &mut Timestamp) {
+        self.beyond_gap
+            .retain(|(entry, left)| *left > 0 && !entry.number.precedes(next));
+        let fresh = self.scratch.len();
+        for _ in 0..self.beyond_gap.len() {
+            let Some((entry, left)) = self.beyond_gap.pop_front() else {
+                break;
+            };
+            let listed_now = self.scratch[..fresh].contains(&entry.number);
+            let room = self.scratch.len() < self.max_numbers;
+            if room && !listed_now {
+                self.scratch.push(entry.number);
+                *timestamp = timestamp.take(entry.timestamp);
+            }
+            let used = u8::from(room || listed_now);
+            self.beyond_gap.push_back((entry, left - used));
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.pending.clear();
+        self.beyond_gap.clear();
+        self.due = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_millis(10);
+
+    fn n(number: u32) -> SeqNum {
+        SeqNum::new(number)
+    }
+
+    fn listed(ack: &Ack<'_>) -> Vec<u32> {
+        ack.numbers.iter().map(SeqNum::get).collect()
+    }
+
+    #[test]
+    fn one_segment_waits_and_the_second_in_a_row_does_not() {
+        let now = Instant::now();
+        let mut queue = AckQueue::new(1344);
+        queue.add(n(0), Timestamp::new(7), Urgency::SecondInARow, now, DELAY);
+        assert_eq!(queue.deadline(), Some(now + DELAY));
+        queue.add(n(1), Timestamp::new(5), Urgency::SecondInARow, now, DELAY);
+        assert!(queue.is_due(now));
+        let ack = queue.next_ack(now, 1, n(2), n(50));
+        assert_eq!(listed(&ack), [0, 1]);
+        assert_eq!(
+            (ack.timestamp, ack.receiving_window),
+            (Timestamp::new(7), n(50))
+        );
+        assert_eq!(queue.deadline(), None);
+    }
+
+    #[test]
+    fn receiving_next_never_covers_a_number_that_is_listed_for_the_first_time() {
+        let now = Instant::now();
+        let mut queue = AckQueue::new(1344);
+        for number in 3..6 {
+            queue.add(
+                n(number),
+                Timestamp::new(1),
+                Urgency::SecondInARow,
+                now,
+                DELAY,
+            );
+        }
+        assert_eq!(queue.next_ack(now, 1, n(6), n(50)).receiving_next, n(3));
+        queue.add(n(6), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
+        assert_eq!(queue.next_ack(now, 1, n(7), n(50)).receiving_next, n(6));
+    }
+
+    #[test]
+    fn numbers_beyond_a_gap_are_listed_three_times() {
+        let now = Instant::now();
+        let mut queue = AckQueue::new(1344);
+        queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
+        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
+        queue.add(n(6), Timestamp::new(10), Urgency::AtOnce, now, DELAY);
+        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [6, 5]);
+        queue.request(now);
+        let ack = queue.next_ack(now, 1, n(0), n(50));
+        assert_eq!(
+            (listed(&ack), ack.timestamp),
+            (vec![5, 6], Timestamp::new(10))
+        );
+        queue.request(now);
+        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [6]);
+        queue.request(now);
+        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), []);
+    }
+
+    #[test]
+    fn what_the_peer_knows_is_not_listed() {
+        let now = Instant::now();
+        let mut queue = AckQueue::new(1344);
+        for number in [1, 2, 3] {
+            queue.add(n(number), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
+        }
+        queue.clear(n(3));
+        assert_eq!(listed(&queue.next_ack(now, 1, n(4), n(50))), [3]);
+    }
+
+    #[test]
+    fn a_long_list_is_spread_over_several_acks() {
+        let now = Instant::now();
+        let mut queue = AckQueue::new(17 + 4 * 10);
+        for number in 0..25 {
+            queue.add(
+                n(number),
+                Timestamp::new(1),
+                Urgency::SecondInARow,
+                now,
+                DELAY,
+            );
+        }
+        let mut counts = Vec::new();
+        while queue.is_due(now) {
+            assert_eq!(
+                queue.next_len(),
+                Some(17 + 4 * (25 - counts.len() * 10).min(10))
+            );
+            counts.push(queue.next_ack(now, 1, n(25), n(50)).numbers.len());
+        }
+        assert_eq!(counts, [10, 10, 5]);
+    }
+}

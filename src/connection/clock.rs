@@ -1,0 +1,59 @@
+//! The clock that a connection shows its peer: the only place where time becomes a number.
+
+use std::time::{Duration, Instant};
+
+use crate::wire::Timestamp;
+
+/// Timestamps run from 1 to 2^31 - 2 and start over. A Go peer echoes only what is below
+/// 2^31 - 1, and 0 is what an ACK carries that echoes nothing.
+const PERIOD: u64 = (1 << 31) - 2;
+
+/// Milliseconds since the connection began, from a random start so that nobody can guess them.
+#[derive(Clone, Debug)]
+pub(super) struct Clock {
+    start: Instant,
+    offset: u32,
+}
+
+impl Clock {
+    pub(super) fn new(start: Instant, offset: u32) -> Self {
+        Self { start, offset }
+    }
+
+    pub(super) fn timestamp(&self, now: Instant) -> Timestamp {
+        let elapsed = now.saturating_duration_since(self.start).as_millis() as u64;
+        Timestamp::new(((elapsed + u64::from(self.offset)) % PERIOD) as u32 + 1)
+    }
+
+    /// How long ago this clock showed `timestamp`, to the millisecond; meaningless for a
+    /// timestamp that it never showed.
+    pub(super) fn age(&self, now: Instant, timestamp: Timestamp) -> Duration {
+        let now = u64::from(self.timestamp(now).get());
+        let age = (now + PERIOD - u64::from(timestamp.get()) % PERIOD) % PERIOD;
+        Duration::from_millis(age)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_count_milliseconds_and_stay_echoable_over_the_wrap() {
+        let start = Instant::now();
+        let clock = Clock::new(start, PERIOD as u32 - 2);
+        let at = |ms| start + Duration::from_millis(ms);
+        let shown: Vec<_> = (0..4).map(|ms| clock.timestamp(at(ms)).get()).collect();
+        assert_eq!(shown, [0x7fff_fffd, 0x7fff_fffe, 1, 2]);
+        for ms in 0..4 {
+            assert_eq!(
+                clock.age(at(3), clock.timestamp(at(ms))),
+                Duration::from_millis(3 - ms)
+            );
+        }
+        assert_eq!(
+            Timestamp::ZERO.take(clock.timestamp(at(1))),
+            clock.timestamp(at(1))
+        );
+    }
+}

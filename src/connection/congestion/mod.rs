@@ -1,0 +1,68 @@
+//! Congestion control: how much may be in flight, and how fast it may leave.
+
+mod bbr;
+mod fixed;
+mod loss_rate;
+pub(super) mod rate;
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+use crate::config::{Config, Congestion, derive};
+use rate::RateSample;
+
+/// Decides how much may be in flight. It hears of every acknowledgement and loss.
+pub(super) trait Controller: Debug + Send {
+    fn on_ack(&mut self, event: &AckEvent);
+
+    /// Segments have been given up because later ones arrived.
+    fn on_loss(&mut self, event: &LossEvent);
+
+    /// Several probes in a row were not answered.
+    fn on_timeout(&mut self);
+
+    /// Payload bytes that may be in flight.
+    fn window(&self) -> u64;
+
+    /// Bytes per second at which datagrams leave, or `None` to not pace them.
+    fn pacing_rate(&self) -> Option<u64>;
+}
+
+/// What an acknowledgement brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AckEvent {
+    pub(super) now: Instant,
+    /// Payload bytes newly acknowledged.
+    pub(super) acked: u64,
+    /// Segments newly acknowledged.
+    pub(super) acked_segments: u64,
+    /// Payload bytes acknowledged since the connection began.
+    pub(super) delivered: u64,
+    /// Payload bytes in flight, this acknowledgement counted.
+    pub(super) in_flight: u64,
+    pub(super) rtt: Option<Duration>,
+    pub(super) rate: Option<RateSample>,
+}
+
+/// What was lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LossEvent {
+    pub(super) segments: u64,
+}
+
+/// The controller that a configuration asks for.
+pub(super) fn controller(config: &Config, max_payload: usize) -> Box<dyn Controller> {
+    let max_payload = max_payload as u64;
+    let per_interval = derive::segments_per_interval(config.uplink(), config.mtu(), config.tti());
+    match config.congestion() {
+        Congestion::Bbr => Box::new(bbr::Bbr::new(max_payload)),
+        Congestion::Fixed => Box::new(fixed::Fixed::new(max_payload, per_interval, config.tti())),
+        Congestion::LossRate => Box::new(loss_rate::LossRate::new(
+            max_payload,
+            per_interval,
+            config.tti(),
+        )),
+    }
+}

@@ -1,0 +1,149 @@
+//! How fast the path delivers (draft-cheng-iccrg-delivery-rate-estimation).
+
+use std::time::{Duration, Instant};
+
+/// What was known of the delivery when a segment was sent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::connection) struct Snapshot {
+    delivered: u64,
+    delivered_at: Instant,
+    first_sent_at: Instant,
+    app_limited: bool,
+}
+
+impl Snapshot {
+    #[cfg(test)]
+    pub(in crate::connection) fn at(now: Instant) -> Self {
+        Self {
+            delivered: 0,
+            delivered_at: now,
+            first_sent_at: now,
+            app_limited: false,
+        }
+    }
+}
+
+/// A measurement over about one round trip.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::connection) struct RateSample {
+    pub(in crate::connection) bytes_per_second: u64,
+    /// The application, not the path, was the limit.
+    pub(in crate::connection) app_limited: bool,
+    /// What had been delivered when the sampled segment was sent.
+    pub(in crate::connection) prior_delivered: u64,
+}
+
+/// Follows the bytes that the peer acknowledges.
+#[derive(Debug)]
+pub(in crate::connection) struct RateSampler {
+    delivered: u64,
+    delivered_at: Instant,
+    first_sent_at: Instant,
+    /// Samples are application-limited until this much has been delivered.
+    app_limited_until: u64,
+    candidate: Option<(Snapshot, Instant)>,
+}
+
+impl RateSampler {
+    pub(in crate::connection) fn new(now: Instant) -> Self {
+        Self {
+            delivered: 0,
+            delivered_at: now,
+            first_sent_at: now,
+            app_limited_until: 0,
+            candidate: None,
+        }
+    }
+
+    /// Notes a segment that is sent while `in_flight` bytes are.
+    pub(in crate::connection) fn on_sent(&mut self, now: Instant, in_flight: u64) -> Snapshot {
+        if in_flight == 0 {
+            self.first_sent_at = now;
+            self.delivered_at = now;
+        }
+        Snapshot {
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            first_sent_at: self.first_sent_at,
+            app_limited: self.app_limited_until > self.delivered,
+        }
+    }
+
+    /// The application has nothing to send although the path would carry more.
+    pub(in crate::connection) fn on_app_limited(&mut self, in_flight: u64) {
+        self.app_limited_until = self.delivered + in_flight.max(1);
+    }
+
+    pub(in crate::connection) fn on_delivered(
+        &mut self,
+        now: Instant,
+        snapshot: Snapshot,
+        sent_at: Instant,
+        len: u64,
+    ) {
+        self.delivered += len;
+        self.delivered_at = now;
+        if self
+            .candidate
+            .is_none_or(|(best, _)| snapshot.delivered >= best.delivered)
+        {
+            self.candidate = Some((snapshot, sent_at));
+        }
+    }
+
+    pub(in crate::connection) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// The sample of the acknowledgements since the last call.
+    pub(in crate::connection) fn sample(&mut self, now: Instant) -> Option<RateSample> {
+        let (snapshot, sent_at) = self.candidate.take()?;
+        self.first_sent_at = sent_at;
+        let sending = sent_at.saturating_duration_since(snapshot.first_sent_at);
+        let acking = now.saturating_duration_since(snapshot.delivered_at);
+        let interval = sending.max(acking).max(Duration::from_micros(10));
+        let bytes = u128::from(self.delivered - snapshot.delivered);
+        let rate = bytes * 1_000_000_000 / interval.as_nanos();
+        Some(RateSample {
+            bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
+            app_limited: snapshot.app_limited,
+            prior_delivered: snapshot.delivered,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_slower_of_sending_and_acknowledging() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut sampler = RateSampler::new(start);
+        let sent: Vec<_> = (0..10)
+            .map(|i| (sampler.on_sent(start, i * 1000), start))
+            .collect();
+        for (i, (snapshot, sent_at)) in sent.into_iter().enumerate() {
+            sampler.on_delivered(at(100 + 10 * i as u64), snapshot, sent_at, 1000);
+        }
+        let sample = sampler.sample(at(190)).unwrap();
+        assert_eq!(sample.bytes_per_second, 10_000 * 1000 / 190);
+        assert!(!sample.app_limited);
+        assert_eq!(sampler.sample(at(200)), None);
+    }
+
+    #[test]
+    fn samples_say_when_the_application_was_the_limit() {
+        let start = Instant::now();
+        let mut sampler = RateSampler::new(start);
+        sampler.on_app_limited(0);
+        let snapshot = sampler.on_sent(start, 0);
+        let now = start + Duration::from_millis(1);
+        sampler.on_delivered(now, snapshot, start, 500);
+        assert!(sampler.sample(now).unwrap().app_limited);
+        let snapshot = sampler.on_sent(now, 0);
+        sampler.on_delivered(now, snapshot, now, 500);
+        assert!(!sampler.sample(now).unwrap().app_limited);
+    }
+}

@@ -1,0 +1,265 @@
+//! What a datagram changes.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Connection, Side, State, Trigger,
+    ack::Urgency,
+    congestion::{AckEvent, LossEvent},
+    receive::Accepted,
+    send::{Sent, Status},
+};
+use crate::error::ConnectionError;
+use crate::wire::{
+    Ack, Command, CommandKind, Data, Numbers, Options, Segment, Segments, SeqNum, Timestamp,
+};
+
+/// After this many probes without an answer the path counts as silent.
+const PROBES_BEFORE_SILENCE: u32 = 2;
+
+/// What one acknowledgement brought.
+#[derive(Debug, Default)]
+struct News {
+    segments: u64,
+    bytes: u64,
+    /// The latest transmission that surely arrived among those listed, and when it left.
+    latest: Option<(u64, Instant)>,
+    /// A number was listed that had been acknowledged before.
+    repeated: bool,
+}
+
+impl Connection {
+    /// Takes the opened bytes of a datagram for this conversation. Anything is safe to pass.
+    pub fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
+        if self.life.state == State::Terminated {
+            return;
+        }
+        let mut heard = false;
+        for segment in Segments::new(plaintext) {
+            // mKCP: reading stops at the first segment of another conversation.
+            if segment.conversation() != self.conversation {
+                break;
+            }
+            if !heard {
+                heard = true;
+                self.on_heard(now, plaintext.len(), &segment);
+            }
+            self.handle_segment(now, segment);
+        }
+        if heard {
+            self.flush_if_closing(now);
+            self.close_if_both_ended(now);
+        }
+    }
+
+    fn on_heard(&mut self, now: Instant, len: usize, first: &Segment<'_>) {
+        let wire_len = len + self.overhead;
+        self.stats.datagrams_received += 1;
+        self.stats.bytes_on_wire_received += wire_len as u64;
+        self.stats.wakes.datagram += 1;
+        self.validation.on_received(wire_len);
+        self.life.on_heard(now);
+        let opened_by_ping = self.side == Side::Server && matches!(first, Segment::Command(_));
+        if !self.life.established && opened_by_ping {
+            self.pings.owe();
+        }
+        self.life.established = true;
+        self.pings.on_established();
+    }
+
+    fn handle_segment(&mut self, now: Instant, segment: Segment<'_>) {
+        match segment {
+            Segment::Data(data) => self.on_data(now, data),
+            Segment::Ack(ack) => self.on_ack(now, ack),
+            Segment::Command(command) => self.on_command(now, command),
+        }
+        // After the acknowledgement that the segment may bring, for closing discards what is not
+        // acknowledged. The Go peers do it before, and need not know what was lost.
+        if segment.options().contains(Options::CLOSE) {
+            self.apply(now, Trigger::PeerClose);
+            self.acks.hurry(now);
+        }
+    }
+
+    fn on_data(&mut self, now: Instant, data: Data<'_>) {
+        if !self.life.state.is_receiving() {
+            return;
+        }
+        let accepted = self.receive.accept(data.number, data.payload);
+        let urgency = match accepted {
+            Accepted::BeyondWindow => {
+                self.stats.beyond_window += 1;
+                // The peer probes a window that it believes closed, or does not know its limit.
+                return self.acks.request(now);
+            }
+            Accepted::Duplicate => {
+                self.stats.duplicates_received += 1;
+                Urgency::AtOnce
+            }
+            Accepted::InOrder => Urgency::SecondInARow,
+            Accepted::FilledGap | Accepted::OutOfOrder => Urgency::AtOnce,
+        };
+        if accepted != Accepted::Duplicate {
+            self.life.on_progress(now);
+        }
+        self.acks.clear(data.sending_next);
+        let delay = self.company_delay();
+        self.acks
+            .add(data.number, data.timestamp, urgency, now, delay);
+        if data.options.contains(Options::LAST) {
+            self.receive.set_last(data.number);
+            self.acks.hurry(now);
+        }
+    }
+
+    fn on_ack(&mut self, now: Instant, ack: Ack<'_>) {
+        self.stats.acks_received += 1;
+        self.output.peer_wraps |= ack.options.contains(Options::WRAPS);
+        self.send.raise_limit(ack.receiving_window);
+        self.acknowledge(now, ack.receiving_next, ack.numbers, ack.timestamp);
+    }
+
+    fn on_command(&mut self, now: Instant, command: Command) {
+        self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
+        self.acks.clear(command.sending_next);
+        if command.kind == CommandKind::Terminate {
+            self.on_terminate(now, command.sending_next);
+        }
+    }
+
+    fn on_terminate(&mut self, now: Instant, sending_next: SeqNum) {
+        if self.life.peer_final.is_none() {
+            self.life.peer_final = Some(sending_next);
+            if !self.receive.has_last() && !self.receive.is_complete_until(sending_next) {
+                self.life.error.get_or_insert(ConnectionError::Reset);
+            }
+        }
+        self.life.owe_answer();
+        self.apply(now, Trigger::PeerTerminate);
+    }
+
+    /// The peer has everything before `next`, and the listed numbers.
+    fn acknowledge(&mut self, now: Instant, next: SeqNum, numbers: Numbers<'_>, echo: Timestamp) {
+        let mut news = News::default();
+        let first = self.send.first_unacked();
+        let outstanding = self.send.next_number().since(first).unwrap_or(0);
+        // A peer cannot have what was never sent.
+        for count in 0..next.since(first).filter(|&n| n <= outstanding).unwrap_or(0) {
+            self.acknowledge_one(now, first.plus(count), None, &mut news);
+        }
+        for number in numbers.iter() {
+            news.repeated |= number.precedes(first);
+            self.acknowledge_one(now, number, Some(echo), &mut news);
+        }
+        self.send.release();
+        if news.segments > 0 {
+            self.on_news(now, &news);
+        } else if news.repeated {
+            self.pings.on_repeated_ack(now, self.rtt.rto());
+        }
+    }
+
+    fn acknowledge_one(
+        &mut self,
+        now: Instant,
+        number: SeqNum,
+        echo: Option<Timestamp>,
+        news: &mut News,
+    ) {
+        let Some(sent) = self.send.acknowledge(number) else {
+            return;
+        };
+        news.segments += 1;
+        news.bytes += sent.len as u64;
+        self.sampler
+            .on_delivered(now, sent.rate, sent.sent_at, sent.len as u64);
+        let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
+        if echo == Some(sent.timestamp) {
+            // Clocks start at random, so this cannot be guessed.
+            self.validation.validate();
+        }
+        let latest_copy = match echo {
+            _ if sent.transmissions == 1 => true,
+            Some(echo) => self.is_echo_of_latest(now, echo, &sent),
+            None => return,
+        };
+        if !latest_copy {
+            self.stats.spurious += 1;
+        }
+        if !latest_copy || sent.status == Status::Lost {
+            self.loss.on_spurious();
+        }
+        if latest_copy {
+            self.loss.on_received(sent.transmission);
+            if echo.is_some()
+                && news
+                    .latest
+                    .is_none_or(|(index, _)| index < sent.transmission)
+            {
+                news.latest = Some((sent.transmission, sent.sent_at));
+            }
+        }
+    }
+
+    /// An echo older than the latest copy proves that an earlier copy arrived (Eifel, RFC 3522).
+    fn is_echo_of_latest(&self, now: Instant, echo: Timestamp, sent: &Sent) -> bool {
+        self.clock.age(now, echo) <= self.clock.age(now, sent.timestamp)
+    }
+
+    fn on_news(&mut self, now: Instant, news: &News) {
+        self.loss.on_progress();
+        let rtt = news
+            .latest
+            .map(|(_, sent_at)| now.saturating_duration_since(sent_at));
+        if let Some(rtt) = rtt {
+            self.rtt.sample(rtt);
+        }
+        let event = AckEvent {
+            now,
+            acked: news.bytes,
+            acked_segments: news.segments,
+            delivered: self.sampler.delivered(),
+            in_flight: self.send.in_flight(),
+            rtt,
+            rate: self.sampler.sample(now),
+        };
+        self.controller.on_ack(&event);
+        self.detect_losses(now);
+        self.pacer.set_rate(now, self.controller.pacing_rate());
+        self.pings
+            .on_acknowledged(now, self.send.first_unacked(), self.round_trip());
+    }
+
+    pub(super) fn detect_losses(&mut self, now: Instant) {
+        let (segments, _) = self.loss.detect(now, &self.rtt, &mut self.send);
+        if segments > 0 {
+            self.output.repeat_is_fast = true;
+            self.controller.on_loss(&LossEvent { segments });
+        }
+    }
+
+    /// Nothing came back for a while: repeat the oldest segment to learn more.
+    pub(super) fn probe(&mut self, now: Instant) {
+        let Some(oldest) = self.send.oldest_outstanding() else {
+            return;
+        };
+        self.send.mark_lost(oldest);
+        self.output.probe = true;
+        self.output.repeat_is_fast = false;
+        if self.loss.on_probe() >= PROBES_BEFORE_SILENCE {
+            self.controller.on_timeout();
+            self.pacer.set_rate(now, self.controller.pacing_rate());
+        }
+    }
+
+    fn flush_if_closing(&mut self, now: Instant) {
+        if self.life.state == State::ReadyToClose && self.send.is_empty() {
+            self.apply(now, Trigger::Flushed);
+        }
+    }
+
+    /// How long the peer may hold back what this side waits for.
+    pub(super) fn window_probe_delay(&self) -> Duration {
+        self.rtt.rto() + self.tti
+    }
+}

@@ -1,0 +1,195 @@
+//! When to send a Ping, the segment that only shows its fields.
+//!
+//! | occasion | why |
+//! |---|---|
+//! | a client opens | the server learns of the connection before there is data, and answers |
+//! | the first datagram of a connection was a Ping | the answer that the client waits for |
+//! | what was acknowledged is news that no Data will carry | a Go receiver repeats its ACKs until it hears |
+//! | nothing was sent for a while | NAT mappings, and a Go peer that gives up after 30 s |
+
+use std::time::{Duration, Instant};
+
+use crate::wire::SeqNum;
+
+/// What a client waits before it opens with a Ping: its first write is a better opening.
+const OPENING_DELAY: Duration = Duration::from_millis(2);
+const OPENING_INTERVAL: Duration = Duration::from_millis(300);
+const MAX_OPENING_INTERVAL: Duration = Duration::from_secs(4);
+/// How long news of `first_unacked` wait for Data to carry them: less than a Go peer's tick.
+const NEWS_DELAY: Duration = Duration::from_millis(25);
+/// Least time between two Pings about the same `first_unacked`.
+const REMINDER_INTERVAL: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Pings {
+    keepalive: Duration,
+    tti: Duration,
+    last_sent: Instant,
+    /// The next opening Ping and the time to the one after it.
+    opening: Option<(Instant, Duration)>,
+    /// The SendingNext that was sent last, and when.
+    told: SeqNum,
+    told_at: Option<Instant>,
+    news_due: Option<Instant>,
+    /// A Ping is owed at once.
+    owed: bool,
+}
+
+impl Pings {
+    pub(super) fn new(now: Instant, first: SeqNum, keepalive: Duration, tti: Duration) -> Self {
+        Self {
+            keepalive,
+            tti,
+            last_sent: now,
+            opening: None,
+            told: first,
+            told_at: None,
+            news_due: None,
+            owed: false,
+        }
+    }
+
+    pub(super) fn start_opening(&mut self, now: Instant) {
+        self.opening = Some((now + OPENING_DELAY, OPENING_INTERVAL));
+    }
+
+    pub(super) fn on_established(&mut self) {
+        self.opening = None;
+    }
+
+    pub(super) fn owe(&mut self) {
+        self.owed = true;
+    }
+
+    /// `first_unacked` may have advanced. `rtt` limits the rate.
+    pub(super) fn on_acknowledged(&mut self, now: Instant, first_unacked: SeqNum, rtt: Duration) {
+        if first_unacked == self.told || self.news_due.is_some() {
+            return;
+        }
+        let at = now + NEWS_DELAY.min(self.tti / 2);
+        self.news_due = Some(self.told_at.map_or(at, |told_at| at.max(told_at + rtt)));
+    }
+
+    /// The peer acknowledged again what it has been told to be known.
+    pub(super) fn on_repeated_ack(&mut self, now: Instant, rto: Duration) {
+        let due = self
+            .told_at
+            .is_none_or(|at| now >= at + rto.max(REMINDER_INTERVAL));
+        if due && self.news_due.is_none() {
+            self.news_due = Some(now);
+        }
+    }
+
+    pub(super) fn last_sent(&self) -> Instant {
+        self.last_sent
+    }
+
+    /// A datagram left.
+    pub(super) fn on_sent(&mut self, now: Instant) {
+        self.last_sent = now;
+    }
+
+    /// A segment with this SendingNext left.
+    pub(super) fn on_told(&mut self, now: Instant, sending_next: SeqNum) {
+        self.told = sending_next;
+        self.told_at = Some(now);
+        self.news_due = None;
+    }
+
+    /// A Ping left.
+    pub(super) fn on_ping_sent(&mut self, now: Instant, sending_next: SeqNum) {
+        self.owed = false;
+        self.on_told(now, sending_next);
+        if let Some((_, interval)) = self.opening {
+            self.opening = Some((now + interval, (interval * 2).min(MAX_OPENING_INTERVAL)));
+        }
+    }
+
+    pub(super) fn is_due(&self, now: Instant, quiet: Quiet) -> bool {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.owed || due(self.news_deadline()) || due(self.keepalive_deadline(quiet))
+    }
+
+    pub(super) fn news_deadline(&self) -> Option<Instant> {
+        self.news_due
+    }
+
+    pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Instant> {
+        match quiet {
+            Quiet::Repeating | Quiet::Unasked => None,
+            Quiet::Asked => Some(
+                self.opening
+                    .map_or(self.last_sent + self.keepalive, |(at, _)| at),
+            ),
+        }
+    }
+}
+
+/// What else goes on, as far as it bears on keep-alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quiet {
+    /// Data is outstanding and will be repeated; that is enough of a sign.
+    Repeating,
+    /// The peer's address is not proven, and it has said nothing since it was last sent anything:
+    /// it may be a victim of forged datagrams.
+    Unasked,
+    Asked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn pings(now: Instant) -> Pings {
+        Pings::new(now, SeqNum::ZERO, 10_000 * MS, 50 * MS)
+    }
+
+    #[test]
+    fn a_client_opens_with_back_off_until_it_is_answered() {
+        let start = Instant::now();
+        let mut pings = pings(start);
+        pings.start_opening(start);
+        let mut waits = Vec::new();
+        let mut now = start;
+        for _ in 0..6 {
+            let at = pings.keepalive_deadline(Quiet::Asked).unwrap();
+            waits.push((at - now).as_millis());
+            now = at;
+            assert!(pings.is_due(now, Quiet::Asked));
+            pings.on_ping_sent(now, SeqNum::ZERO);
+        }
+        assert_eq!(waits, [2, 300, 600, 1200, 2400, 4000]);
+        pings.on_established();
+        pings.on_sent(now);
+        assert_eq!(
+            pings.keepalive_deadline(Quiet::Asked),
+            Some(now + 10_000 * MS)
+        );
+    }
+
+    #[test]
+    fn news_wait_for_data_to_carry_them() {
+        let now = Instant::now();
+        let mut pings = pings(now);
+        let una = SeqNum::new(1);
+        pings.on_acknowledged(now, una, 10 * MS);
+        assert_eq!(pings.news_deadline(), Some(now + 25 * MS));
+        pings.on_told(now + 5 * MS, una);
+        assert_eq!(pings.news_deadline(), None);
+        pings.on_acknowledged(now + 6 * MS, SeqNum::new(2), 100 * MS);
+        assert_eq!(pings.news_deadline(), Some(now + 105 * MS));
+    }
+
+    #[test]
+    fn a_peer_that_repeats_itself_is_reminded_at_a_bounded_rate() {
+        let now = Instant::now();
+        let mut pings = pings(now);
+        pings.on_told(now, SeqNum::new(1));
+        pings.on_repeated_ack(now + 50 * MS, 60 * MS);
+        assert_eq!(pings.news_deadline(), None);
+        pings.on_repeated_ack(now + 100 * MS, 60 * MS);
+        assert!(pings.is_due(now + 100 * MS, Quiet::Unasked));
+    }
+}

@@ -1,0 +1,148 @@
+//! What belongs to a connection's beginning and end: its state, its limits in time, and why it
+//! ended.
+
+use std::time::{Duration, Instant};
+
+use super::state::{State, TerminateSchedule};
+use crate::{error::ConnectionError, wire::SeqNum};
+
+/// How long a peer that closed may take to say that it is over, without anything new from it.
+const PEER_CLOSED_LIMIT: Duration = Duration::from_secs(30);
+/// How many Terminates of the peer are answered.
+const MAX_ANSWERS: u32 = 8;
+
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) state: State,
+    /// Why the connection failed, if it did.
+    pub(super) error: Option<ConnectionError>,
+    /// Whether anything valid has come from the peer.
+    pub(super) established: bool,
+    /// The application has ended reading or writing.
+    pub(super) read_shut: bool,
+    pub(super) write_shut: bool,
+    /// The SendingNext of the peer's Terminate.
+    pub(super) peer_final: Option<SeqNum>,
+    pub(super) linger: Duration,
+    linger_end: Option<Instant>,
+    idle_timeout: Duration,
+    heard_at: Instant,
+    /// When the peer last brought something new.
+    progress_at: Instant,
+    terminate: Option<TerminateSchedule>,
+    /// A single Terminate is owed, as an answer or as the last word.
+    owed: bool,
+    answers: u32,
+}
+
+impl Life {
+    pub(super) fn new(now: Instant, idle_timeout: Duration, linger: Duration) -> Self {
+        Self {
+            state: State::Active,
+            error: None,
+            established: false,
+            read_shut: false,
+            write_shut: false,
+            peer_final: None,
+            linger,
+            linger_end: None,
+            idle_timeout,
+            heard_at: now,
+            progress_at: now,
+            terminate: None,
+            owed: false,
+            answers: 0,
+        }
+    }
+
+    pub(super) fn enter(&mut self, now: Instant, state: State, rto: Duration) {
+        self.state = state;
+        self.progress_at = now;
+        self.linger_end = None;
+        self.terminate = None;
+        match state {
+            State::ReadyToClose => self.start_linger(now),
+            State::Terminating => self.terminate = Some(TerminateSchedule::new(now, rto)),
+            _ => {}
+        }
+    }
+
+    /// From now on the peer has the linger time.
+    pub(super) fn start_linger(&mut self, now: Instant) {
+        self.linger_end = Some(now + self.linger);
+    }
+
+    pub(super) fn is_linger_over(&self, now: Instant) -> bool {
+        self.linger_end.is_some_and(|end| now >= end)
+    }
+
+    pub(super) fn on_heard(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Whether anything came after this moment.
+    pub(super) fn has_heard_since(&self, moment: Instant) -> bool {
+        self.heard_at > moment
+    }
+
+    pub(super) fn on_progress(&mut self, now: Instant) {
+        self.progress_at = now;
+    }
+
+    /// The peer has been silent, or has brought nothing new after its close, for too long.
+    pub(super) fn is_dead(&self, now: Instant) -> bool {
+        let silent = now >= self.heard_at + self.idle_timeout;
+        let stuck = self.state == State::PeerClosed && now >= self.progress_at + PEER_CLOSED_LIMIT;
+        silent || stuck
+    }
+
+    pub(super) fn is_terminate_over(&self, now: Instant) -> bool {
+        self.terminate.is_some_and(|schedule| schedule.is_over(now))
+    }
+
+    /// The peer's Terminate is answered, unless it can be the answer to our own: two ends that
+    /// both answer would never stop.
+    pub(super) fn owe_answer(&mut self) {
+        let said = self.terminate.is_some_and(|schedule| schedule.has_sent());
+        if !said && self.answers < MAX_ANSWERS {
+            self.answers += 1;
+            self.owed = true;
+        }
+    }
+
+    pub(super) fn owe_last_word(&mut self) {
+        self.owed = true;
+    }
+
+    pub(super) fn owes_terminate(&self) -> bool {
+        self.owed
+    }
+
+    /// Whether to send a Terminate now; if so it counts as sent.
+    pub(super) fn take_terminate(&mut self, now: Instant) -> bool {
+        if let Some(schedule) = self
+            .terminate
+            .as_mut()
+            .filter(|schedule| schedule.is_due(now))
+        {
+            schedule.on_sent(now);
+            return true;
+        }
+        std::mem::take(&mut self.owed)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let dead = match self.state {
+            State::Terminated | State::PeerTerminating => return None,
+            State::PeerClosed => self.progress_at + PEER_CLOSED_LIMIT,
+            _ => self.heard_at + self.idle_timeout,
+        };
+        let dead = dead.min(self.heard_at + self.idle_timeout);
+        let terminate = self.terminate.map(|schedule| schedule.deadline());
+        [self.linger_end, terminate]
+            .into_iter()
+            .flatten()
+            .chain([dead])
+            .min()
+    }
+}

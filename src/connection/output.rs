@@ -1,0 +1,318 @@
+//! What leaves next.
+//!
+//! A datagram holds an acknowledgement if one is due or fits beside data, then Data, then a Ping
+//! if nothing else says what it would say.
+
+use std::time::Instant;
+
+use super::{
+    Connection, State, Timer,
+    keepalive::Quiet,
+    send::{Candidate, Stamp},
+    timer,
+};
+use crate::{
+    error::ConnectionError,
+    wire::{COMMAND_LEN, Command, CommandKind, DATA_OVERHEAD, Data, Options, Segment, SeqNum},
+};
+
+/// mKCP: Go peers compare numbers plainly and stall at 2^32; a stream to one ends before.
+const LAST_PLAIN_NUMBER: u32 = 0xffff_0000;
+
+/// Why the last attempt to send stopped, and what overrides the usual limits.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    pub(super) nodelay: bool,
+    /// The next segment goes out whatever congestion control says.
+    pub(super) probe: bool,
+    /// Repetitions are due to later acknowledgements, not to a timer.
+    pub(super) repeat_is_fast: bool,
+    pub(super) peer_wraps: bool,
+    /// When the small segment at the end stops waiting for company.
+    hold_until: Option<Instant>,
+    /// When the peer's closed window is tried.
+    window_probe_at: Option<Instant>,
+    /// What the last attempt to send waits for.
+    waits: Waits,
+}
+
+/// Why nothing could be sent, anew at each attempt: a deadline that stood while something else
+/// was in the way would wake the driver for nothing.
+#[derive(Debug, Default)]
+struct Waits {
+    pacing: Option<Instant>,
+    company: Option<Instant>,
+    window: Option<Instant>,
+}
+
+impl Connection {
+    /// Appends the segments of one datagram to `datagram` and returns how many bytes that were,
+    /// or `None` if there is nothing to send now.
+    pub fn poll_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<usize> {
+        let start = datagram.len();
+        self.output.waits = Waits::default();
+        if self.life.take_terminate(now) {
+            Segment::Command(self.final_terminate()).encode(datagram);
+        } else if self.life.state.is_receiving() && self.may_send_datagram() {
+            self.fill(now, start, datagram);
+        }
+        let len = datagram.len() - start;
+        (len > 0).then(|| self.on_datagram(now, len))
+    }
+
+    fn on_datagram(&mut self, now: Instant, len: usize) -> usize {
+        let wire_len = len + self.overhead;
+        self.stats.datagrams_sent += 1;
+        self.stats.bytes_on_wire_sent += wire_len as u64;
+        self.validation.on_sent(wire_len);
+        self.pings.on_sent(now);
+        len
+    }
+
+    fn may_send_datagram(&self) -> bool {
+        self.validation.allows(self.max_plaintext + self.overhead)
+    }
+
+    fn fill(&mut self, now: Instant, start: usize, datagram: &mut Vec<u8>) {
+        if self.receive.has_window_news() {
+            self.acks.request(now);
+        }
+        let mut candidate = self.sendable(now);
+        self.append_ack(now, start, candidate, datagram);
+        while let Some(data) = candidate {
+            let used = datagram.len() - start;
+            if used + DATA_OVERHEAD + data.len() > self.max_plaintext {
+                return;
+            }
+            self.append_data(now, data, datagram);
+            if self.exhaust_numbers(now) {
+                return datagram.truncate(start);
+            }
+            candidate = self.sendable(now);
+        }
+        let used = datagram.len() - start;
+        let quiet = self.quiet();
+        if self.pings.is_due(now, quiet) && used + COMMAND_LEN <= self.max_plaintext {
+            let sending_next = self.send.first_unacked();
+            Segment::Command(self.ping(sending_next)).encode(datagram);
+            self.pings.on_ping_sent(now, sending_next);
+        }
+    }
+
+    /// An ACK that is due, or that fits into the same datagram as the data.
+    fn append_ack(
+        &mut self,
+        now: Instant,
+        start: usize,
+        candidate: Option<Candidate>,
+        datagram: &mut Vec<u8>,
+    ) {
+        let Some(ack_len) = self.acks.next_len() else {
+            return;
+        };
+        let beside_data = candidate
+            .is_some_and(|data| ack_len + DATA_OVERHEAD + data.len() <= self.max_plaintext);
+        if !self.acks.is_due(now) && !beside_data {
+            return;
+        }
+        let close = self.close_option();
+        let limit = self.receive.limit();
+        let mut ack = self
+            .acks
+            .next_ack(now, self.conversation, self.receive.next(), limit);
+        ack.options = ack.options.with(close);
+        Segment::Ack(ack).encode(datagram);
+        debug_assert!(datagram.len() - start <= ack_len);
+        self.receive.on_limit_told();
+        self.stats.acks_sent += 1;
+    }
+
+    /// The next segment that window, congestion control and pacing let pass.
+    fn sendable(&mut self, now: Instant) -> Option<Candidate> {
+        if !self.life.state.is_sending() {
+            return None;
+        }
+        let candidate = self.send.candidate().or_else(|| self.window_probe(now));
+        let Some(candidate) = candidate else {
+            self.sampler.on_app_limited(self.send.in_flight());
+            return None;
+        };
+        if self.output.probe {
+            return Some(candidate);
+        }
+        let in_flight = self.send.in_flight();
+        let after = in_flight + candidate.len() as u64;
+        if in_flight > 0 && after > self.controller.window() {
+            return None;
+        }
+        if self.waits_for_company(now, candidate) {
+            return None;
+        }
+        if let Some(at) = self.pacer.blocked_until(now) {
+            self.output.waits.pacing = Some(at);
+            return None;
+        }
+        Some(candidate)
+    }
+
+    /// The peer's window is closed and nothing is in flight that would bring news: after a while
+    /// one segment is sent beyond it. From then on it is repeated as any other.
+    fn window_probe(&mut self, now: Instant) -> Option<Candidate> {
+        let blocked = self.send.window() == 0 && self.send.in_flight() == 0;
+        if !blocked || self.send.unsent() == 0 {
+            self.output.window_probe_at = None;
+            return None;
+        }
+        let delay = self.window_probe_delay();
+        let at = *self.output.window_probe_at.get_or_insert(now + delay);
+        if at > now {
+            self.output.waits.window = Some(at);
+            return None;
+        }
+        self.send.candidate_beyond_window()
+    }
+
+    /// Whether a small segment is held back because others are in flight (as Nagle's algorithm,
+    /// but only for a moment).
+    fn waits_for_company(&mut self, now: Instant, candidate: Candidate) -> bool {
+        let is_small = matches!(candidate, Candidate::New { len }
+            if len + DATA_OVERHEAD < self.max_plaintext);
+        let may_wait = is_small
+            && !self.output.nodelay
+            && !self.life.write_shut
+            && self.life.state == State::Active
+            && self.send.in_flight() > 0;
+        if !may_wait {
+            self.output.hold_until = None;
+            return false;
+        }
+        let delay = self.company_delay();
+        let until = *self.output.hold_until.get_or_insert(now + delay);
+        let waits = until > now;
+        if waits {
+            self.output.waits.company = Some(until);
+        }
+        waits
+    }
+
+    fn append_data(&mut self, now: Instant, candidate: Candidate, datagram: &mut Vec<u8>) {
+        let timestamp = self.clock.timestamp(now);
+        let stamp = Stamp {
+            transmission: self.loss.next_index(),
+            now,
+            timestamp,
+            rate: self.sampler.on_sent(now, self.send.in_flight()),
+        };
+        let options = self.close_option();
+        let sending_next = self.send.first_unacked();
+        let ends_stream = options.contains(Options::CLOSE) && self.is_last(candidate);
+        let (number, payload) = self.send.transmit(candidate, stamp);
+        let data = Data {
+            conversation: self.conversation,
+            options: if ends_stream {
+                options.with(Options::LAST)
+            } else {
+                options
+            },
+            timestamp,
+            number,
+            sending_next,
+            payload,
+        };
+        let len = Segment::Data(data).encoded_len();
+        Segment::Data(data).encode(datagram);
+        self.loss.on_sent(number, now);
+        self.pacer.on_sent(now, len + self.overhead);
+        self.pings.on_told(now, sending_next);
+        self.output.probe = false;
+        self.output.hold_until = None;
+        self.output.window_probe_at = None;
+        self.count_segment(candidate);
+    }
+
+    fn is_last(&self, candidate: Candidate) -> bool {
+        match candidate {
+            Candidate::Repeat { number, .. } => {
+                self.send.unsent() == 0 && number.next() == self.send.next_number()
+            }
+            Candidate::New { len } => self.send.unsent() == len,
+        }
+    }
+
+    fn count_segment(&mut self, candidate: Candidate) {
+        let stats = &mut self.stats;
+        stats.segments_sent += 1;
+        if matches!(candidate, Candidate::Repeat { .. }) {
+            stats.segments_retransmitted += 1;
+            if self.output.repeat_is_fast {
+                stats.retransmits_fast += 1;
+            } else {
+                stats.retransmits_timeout += 1;
+            }
+        }
+    }
+
+    /// Ends the connection if its numbers are used up and the peer may not bear a wrap.
+    fn exhaust_numbers(&mut self, now: Instant) -> bool {
+        let plain = self.stats.acks_received > 0 && !self.output.peer_wraps;
+        let exhausted = plain && self.send.next_number().get() >= LAST_PLAIN_NUMBER;
+        if exhausted {
+            self.reset(now, ConnectionError::NumbersExhausted);
+        }
+        exhausted
+    }
+
+    /// mKCP: the Close option is set on everything sent in ReadyToClose.
+    fn close_option(&self) -> Options {
+        match self.life.state {
+            State::ReadyToClose => Options::CLOSE,
+            _ => Options::NONE,
+        }
+    }
+
+    fn ping(&self, sending_next: SeqNum) -> Command {
+        Command {
+            conversation: self.conversation,
+            kind: CommandKind::Ping,
+            options: self.close_option(),
+            sending_next,
+            receiving_next: self.receive.next(),
+            peer_rto: self.rtt.peer_rto(),
+        }
+    }
+
+    fn quiet(&self) -> Quiet {
+        if self.send.in_flight() > 0 {
+            Quiet::Repeating
+        } else if self.validation.is_validated()
+            || self.life.has_heard_since(self.pings.last_sent())
+        {
+            Quiet::Asked
+        } else {
+            Quiet::Unasked
+        }
+    }
+
+    /// When `handle_timeout` wants to be called next, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let lifetime = (Timer::Lifetime, self.life.deadline());
+        let loss = (Timer::Loss, self.loss_deadline());
+        // What cannot be sent needs no waking.
+        if !self.life.state.is_receiving() || !self.may_send_datagram() {
+            return timer::earliest([lifetime, loss]);
+        }
+        timer::earliest([
+            lifetime,
+            loss,
+            (Timer::Loss, self.output.waits.window),
+            (Timer::Pacing, self.output.waits.pacing),
+            (Timer::Delayed, self.acks.deadline()),
+            (Timer::Delayed, self.output.waits.company),
+            (Timer::Delayed, self.pings.news_deadline()),
+            (
+                Timer::Keepalive,
+                self.pings.keepalive_deadline(self.quiet()),
+            ),
+        ])
+    }
+}

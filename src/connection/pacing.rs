@@ -1,0 +1,118 @@
+//! Spacing datagrams: a token bucket.
+
+use std::time::{Duration, Instant};
+
+/// The least burst, in datagrams: what one system call sends.
+const BURST_DATAGRAMS: u64 = 16;
+/// The least burst in time: timers and threads are not more exact than this.
+const BURST_TIME: Duration = Duration::from_millis(2);
+
+/// Lets bytes pass at a rate, with bursts up to its capacity.
+#[derive(Clone, Debug)]
+pub(super) struct Pacer {
+    max_datagram: u64,
+    /// Bytes per second, or `None` while sending is not paced.
+    rate: Option<u64>,
+    tokens: u64,
+    refilled_at: Instant,
+}
+
+impl Pacer {
+    pub(super) fn new(now: Instant, max_datagram: usize) -> Self {
+        let max_datagram = max_datagram as u64;
+        Self {
+            max_datagram,
+            rate: None,
+            tokens: BURST_DATAGRAMS * max_datagram,
+            refilled_at: now,
+        }
+    }
+
+    pub(super) fn set_rate(&mut self, now: Instant, rate: Option<u64>) {
+        self.refill(now);
+        self.rate = rate.map(|rate| rate.max(1));
+    }
+
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.rate
+    }
+
+    /// When the next datagram may leave, or `None` if it may now.
+    pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
+        let rate = self.rate?;
+        let available = self.available(now, rate);
+        if available >= self.max_datagram {
+            return None;
+        }
+        let missing = u128::from(self.max_datagram - available);
+        let nanos = (missing * 1_000_000_000).div_ceil(u128::from(rate));
+        Some(now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    pub(super) fn on_sent(&mut self, now: Instant, bytes: usize) {
+        self.refill(now);
+        self.tokens = self.tokens.saturating_sub(bytes as u64);
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let Some(rate) = self.rate else {
+            self.refilled_at = now;
+            return;
+        };
+        let available = self.available(now, rate);
+        // Time that did not yet make a whole byte must not be lost.
+        if available > self.tokens || available == self.capacity(rate) {
+            self.tokens = available;
+            self.refilled_at = now;
+        }
+    }
+
+    fn available(&self, now: Instant, rate: u64) -> u64 {
+        let elapsed = now.saturating_duration_since(self.refilled_at).as_nanos();
+        let earned = elapsed * u128::from(rate) / 1_000_000_000;
+        let earned = u64::try_from(earned).unwrap_or(u64::MAX);
+        self.tokens.saturating_add(earned).min(self.capacity(rate))
+    }
+
+    fn capacity(&self, rate: u64) -> u64 {
+        let in_time = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
+        (BURST_DATAGRAMS * self.max_datagram).max(u64::try_from(in_time).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_kept_after_the_first_burst() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start, 1000);
+        pacer.set_rate(start, Some(1_000_000));
+        let mut now = start;
+        let mut sent = 0;
+        while now < start + Duration::from_secs(1) {
+            match pacer.blocked_until(now) {
+                Some(at) => {
+                    assert!(at > now);
+                    now = at;
+                }
+                None => {
+                    pacer.on_sent(now, 1000);
+                    sent += 1000;
+                }
+            }
+        }
+        assert!((1_000_000..=1_017_000).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, 1000);
+        for _ in 0..1000 {
+            assert_eq!(pacer.blocked_until(now), None);
+            pacer.on_sent(now, 1000);
+        }
+    }
+}

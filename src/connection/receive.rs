@@ -1,0 +1,302 @@
+//! The receive half: numbered segments to bytes in order, and how many more there is room for.
+
+use std::collections::VecDeque;
+
+use crate::wire::SeqNum;
+
+/// What became of a Data segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// The next one; nothing was waiting for it.
+    InOrder,
+    /// The next one, and others had been waiting for it.
+    FilledGap,
+    /// Kept until those before it come.
+    OutOfOrder,
+    /// Received before.
+    Duplicate,
+    /// Beyond the advertised window, or never possible, and dropped.
+    BeyondWindow,
+}
+
+/// Reassembles the peer's stream.
+///
+/// Nothing that has been acknowledged is dropped; the window closes instead.
+#[derive(Debug)]
+pub(super) struct ReceiveHalf {
+    /// The first number not yet received.
+    next: SeqNum,
+    /// How many numbers lie before `next`.
+    received: u64,
+    /// Bytes in order, not yet read.
+    ready: VecDeque<u8>,
+    /// Slot `i` is number `next + i`. Slot 0 is always empty.
+    waiting: VecDeque<Option<Box<[u8]>>>,
+    waiting_bytes: usize,
+    /// The first number that is not accepted. Never moves back.
+    limit: SeqNum,
+    /// The limit that the peer has been told.
+    told_limit: SeqNum,
+    /// Bytes that may be held.
+    budget: usize,
+    /// What a segment is assumed to hold when the budget is turned into numbers.
+    segment_size: usize,
+    /// The number of the stream's last segment, if the peer has said it.
+    last: Option<SeqNum>,
+    /// Nobody will read: bytes are acknowledged and forgotten.
+    discarding: bool,
+}
+
+impl ReceiveHalf {
+    pub(super) fn new(first: SeqNum, budget: usize, segment_size: usize) -> Self {
+        let mut half = Self {
+            next: first,
+            received: 0,
+            ready: VecDeque::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            limit: first,
+            told_limit: first,
+            budget,
+            segment_size,
+            last: None,
+            discarding: false,
+        };
+        half.raise_limit();
+        half.told_limit = half.limit;
+        half
+    }
+
+    pub(super) fn accept(&mut self, number: SeqNum, payload: &[u8]) -> Accepted {
+        let Some(ahead) = number.since(self.next) else {
+            return self.behind(number);
+        };
+        // A peer may use larger segments than this side would: the count alone is no bound.
+        let over_budget = self.memory() + payload.len() > 2 * self.budget;
+        if !number.precedes(self.limit) || (over_budget && ahead > 0) {
+            return Accepted::BeyondWindow;
+        }
+        if ahead > 0 {
+            return self.keep(ahead as usize, payload);
+        }
+        self.deliver(payload);
+        self.waiting.pop_front();
+        self.advance();
+        let filled = self.drain_waiting();
+        self.raise_limit();
+        if filled {
+            Accepted::FilledGap
+        } else {
+            Accepted::InOrder
+        }
+    }
+
+    /// mKCP: a number that was not received must not be acknowledged, so it is no duplicate.
+    fn behind(&self, number: SeqNum) -> Accepted {
+        let distance = self.next.since(number).unwrap_or(u32::MAX);
+        if u64::from(distance) <= self.received {
+            Accepted::Duplicate
+        } else {
+            Accepted::BeyondWindow
+        }
+    }
+
+    fn advance(&mut self) {
+        self.next = self.next.next();
+        self.received += 1;
+    }
+
+    fn keep(&mut self, slot: usize, payload: &[u8]) -> Accepted {
+        if self.waiting.len() <= slot {
+            self.waiting.resize_with(slot + 1, || None);
+        }
+        if self.waiting[slot].is_some() {
+            return Accepted::Duplicate;
+        }
+        self.waiting[slot] = Some(payload.into());
+        self.waiting_bytes += payload.len();
+        Accepted::OutOfOrder
+    }
+
+    /// Delivers what became contiguous.
+    fn drain_waiting(&mut self) -> bool {
+        let mut any = false;
+        while let Some(Some(_)) = self.waiting.front() {
+            let Some(Some(payload)) = self.waiting.pop_front() else {
+                break;
+            };
+            self.waiting_bytes -= payload.len();
+            self.deliver(&payload);
+            self.advance();
+            any = true;
+        }
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        any
+    }
+
+    fn deliver(&mut self, payload: &[u8]) {
+        if !self.discarding {
+            self.ready.extend(payload);
+        }
+    }
+
+    fn raise_limit(&mut self) {
+        let room = self.budget.saturating_sub(self.ready.len()) / self.segment_size;
+        self.limit = self.limit.latest(self.next.plus(room as u32));
+    }
+
+    /// The next bytes in order. More may follow once these are consumed.
+    pub(super) fn read(&self) -> &[u8] {
+        self.ready.as_slices().0
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.ready.drain(..count.min(self.ready.len()));
+        if self.ready.is_empty() {
+            self.ready = VecDeque::new();
+        }
+        self.raise_limit();
+    }
+
+    pub(super) fn discard(&mut self) {
+        self.discarding = true;
+        self.consume(self.ready.len());
+    }
+
+    pub(super) fn next(&self) -> SeqNum {
+        self.next
+    }
+
+    pub(super) fn limit(&self) -> SeqNum {
+        self.limit
+    }
+
+    pub(super) fn on_limit_told(&mut self) {
+        self.told_limit = self.limit;
+    }
+
+    /// Whether the peer should hear of the window although no segment asks for an ACK: it has
+    /// opened by a quarter, and the peer knows of less than that.
+    pub(super) fn has_window_news(&self) -> bool {
+        let quarter = (self.budget / self.segment_size / 4).max(1) as u32;
+        let known = self.told_limit.since(self.next).unwrap_or(0);
+        let news = self.limit.since(self.told_limit).unwrap_or(0);
+        known < quarter && news >= quarter
+    }
+
+    /// The peer said that the segment with this number is its last.
+    pub(super) fn set_last(&mut self, number: SeqNum) {
+        self.last.get_or_insert(number);
+    }
+
+    /// Whether the segment that the peer called its last has been received in order.
+    pub(super) fn has_last(&self) -> bool {
+        self.last.is_some_and(|last| last.precedes(self.next))
+    }
+
+    /// Whether nothing is missing of a stream of which the peer holds unacknowledged only what
+    /// lies at or behind `sending_next`.
+    pub(super) fn is_complete_until(&self, sending_next: SeqNum) -> bool {
+        !self.next.precedes(sending_next) && self.waiting_bytes == 0
+    }
+
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.ready.len() + self.waiting_bytes
+    }
+
+    pub(super) fn check_invariants(&self) {
+        assert!(
+            !matches!(self.waiting.front(), Some(Some(_))),
+            "contiguous bytes left waiting"
+        );
+        let waiting: usize = self
+            .waiting
+            .iter()
+            .flatten()
+            .map(|payload| payload.len())
+            .sum();
+        assert_eq!(waiting, self.waiting_bytes);
+        assert!(
+            !self.limit.precedes(self.told_limit),
+            "the window moved back"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn half() -> ReceiveHalf {
+        ReceiveHalf::new(SeqNum::ZERO, 100, 10)
+    }
+
+    fn n(number: u32) -> SeqNum {
+        SeqNum::new(number)
+    }
+
+    #[test]
+    fn segments_are_put_in_order() {
+        let mut half = half();
+        assert_eq!(half.accept(n(2), b"c"), Accepted::OutOfOrder);
+        assert_eq!(half.accept(n(0), b"a"), Accepted::InOrder);
+        assert_eq!(half.accept(n(2), b"x"), Accepted::Duplicate);
+        assert_eq!(half.accept(n(0), b"x"), Accepted::Duplicate);
+        assert_eq!(half.accept(n(u32::MAX), b"x"), Accepted::BeyondWindow);
+        assert_eq!(half.read(), b"a");
+        assert_eq!(half.accept(n(1), b"b"), Accepted::FilledGap);
+        assert_eq!(half.next(), n(3));
+        half.consume(1);
+        assert_eq!(half.read(), b"bc");
+        half.check_invariants();
+    }
+
+    #[test]
+    fn the_window_closes_while_nobody_reads_and_opens_again() {
+        let mut half = half();
+        assert_eq!(half.limit(), n(10));
+        for number in 0..10 {
+            assert_eq!(half.accept(n(number), &[0; 10]), Accepted::InOrder);
+        }
+        assert_eq!(half.limit(), n(10));
+        assert_eq!(half.accept(n(10), &[0; 10]), Accepted::BeyondWindow);
+        assert!(!half.has_window_news());
+        half.consume(30);
+        assert_eq!(half.limit(), n(13));
+        assert!(half.has_window_news());
+        half.on_limit_told();
+        assert!(!half.has_window_news());
+    }
+
+    #[test]
+    fn large_segments_cannot_exceed_twice_the_budget() {
+        let mut half = half();
+        assert_eq!(half.accept(n(1), &[0; 150]), Accepted::OutOfOrder);
+        assert_eq!(half.accept(n(2), &[0; 60]), Accepted::BeyondWindow);
+    }
+
+    #[test]
+    fn numbers_wrap() {
+        let mut half = ReceiveHalf::new(n(u32::MAX), 100, 10);
+        assert_eq!(half.accept(n(0), b"b"), Accepted::OutOfOrder);
+        assert_eq!(half.accept(n(u32::MAX), b"a"), Accepted::FilledGap);
+        assert_eq!((half.read(), half.next()), (&b"ab"[..], n(1)));
+    }
+
+    #[test]
+    fn the_end_is_known_by_the_last_segment_or_by_what_the_peer_still_holds() {
+        let mut half = half();
+        half.set_last(n(1));
+        half.accept(n(0), b"a");
+        assert!(!half.has_last());
+        assert!(half.is_complete_until(n(1)) && !half.is_complete_until(n(2)));
+        half.accept(n(1), b"b");
+        assert!(half.has_last());
+    }
+}

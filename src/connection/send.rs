@@ -1,0 +1,424 @@
+//! The send half: bytes to numbered segments, which of them the peer has, and which go next.
+
+use std::{collections::VecDeque, ops::Range, time::Instant};
+
+use super::congestion::rate::Snapshot;
+use crate::wire::{SeqNum, Timestamp};
+
+/// mKCP: before the first ACK a peer takes 32 segments.
+const INITIAL_LIMIT: u32 = 32;
+/// Bytes taken from the application ahead of sending them: a few full system calls.
+const UNSENT_LIMIT: usize = 128 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Sent, neither acknowledged nor given up.
+    Outstanding,
+    /// Given up; it will be sent again.
+    Lost,
+    Acked,
+}
+
+/// A segment that has been sent. Its number and bytes never change.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    start: u64,
+    pub(super) len: usize,
+    pub(super) status: Status,
+    /// How often it has been sent.
+    pub(super) transmissions: u32,
+    /// The index of its latest transmission among all of the connection.
+    pub(super) transmission: u64,
+    pub(super) sent_at: Instant,
+    pub(super) timestamp: Timestamp,
+    pub(super) rate: Snapshot,
+}
+
+/// A transmission that is about to happen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) transmission: u64,
+    pub(super) now: Instant,
+    pub(super) timestamp: Timestamp,
+    pub(super) rate: Snapshot,
+}
+
+/// What to send next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Candidate {
+    /// A lost segment again.
+    Repeat { number: SeqNum, len: usize },
+    /// Bytes that have no number yet.
+    New { len: usize },
+}
+
+impl Candidate {
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Repeat { len, .. } | Self::New { len } => len,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct SendHalf {
+    /// From the first byte that is not acknowledged to the last one written.
+    bytes: VecDeque<u8>,
+    /// The stream offset of the first of `bytes`, and of the first that has no number.
+    start: u64,
+    numbered: u64,
+    /// The segments from `first_unacked` to `next_number`.
+    segments: VecDeque<Sent>,
+    first_unacked: SeqNum,
+    next_number: SeqNum,
+    /// The first number that the peer does not accept.
+    limit: SeqNum,
+    lost: VecDeque<SeqNum>,
+    in_flight: u64,
+    max_payload: usize,
+    max_held: usize,
+    /// Bytes were thrown away that the peer has not acknowledged.
+    discarded: bool,
+    scratch: Vec<u8>,
+}
+
+impl SendHalf {
+    /// `max_held` bounds the bytes held for repetition.
+    pub(super) fn new(first: SeqNum, max_payload: usize, max_held: usize) -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            start: 0,
+            numbered: 0,
+            segments: VecDeque::new(),
+            first_unacked: first,
+            next_number: first,
+            limit: first.plus(INITIAL_LIMIT),
+            lost: VecDeque::new(),
+            in_flight: 0,
+            max_payload,
+            max_held,
+            discarded: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn write(&mut self, data: &[u8]) -> usize {
+        let taken = data.len().min(self.room());
+        self.bytes.extend(&data[..taken]);
+        taken
+    }
+
+    pub(super) fn room(&self) -> usize {
+        let unsent = UNSENT_LIMIT.saturating_sub(self.unsent());
+        unsent.min(self.max_held.saturating_sub(self.bytes.len()))
+    }
+
+    /// Bytes written that have no number yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.bytes.len() - (self.numbered - self.start) as usize
+    }
+
+    /// The peer accepts numbers up to `limit`. Limits never move back.
+    pub(super) fn raise_limit(&mut self, limit: SeqNum) {
+        self.limit = self.limit.latest(limit);
+    }
+
+    /// Segments that the peer would accept beyond those sent.
+    pub(super) fn window(&self) -> u32 {
+        self.limit.since(self.next_number).unwrap_or(0)
+    }
+
+    /// The next segment to send, a lost one before a new one.
+    pub(super) fn candidate(&mut self) -> Option<Candidate> {
+        while let Some(&number) = self.lost.front() {
+            match self.get(number) {
+                Some(sent) if sent.status == Status::Lost => {
+                    return Some(Candidate::Repeat {
+                        number,
+                        len: sent.len,
+                    });
+                }
+                _ => self.lost.pop_front(),
+            };
+        }
+        if self.window() == 0 {
+            None
+        } else {
+            self.candidate_beyond_window()
+        }
+    }
+
+    /// As `candidate`, but new bytes even if the peer's window is closed.
+    pub(super) fn candidate_beyond_window(&self) -> Option<Candidate> {
+        let len = self.unsent().min(self.max_payload);
+        (len > 0).then_some(Candidate::New { len })
+    }
+
+    /// Records that a candidate is sent now. Returns its number and bytes.
+    pub(super) fn transmit(&mut self, candidate: Candidate, stamp: Stamp) -> (SeqNum, &[u8]) {
+        let number = match candidate {
+            Candidate::Repeat { number, .. } => number,
+            Candidate::New { len } => self.assign_number(len, stamp),
+        };
+        let mut range = 0..0;
+        if let Some(sent) = self.get_mut(number) {
+            sent.status = Status::Outstanding;
+            sent.transmissions += 1;
+            sent.transmission = stamp.transmission;
+            sent.sent_at = stamp.now;
+            sent.timestamp = stamp.timestamp;
+            sent.rate = stamp.rate;
+            let (start, len) = (sent.start, sent.len);
+            let from = (start - self.start) as usize;
+            range = from..from + len;
+        }
+        self.in_flight += range.len() as u64;
+        self.copy_to_scratch(range);
+        (number, &self.scratch)
+    }
+
+    fn copy_to_scratch(&mut self, range: Range<usize>) {
+        let (front, back) = self.bytes.as_slices();
+        let middle = front.len();
+        self.scratch.clear();
+        let of_front = range.start.min(middle)..range.end.min(middle);
+        let of_back = range.start.max(middle) - middle..range.end.max(middle) - middle;
+        self.scratch.extend_from_slice(&front[of_front]);
+        self.scratch.extend_from_slice(&back[of_back]);
+    }
+
+    fn assign_number(&mut self, len: usize, stamp: Stamp) -> SeqNum {
+        let number = self.next_number;
+        self.segments.push_back(Sent {
+            start: self.numbered,
+            len,
+            status: Status::Outstanding,
+            transmissions: 0,
+            transmission: stamp.transmission,
+            sent_at: stamp.now,
+            timestamp: stamp.timestamp,
+            rate: stamp.rate,
+        });
+        self.numbered += len as u64;
+        self.next_number = number.next();
+        number
+    }
+
+    /// The peer has this segment. Gives what was known of it if that is news.
+    pub(super) fn acknowledge(&mut self, number: SeqNum) -> Option<Sent> {
+        let sent = self.get_mut(number)?;
+        if sent.status == Status::Acked {
+            return None;
+        }
+        let before = sent.clone();
+        sent.status = Status::Acked;
+        if before.status == Status::Outstanding {
+            self.in_flight -= before.len as u64;
+        }
+        Some(before)
+    }
+
+    /// Forgets the acknowledged segments at the front, and their bytes.
+    pub(super) fn release(&mut self) {
+        while let Some(sent) = self.segments.front() {
+            if sent.status != Status::Acked {
+                break;
+            }
+            let len = sent.len;
+            self.bytes.drain(..len);
+            self.start += len as u64;
+            self.first_unacked = self.first_unacked.next();
+            self.segments.pop_front();
+        }
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
+            self.segments = VecDeque::new();
+            self.scratch = Vec::new();
+        }
+    }
+
+    /// Gives up an outstanding segment; it will be sent again. Returns its bytes.
+    pub(super) fn mark_lost(&mut self, number: SeqNum) -> u64 {
+        let Some(sent) = self.get_mut(number) else {
+            return 0;
+        };
+        if sent.status != Status::Outstanding {
+            return 0;
+        }
+        sent.status = Status::Lost;
+        let len = sent.len as u64;
+        self.in_flight -= len;
+        self.lost.push_back(number);
+        len
+    }
+
+    /// The oldest segment that is outstanding.
+    pub(super) fn oldest_outstanding(&self) -> Option<SeqNum> {
+        let is_outstanding = |sent: &Sent| sent.status == Status::Outstanding;
+        let index = self.segments.iter().position(is_outstanding)?;
+        Some(self.first_unacked.plus(index as u32))
+    }
+
+    /// The latest segment sent, if it is outstanding and nothing is left to send behind it.
+    pub(super) fn outstanding_tail(&self) -> Option<SeqNum> {
+        let tail = self.segments.back()?;
+        let is_tail = tail.status == Status::Outstanding && self.unsent() == 0;
+        is_tail.then(|| self.next_number.minus(1))
+    }
+
+    pub(super) fn get(&self, number: SeqNum) -> Option<&Sent> {
+        self.segments
+            .get(number.since(self.first_unacked)? as usize)
+    }
+
+    fn get_mut(&mut self, number: SeqNum) -> Option<&mut Sent> {
+        self.segments
+            .get_mut(number.since(self.first_unacked)? as usize)
+    }
+
+    /// Throws away everything that the peer has not acknowledged.
+    pub(super) fn discard(&mut self) {
+        self.discarded |= !self.is_empty();
+        self.bytes = VecDeque::new();
+        self.segments = VecDeque::new();
+        self.lost = VecDeque::new();
+        self.scratch = Vec::new();
+        self.start = self.numbered;
+        self.first_unacked = self.next_number;
+        self.in_flight = 0;
+    }
+
+    pub(super) fn first_unacked(&self) -> SeqNum {
+        self.first_unacked
+    }
+
+    pub(super) fn next_number(&self) -> SeqNum {
+        self.next_number
+    }
+
+    /// Payload bytes outstanding.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Whether nothing waits for being sent or acknowledged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn was_discarded(&self) -> bool {
+        self.discarded
+    }
+
+    /// Bytes held.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn check_invariants(&self) {
+        let outstanding = self
+            .segments
+            .iter()
+            .filter(|sent| sent.status == Status::Outstanding);
+        let in_flight: usize = outstanding.map(|sent| sent.len).sum();
+        assert_eq!(in_flight as u64, self.in_flight);
+        let numbered: usize = self.segments.iter().map(|sent| sent.len).sum();
+        assert_eq!(numbered as u64, self.numbered - self.start);
+        assert_eq!(
+            self.next_number.since(self.first_unacked),
+            Some(self.segments.len() as u32)
+        );
+        assert!(
+            self.segments
+                .front()
+                .is_none_or(|sent| sent.status != Status::Acked)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn half() -> SendHalf {
+        SendHalf::new(SeqNum::new(u32::MAX), 10, 1000)
+    }
+
+    fn stamp(transmission: u64) -> Stamp {
+        let now = Instant::now();
+        let rate = Snapshot::at(now);
+        Stamp {
+            transmission,
+            now,
+            timestamp: Timestamp::new(1),
+            rate,
+        }
+    }
+
+    fn send(half: &mut SendHalf, transmission: u64) -> Option<(u32, Vec<u8>)> {
+        let candidate = half.candidate()?;
+        let (number, bytes) = half.transmit(candidate, stamp(transmission));
+        let sent = (number.get(), bytes.to_vec());
+        half.check_invariants();
+        Some(sent)
+    }
+
+    #[test]
+    fn bytes_become_numbered_segments_when_they_are_sent() {
+        let mut half = half();
+        assert_eq!(half.write(b"hello"), 5);
+        assert_eq!(half.write(b" dear world"), 11);
+        assert_eq!(send(&mut half, 0), Some((u32::MAX, b"hello dear".to_vec())));
+        assert_eq!(send(&mut half, 1), Some((0, b" world".to_vec())));
+        assert_eq!(send(&mut half, 2), None);
+        assert_eq!(half.in_flight(), 16);
+    }
+
+    #[test]
+    fn a_lost_segment_goes_first_and_what_is_acknowledged_never_again() {
+        let mut half = half();
+        half.write(&[7; 40]);
+        for transmission in 0..3 {
+            send(&mut half, transmission);
+        }
+        let first = half.first_unacked();
+        assert_eq!(half.mark_lost(first), 10);
+        assert_eq!(half.mark_lost(first.next()), 10);
+        assert!(half.acknowledge(first.next()).is_some());
+        assert!(half.acknowledge(first.next()).is_none());
+        assert_eq!(send(&mut half, 3).map(|sent| sent.0), Some(first.get()));
+        assert_eq!(
+            send(&mut half, 4).map(|sent| sent.0),
+            Some(first.plus(3).get())
+        );
+        assert!(half.acknowledge(first).is_some());
+        half.release();
+        half.check_invariants();
+        assert_eq!((half.first_unacked(), half.len()), (first.plus(2), 20));
+    }
+
+    #[test]
+    fn the_peers_window_is_a_hard_limit() {
+        let mut half = half();
+        half.write(&[0; 400]);
+        let sent = (0..)
+            .map_while(|transmission| send(&mut half, transmission))
+            .count();
+        assert_eq!(sent, INITIAL_LIMIT as usize);
+        half.raise_limit(SeqNum::new(u32::MAX).plus(33));
+        assert!(send(&mut half, 99).is_some());
+        half.raise_limit(SeqNum::new(u32::MAX));
+        assert_eq!(half.window(), 0);
+    }
+
+    #[test]
+    fn discarding_leaves_nothing() {
+        let mut half = half();
+        half.write(&[0; 25]);
+        send(&mut half, 0);
+        half.discard();
+        half.check_invariants();
+        assert!(half.is_empty() && half.was_discarded());
+        assert_eq!(half.in_flight(), 0);
+    }
+}

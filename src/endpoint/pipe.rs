@@ -1,1 +1,0 @@
-//! Bounded bytes between a worker and an application's handle.

@@ -1,0 +1,175 @@
+//! Bytes that the connection has put in order and the application has not read yet.
+
+use std::{
+    io::{self, IoSliceMut},
+    time::Duration,
+};
+
+use super::{LONGEST_COPY, ring::ByteRing};
+use crate::{
+    endpoint::sync::{Monitor, Wake},
+    error::ConnectionError,
+};
+
+/// The pipe from the worker to the application's readers.
+#[derive(Debug)]
+pub(crate) struct ReceivePipe {
+    incoming: Monitor<Incoming>,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    bytes: ByteRing,
+    /// Set once nothing will follow what is in the pipe: what `read` answers then.
+    end: Option<Result<(), ConnectionError>>,
+    read: u64,
+    /// Whether the worker has more than fitted and wants to be told when there is room.
+    worker_waits: bool,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    pub(crate) count: usize,
+    /// The worker waits for room, and now there is enough: it is to be rung.
+    pub(crate) made_room: bool,
+}
+
+// The worker's side.
+impl ReceivePipe {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            incoming: Monitor::new(Incoming {
+                bytes: ByteRing::new(capacity),
+                end: None,
+                read: 0,
+                worker_waits: false,
+            }),
+        }
+    }
+
+    /// Appends as much of `data` as fits; returns how much that was. If that was not all, the
+    /// worker is rung once half of the pipe is free. What nobody will read any more is taken and
+    /// dropped.
+    pub(crate) fn push(&self, data: &[u8]) -> usize {
+        self.incoming.update(|incoming| {
+            if incoming.end.is_some() {
+                return (data.len(), Wake::Nobody);
+            }
+            let count = incoming.bytes.push(data);
+            incoming.worker_waits |= count < data.len();
+            (count, if count > 0 { Wake::One } else { Wake::Nobody })
+        })
+    }
+
+    /// Says that nothing more will come: once what is in the pipe has been read, readers get end
+    /// of file or the error, for ever. The first call wins.
+    pub(crate) fn finish(&self, result: Result<(), ConnectionError>) {
+        self.incoming.update(|incoming| {
+            incoming.end.get_or_insert(result);
+            ((), Wake::All)
+        });
+    }
+
+    /// Bytes waiting to be read.
+    pub(crate) fn len(&self) -> usize {
+        self.incoming.read(|incoming| incoming.bytes.len())
+    }
+}
+
+// The application's side.
+impl ReceivePipe {
+    /// Moves bytes into the buffers, waiting until there are some. No bytes mean end of file,
+    /// unless the buffers are empty.
+    pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Fetched> {
+        self.fetch(buffers, |incoming, count| {
+            incoming.bytes.consume(count);
+            incoming.read += count as u64;
+        })
+    }
+
+    /// As `read`, but leaves the bytes in the pipe.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let fetched = self.fetch(&mut [IoSliceMut::new(buffer)], |_, _| {})?;
+        Ok(fetched.count)
+    }
+
+    /// Throws away what has not been read, as nobody will. Readers get end of file.
+    pub(crate) fn abandon(&self) {
+        self.incoming.update(|incoming| {
+            incoming.bytes.clear();
+            incoming.end.get_or_insert(Ok(()));
+            ((), Wake::All)
+        });
+    }
+
+    /// The error that ends the stream, even if bytes before it are still to be read.
+    pub(crate) fn error(&self) -> Option<ConnectionError> {
+        self.incoming.read(|incoming| incoming.end?.err())
+    }
+
+    /// Bytes that were ever read.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.incoming.read(|incoming| incoming.read)
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
+        self.incoming.set_timeout(timeout);
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.incoming.timeout()
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
+        self.incoming.set_nonblocking(nonblocking);
+    }
+
+    fn fetch(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        take: impl Fn(&mut Incoming, usize),
+    ) -> io::Result<Fetched> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return Ok(Fetched {
+                count: 0,
+                made_room: false,
+            });
+        }
+        let fetched = self.incoming.wait(|incoming| {
+            if incoming.bytes.is_empty() {
+                let end = incoming.end?;
+                let nothing = Fetched {
+                    count: 0,
+                    made_room: false,
+                };
+                return Some((end.map(|()| nothing), Wake::Nobody));
+            }
+            let count = incoming.bytes.copy_to(buffers, LONGEST_COPY);
+            take(incoming, count);
+            let fetched = Fetched {
+                count,
+                made_room: incoming.take_made_room(),
+            };
+            Some((Ok(fetched), incoming.wake_next_reader()))
+        })??;
+        Ok(fetched)
+    }
+}
+
+impl Incoming {
+    fn take_made_room(&mut self) -> bool {
+        let made_room = self.worker_waits && self.bytes.room() >= self.bytes.limit().div_ceil(2);
+        self.worker_waits &= !made_room;
+        made_room
+    }
+
+    /// One reader is woken for each arrival, so the one that leaves bytes behind passes it on.
+    fn wake_next_reader(&self) -> Wake {
+        if self.bytes.is_empty() {
+            Wake::Nobody
+        } else {
+            Wake::One
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Bytes that the application wrote and the connection has not taken yet.
+
+use std::{
+    io::{self, IoSlice},
+    time::Duration,
+};
+
+use super::{LONGEST_COPY, ring::ByteRing};
+use crate::{
+    endpoint::sync::{Monitor, Wake},
+    error::ConnectionError,
+};
+
+/// The pipe from the application's writers to the worker.
+#[derive(Debug)]
+pub(crate) struct SendPipe {
+    outgoing: Monitor<Outgoing>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    bytes: ByteRing,
+    /// Set once nothing more may be written: what `write` answers.
+    end: Option<ConnectionError>,
+    written: u64,
+    /// Whether bytes that `write` took were thrown away.
+    lost: bool,
+}
+
+// The worker's side.
+impl SendPipe {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            outgoing: Monitor::new(Outgoing {
+                bytes: ByteRing::new(capacity),
+                end: None,
+                written: 0,
+                lost: false,
+            }),
+        }
+    }
+
+    /// Offers the bytes in order, slice by slice, until `take` takes less than it was offered or
+    /// there are no more. Returns how many were taken.
+    pub(crate) fn pull(&self, mut take: impl FnMut(&[u8]) -> usize) -> usize {
+        self.outgoing.update(|outgoing| {
+            let before = outgoing.bytes.len();
+            while !outgoing.bytes.is_empty() {
+                let offered = outgoing.bytes.front().len();
+                let taken = take(outgoing.bytes.front()).min(offered);
+                outgoing.bytes.consume(taken);
+                if taken < offered {
+                    break;
+                }
+            }
+            let taken = before - outgoing.bytes.len();
+            (taken, outgoing.wake_writer())
+        })
+    }
+
+    /// Bytes waiting to be pulled.
+    pub(crate) fn len(&self) -> usize {
+        self.outgoing.read(|outgoing| outgoing.bytes.len())
+    }
+
+    /// Whether writing has ended and every byte has been pulled.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.outgoing
+            .read(|outgoing| outgoing.end.is_some() && outgoing.bytes.is_empty())
+    }
+
+    /// Ends writing with this error and throws away what has not been pulled. If writing had
+    /// ended already, writers keep getting the earlier answer.
+    pub(crate) fn fail(&self, error: ConnectionError) {
+        self.outgoing.update(|outgoing| {
+            outgoing.lost |= !outgoing.bytes.is_empty();
+            outgoing.bytes.clear();
+            outgoing.end.get_or_insert(error);
+            ((), Wake::All)
+        });
+    }
+}
+
+// The application's side.
+impl SendPipe {
+    /// Takes as many bytes as there is room for, waiting until there is some.
+    pub(crate) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let empty = buffers.iter().all(|buffer| buffer.is_empty());
+        let written = self.outgoing.wait(|outgoing| {
+            if let Some(error) = outgoing.end {
+                return Some((Err(error), Wake::Nobody));
+            }
+            let count = outgoing.push(buffers);
+            (count > 0 || empty).then(|| (Ok(count), outgoing.wake_writer()))
+        })??;
+        Ok(written)
+    }
+
+    /// Ends writing; what is in the pipe is still delivered.
+    pub(crate) fn end(&self) {
+        self.outgoing.update(|outgoing| {
+            outgoing.end.get_or_insert(ConnectionError::LocallyClosed);
+            ((), Wake::All)
+        });
+    }
+
+    /// Whether bytes that `write` took were thrown away, and why.
+    pub(crate) fn loss(&self) -> Option<ConnectionError> {
+        self.outgoing
+            .read(|outgoing| outgoing.end.filter(|_| outgoing.lost))
+    }
+
+    /// Bytes that `write` ever took.
+    pub(crate) fn written(&self) -> u64 {
+        self.outgoing.read(|outgoing| outgoing.written)
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
+        self.outgoing.set_timeout(timeout);
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.outgoing.timeout()
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
+        self.outgoing.set_nonblocking(nonblocking);
+    }
+}
+
+impl Outgoing {
+    fn push(&mut self, buffers: &[IoSlice<'_>]) -> usize {
+        let mut left = LONGEST_COPY.min(self.bytes.room());
+        let mut pushed = 0;
+        for buffer in buffers {
+            let count = self.bytes.push(&buffer[..buffer.len().min(left)]);
+            pushed += count;
+            left -= count;
+        }
+        self.written += pushed as u64;
+        pushed
+    }
+
+    /// A waiting writer is woken for a quarter of the pipe rather than for every byte: the
+    /// wake-up costs more than the copy.
+    fn wake_writer(&self) -> Wake {
+        if self.bytes.room() >= self.bytes.limit().div_ceil(4) {
+            Wake::One
+        } else {
+            Wake::Nobody
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! One direction of a path: delay, jitter, rate, queue, loss, bursts, copies, disorder, damage.
+
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use crate::clock::Time;
+
+/// How a link behaves. May be changed while datagrams are on their way.
+#[derive(Clone, Debug)]
+pub struct LinkProfile {
+    pub delay: Duration,
+    /// Up to so much is added to each delay.
+    pub jitter: Duration,
+    /// Whether jitter may let one datagram overtake another.
+    pub order: Order,
+    pub rate: Option<Rate>,
+    /// Share of datagrams lost, each by itself.
+    pub loss: f64,
+    pub bursts: Option<Bursts>,
+    /// Share of datagrams that arrive twice.
+    pub duplication: f64,
+    /// Share of datagrams that are held back by up to four delays.
+    pub held_back: f64,
+    /// Share of datagrams in which a few bits flip.
+    pub corruption: f64,
+    pub damage: Damage,
+    /// Nothing gets through.
+    pub down: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Kept,
+    Free,
+}
+
+/// A bottleneck with a queue in front of it that drops from its tail.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    pub bytes_per_second: u64,
+    pub queue_bytes: u64,
+}
+
+/// Gilbert and Elliott's model: chances to enter and leave a bad time, and the loss within it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bursts {
+    pub enter: f64,
+    pub leave: f64,
+    pub loss: f64,
+}
+
+/// What becomes of a datagram with flipped bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The seal does not open: the datagram is lost.
+    SealDrops,
+    /// There is no seal: the damaged bytes are delivered.
+    Delivered,
+}
+
+impl LinkProfile {
+    pub fn clean(delay: Duration) -> Self {
+        Self {
+            delay,
+            jitter: Duration::ZERO,
+            order: Order::Kept,
+            rate: None,
+            loss: 0.0,
+            bursts: None,
+            duplication: 0.0,
+            held_back: 0.0,
+            corruption: 0.0,
+            damage: Damage::SealDrops,
+            down: false,
+        }
+    }
+
+    pub fn with_loss(mut self, share: f64) -> Self {
+        self.loss = share;
+        self
+    }
+
+    pub fn with_rate(mut self, bytes_per_second: u64, queue_bytes: u64) -> Self {
+        self.rate = Some(Rate {
+            bytes_per_second,
+            queue_bytes,
+        });
+        self
+    }
+}
+
+/// What happens to a link at a moment of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Down,
+    Up,
+    Delay(Duration),
+    Loss(f64),
+    BytesPerSecond(u64),
+}
+
+#[derive(Debug)]
+pub struct Link {
+    profile: LinkProfile,
+    rng: SmallRng,
+    in_burst: bool,
+    /// When the bottleneck has sent all that is queued.
+    free_at: Time,
+    last_arrival: Time,
+    pub counters: Counters,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    pub sent: u64,
+    pub sent_bytes: u64,
+    pub lost: u64,
+}
+
+impl Link {
+    pub fn new(profile: LinkProfile, seed: u64) -> Self {
+        Self {
+            profile,
+            rng: SmallRng::seed_from_u64(seed),
+            in_burst: false,
+            free_at: Time::ZERO,
+            last_arrival: Time::ZERO,
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn change(&mut self, change: Change) {
+        match change {
+            Change::Down => self.profile.down = true,
+            Change::Up => self.profile.down = false,
+            Change::Delay(delay) => self.profile.delay = delay,
+            Change::Loss(share) => self.profile.loss = share,
+            Change::BytesPerSecond(rate) => {
+                let queue_bytes = self.profile.rate.map_or(100_000, |rate| rate.queue_bytes);
+                self.profile = self.profile.clone().with_rate(rate, queue_bytes);
+            }
+        }
+    }
+
+    /// Puts a datagram on the link and gives what arrives of it, and when.
+    pub fn send(&mut self, now: Time, mut datagram: Vec<u8>) -> Vec<(Time, Vec<u8>)> {
+        self.counters.sent += 1;
+        self.counters.sent_bytes += datagram.len() as u64;
+        let Some(departure) = self.pass_bottleneck(now, datagram.len() as u64) else {
+            self.counters.lost += 1;
+            return Vec::new();
+        };
+        if self.is_lost() || !self.survives_damage(&mut datagram) {
+            self.counters.lost += 1;
+            return Vec::new();
+        }
+        let mut arrivals = Vec::with_capacity(2);
+        if self.chance(self.profile.duplication) {
+            arrivals.push((self.arrival(departure), datagram.clone()));
+        }
+        arrivals.push((self.arrival(departure), datagram));
+        arrivals
+    }
+
+    /// When the last byte is on the wire, or `None` if the queue is full.
+    fn pass_bottleneck(&mut self, now: Time, bytes: u64) -> Option<Time> {
+        let Some(rate) = self.profile.rate else {
+            return Some(now);
+        };
+        let per_second = rate.bytes_per_second.max(1);
+        let backlog = self.free_at.saturating_sub(now);
+        let queued = (backlog.as_nanos() * u128::from(per_second) / 1_000_000_000) as u64;
+        if queued + bytes > rate.queue_bytes.max(bytes) {
+            return None;
+        }
+        let serialisation = Duration::from_nanos(bytes * 1_000_000_000 / per_second);
+        self.free_at = self.free_at.max(now) + serialisation;
+        Some(self.free_at)
+    }
+
+    fn is_lost(&mut self) -> bool {
+        if let Some(bursts) = self.profile.bursts {
+            let turn = if self.in_burst { bursts.leave } else { bursts.enter };
+            self.in_burst ^= self.chance(turn);
+            if self.in_burst && self.chance(bursts.loss) {
+                return true;
+            }
+        }
+        self.profile.down || self.chance(self.profile.loss)
+    }
+
+    fn survives_damage(&mut self, datagram: &mut [u8]) -> bool {
+        if datagram.is_empty() || !self.chance(self.profile.corruption) {
+            return true;
+        }
+        for _ in 0..self.rng.random_range(1..=3) {
+            let bit = self.rng.random_range(0..datagram.len() * 8);
+            datagram[bit / 8] ^= 1 << (bit % 8);
+        }
+        self.profile.damage == Damage::Delivered
+    }
+
+    fn arrival(&mut self, departure: Time) -> Time {
+        let jitter = self.profile.jitter.mul_f64(self.rng.random());
+        let mut arrival = departure + self.profile.delay + jitter;
+        if self.chance(self.profile.held_back) {
+            return arrival + self.profile.delay.mul_f64(4.0 * self.rng.random::<f64>());
+        }
+        if self.profile.order == Order::Kept {
+            arrival = arrival.max(self.last_arrival);
+            self.last_arrival = arrival;
+        }
+        arrival
+    }
+
+    fn chance(&mut self, share: f64) -> bool {
+        share > 0.0 && self.rng.random_bool(share.min(1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_bottleneck_spaces_datagrams_and_drops_from_its_tail() {
+        let profile = LinkProfile::clean(10 * MS).with_rate(100_000, 3000);
+        let mut link = Link::new(profile, 1);
+        let arrivals: Vec<_> = (0..4)
+            .flat_map(|_| link.send(Time::ZERO, vec![0; 1000]))
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(arrivals, [20 * MS, 30 * MS, 40 * MS]);
+        assert_eq!(link.counters.lost, 1);
+        assert_eq!(link.send(30 * MS, vec![0; 1000])[0].0, 50 * MS);
+    }
+
+    #[test]
+    fn losses_come_at_their_share_and_in_bursts_if_told() {
+        let mut link = Link::new(LinkProfile::clean(MS).with_loss(0.2), 7);
+        for _ in 0..10_000 {
+            link.send(Time::ZERO, vec![0]);
+        }
+        assert!((1900..2100).contains(&link.counters.lost), "{:?}", link.counters);
+        let mut profile = LinkProfile::clean(MS);
+        profile.bursts = Some(Bursts {
+            enter: 0.01,
+            leave: 0.1,
+            loss: 1.0,
+        });
+        let mut link = Link::new(profile, 7);
+        let lost: Vec<bool> = (0..10_000)
+            .map(|_| link.send(Time::ZERO, vec![0]).is_empty())
+            .collect();
+        let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+        let mean = link.counters.lost as f64 / bursts as f64;
+        assert!((7.0..13.0).contains(&mean), "bursts of {mean} datagrams");
+    }
+
+    #[test]
+    fn jitter_keeps_the_order_unless_it_is_free() {
+        let overtaken = |order| {
+            let mut profile = LinkProfile::clean(10 * MS);
+            (profile.jitter, profile.order) = (10 * MS, order);
+            let mut link = Link::new(profile, 3);
+            let times: Vec<_> = (0..100)
+                .map(|i| link.send(i * MS, vec![0])[0].0)
+                .collect();
+            times.windows(2).filter(|pair| pair[1] < pair[0]).count()
+        };
+        assert_eq!(overtaken(Order::Kept), 0);
+        assert!(overtaken(Order::Free) > 10);
+    }
+
+    #[test]
+    fn a_link_that_is_down_loses_everything_until_it_is_up() {
+        let mut link = Link::new(LinkProfile::clean(MS), 3);
+        link.change(Change::Down);
+        assert!(link.send(Time::ZERO, vec![0]).is_empty());
+        link.change(Change::Up);
+        assert_eq!(link.send(Time::ZERO, vec![0]).len(), 1);
+    }
+}

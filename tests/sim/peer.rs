@@ -1,0 +1,239 @@
+//! Our connection as a node, driven by exactly the rule that its documentation gives, with the
+//! little that an endpoint adds: who may open a connection, and what answers when it is gone.
+
+use std::{
+    net::Shutdown,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mkcp::{
+    Config, ConnectionError,
+    internal::{
+        config::derive,
+        connection::{Connection, Side},
+        wire::{CommandKind, Segment, Segments, SeqNum},
+    },
+};
+
+use crate::{
+    clock::Time,
+    node::{Node, Read},
+};
+
+/// How often a datagram for a connection that is gone is answered, at most.
+const TOMBSTONE_INTERVAL: Duration = Duration::from_millis(200);
+/// What stands in a buffer before a datagram is appended must stay.
+const BUFFER_PREFIX: &[u8] = b"before";
+
+pub struct OurPeer {
+    side: Side,
+    conversation: u16,
+    config: Arc<Config>,
+    seed: u64,
+    /// What virtual time zero is to the connection.
+    epoch: Instant,
+    connection: Option<Connection>,
+    tombstone: Tombstone,
+}
+
+/// What is left of a connection: it tells late comers that all is over.
+#[derive(Debug, Default)]
+struct Tombstone {
+    last_answer: Option<Time>,
+    answer_due: bool,
+}
+
+impl OurPeer {
+    /// A client exists at once; a server when the first datagram comes.
+    pub fn new(side: Side, conversation: u16, config: Config, seed: u64) -> Self {
+        let mut peer = Self {
+            side,
+            conversation,
+            config: Arc::new(config),
+            seed,
+            epoch: Instant::now(),
+            connection: None,
+            tombstone: Tombstone::default(),
+        };
+        if side == Side::Client {
+            peer.connection = Some(peer.open(Time::ZERO));
+        }
+        peer
+    }
+
+    pub fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+
+    pub fn connection_mut(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
+    }
+
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn max_plaintext(&self) -> usize {
+        derive::max_plaintext(&self.config)
+    }
+
+    fn open(&self, now: Time) -> Connection {
+        Connection::new(
+            self.side,
+            self.conversation,
+            Arc::clone(&self.config),
+            self.max_plaintext(),
+            self.seed,
+            self.epoch + now,
+        )
+    }
+
+    fn instant(&self, now: Time) -> Instant {
+        self.epoch + now
+    }
+}
+
+/// Whether a datagram is the start of a connection and not the remains of an older one.
+fn opens_connection(datagram: &[u8]) -> bool {
+    match Segments::new(datagram).next() {
+        Some(Segment::Data(data)) => data.sending_next == SeqNum::ZERO,
+        Some(Segment::Command(command)) => {
+            command.kind != CommandKind::Terminate
+                && command.sending_next == SeqNum::ZERO
+                && command.receiving_next == SeqNum::ZERO
+        }
+        Some(Segment::Ack(_)) | None => false,
+    }
+}
+
+fn is_terminate(datagram: &[u8]) -> bool {
+    matches!(
+        Segments::new(datagram).next(),
+        Some(Segment::Command(command)) if command.kind == CommandKind::Terminate
+    )
+}
+
+impl Node for OurPeer {
+    fn handle_datagram(&mut self, now: Time, datagram: &[u8]) {
+        if self.connection.is_none() && opens_connection(datagram) {
+            self.connection = Some(self.open(now));
+        }
+        let instant = self.instant(now);
+        match &mut self.connection {
+            Some(connection) if connection.is_drained() => {
+                let recent = |last| now < last + TOMBSTONE_INTERVAL;
+                let silent = is_terminate(datagram) || self.tombstone.last_answer.is_some_and(recent);
+                self.tombstone.answer_due |= !silent;
+                // It is to be ignored, whoever passes it.
+                connection.handle_datagram(instant, datagram);
+            }
+            Some(connection) => connection.handle_datagram(instant, datagram),
+            None => {}
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        let (at, _) = self.connection.as_ref()?.poll_timeout()?;
+        Some(at.saturating_duration_since(self.epoch))
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        let instant = self.instant(now);
+        if let Some(connection) = &mut self.connection {
+            connection.handle_timeout(instant);
+        }
+    }
+
+    fn transmit(&mut self, now: Time) -> Option<Vec<u8>> {
+        let instant = self.instant(now);
+        let connection = self.connection.as_mut()?;
+        let mut buffer = BUFFER_PREFIX.to_vec();
+        if let Some(length) = connection.poll_transmit(instant, &mut buffer) {
+            assert!(buffer.starts_with(BUFFER_PREFIX), "the buffer's front was overwritten");
+            let datagram = buffer.split_off(BUFFER_PREFIX.len());
+            assert_eq!(length, datagram.len(), "poll_transmit miscounts");
+            assert!(length > 0, "an empty datagram");
+            return Some(datagram);
+        }
+        assert_eq!(buffer, BUFFER_PREFIX, "bytes were appended although nothing is to be sent");
+        if std::mem::take(&mut self.tombstone.answer_due) {
+            self.tombstone.last_answer = Some(now);
+            let mut answer = Vec::new();
+            Segment::Command(connection.final_terminate()).encode(&mut answer);
+            return Some(answer);
+        }
+        None
+    }
+
+    fn write(&mut self, now: Time, data: &[u8]) -> usize {
+        let instant = self.instant(now);
+        let Some(connection) = &mut self.connection else {
+            return 0;
+        };
+        let room = connection.write_room();
+        let taken = connection.write(instant, data);
+        assert_eq!(taken, room.min(data.len()), "write_room and write disagree");
+        taken
+    }
+
+    fn has_write_ended(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.write_end().is_some())
+    }
+
+    fn read(&mut self, _now: Time, most: usize) -> Read {
+        let Some(connection) = &mut self.connection else {
+            return Read::Wait;
+        };
+        let ready = connection.read();
+        if ready.is_empty() {
+            return connection.read_end().map_or(Read::Wait, Read::End);
+        }
+        let bytes = ready[..ready.len().min(most)].to_vec();
+        connection.consume(bytes.len());
+        Read::Bytes(bytes)
+    }
+
+    fn shutdown(&mut self, now: Time, how: Shutdown) {
+        let instant = self.instant(now);
+        if let Some(connection) = &mut self.connection {
+            connection.shutdown(instant, how);
+        }
+    }
+
+    fn reset(&mut self, now: Time) {
+        let instant = self.instant(now);
+        if let Some(connection) = &mut self.connection {
+            connection.reset(instant, ConnectionError::LocallyClosed);
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.connection.as_ref().is_none_or(Connection::is_drained)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.connection.as_ref().is_none_or(Connection::is_flushed)
+    }
+
+    fn describe(&self) -> String {
+        let Some(connection) = &self.connection else {
+            return "not opened".to_owned();
+        };
+        format!(
+            "{:?} flushed={} drained={} read_end={:?} write_end={:?} readable={} timeout={:?}",
+            connection.state(),
+            connection.is_flushed(),
+            connection.is_drained(),
+            connection.read_end(),
+            connection.write_end(),
+            connection.read().len(),
+            self.next_timeout().zip(connection.poll_timeout().map(|(_, timer)| timer)),
+        )
+    }
+}

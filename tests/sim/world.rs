@@ -1,0 +1,438 @@
+//! Two nodes, two links and a clock. The one drive loop.
+
+use std::time::Duration;
+
+use mkcp::{
+    ConnectionError,
+    internal::{
+        connection::Side,
+        wire::{Segment, Segments},
+    },
+};
+
+use crate::{
+    app::{App, Left, Script},
+    clock::{EventHeap, Time},
+    go_peer::{GoPeer, connection::Connection as GoConnection},
+    invariants::{self, Licence, WireMonitor},
+    network::{Change, Damage, Link, LinkProfile},
+    node::Node,
+    peer::OurPeer,
+};
+
+/// What a connection may hold beyond its two buffers.
+const MEMORY_SLACK: usize = 64 * 1024;
+/// How long Terminate may be repeated, with room to spare.
+const TERMINATE_TIME: Duration = Duration::from_secs(10);
+
+/// The end that opens the connection, and the other.
+pub const CLIENT: usize = 0;
+pub const SERVER: usize = 1;
+
+pub enum End {
+    Ours(OurPeer, WireMonitor),
+    Go(GoPeer),
+}
+
+impl End {
+    /// One of ours, watched.
+    pub fn ours(peer: OurPeer, conversation: u16) -> Self {
+        let opened_here = peer.side() == Side::Client;
+        let monitor = WireMonitor::new(conversation, peer.max_plaintext(), opened_here);
+        Self::Ours(peer, monitor)
+    }
+
+    fn node(&self) -> &dyn Node {
+        match self {
+            Self::Ours(peer, _) => peer,
+            Self::Go(peer) => peer,
+        }
+    }
+
+    fn node_mut(&mut self) -> &mut dyn Node {
+        match self {
+            Self::Ours(peer, _) => peer,
+            Self::Go(peer) => peer,
+        }
+    }
+}
+
+enum Event {
+    Arrival { to: usize, datagram: Vec<u8> },
+    Change { from: usize, change: Change },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    Off,
+    On,
+}
+
+pub struct World {
+    pub now: Time,
+    pub steps: u64,
+    pub ends: [End; 2],
+    pub apps: [App; 2],
+    pub links: [Link; 2],
+    events: EventHeap<Event>,
+    trace: Trace,
+    /// Damaged bytes are delivered: nothing can be said about the stream.
+    hostile: bool,
+}
+
+impl World {
+    /// `links[n]` carries what end `n` sends.
+    pub fn new(ends: [End; 2], scripts: [Script; 2], links: [LinkProfile; 2], seed: u64) -> Self {
+        let hostile = links
+            .iter()
+            .any(|link| link.corruption > 0.0 && link.damage == Damage::Delivered);
+        let [client, server] = scripts;
+        let [request, response] = [seed ^ 0xc11e_0000, seed ^ 0x5e54_0000];
+        let expect = |pattern| (!hostile).then_some(pattern);
+        let [up, down] = links;
+        Self {
+            now: Time::ZERO,
+            steps: 0,
+            ends,
+            apps: [
+                App::new(client, request, expect(response)),
+                App::new(server, response, expect(request)),
+            ],
+            links: [
+                Link::new(up, seed.wrapping_add(1)),
+                Link::new(down, seed.wrapping_add(2)),
+            ],
+            events: EventHeap::new(),
+            trace: Trace::Off,
+            hostile,
+        }
+    }
+
+    pub fn trace(&mut self, trace: Trace) {
+        self.trace = trace;
+    }
+
+    pub fn schedule(&mut self, at: Time, from: usize, change: Change) {
+        self.events.insert(at, Event::Change { from, change });
+    }
+
+    pub fn node(&self, end: usize) -> &dyn Node {
+        self.ends[end].node()
+    }
+
+    pub fn ours(&mut self, end: usize) -> &mut OurPeer {
+        match &mut self.ends[end] {
+            End::Ours(peer, _) => peer,
+            End::Go(_) => panic!("end {end} is not ours"),
+        }
+    }
+
+    pub fn go(&self, end: usize) -> &GoPeer {
+        match &self.ends[end] {
+            End::Go(peer) => peer,
+            End::Ours(..) => panic!("end {end} is ours"),
+        }
+    }
+
+    /// Whether both programs have left and both connections are over, or one will never exist.
+    pub fn is_over(&self) -> bool {
+        (0..2).all(|end| {
+            let app = &self.apps[end];
+            let unborn = !self.is_open(end) && self.events.next_time().is_none();
+            app.has_vanished() || self.node(end).is_gone() && (app.has_left() || unborn)
+        })
+    }
+
+    /// Whether a connection exists at this end.
+    fn is_open(&self, end: usize) -> bool {
+        match &self.ends[end] {
+            End::Ours(peer, _) => peer.connection().is_some(),
+            End::Go(peer) => peer.connection().is_some(),
+        }
+    }
+
+    // ---- the clock
+
+    /// Runs until all is over or the time has come; whether all is over.
+    pub fn run_until(&mut self, time: Time) -> bool {
+        while !self.is_over() {
+            if self.next_time().is_none_or(|next| next > time) {
+                self.now = self.now.max(time);
+                return false;
+            }
+            self.step();
+        }
+        true
+    }
+
+    /// Runs until a condition holds. Panics if that takes longer than `within`.
+    pub fn run_while(&mut self, within: Duration, mut condition: impl FnMut(&mut Self) -> bool) {
+        let deadline = self.now + within;
+        while condition(self) {
+            let next = self.next_time();
+            assert!(
+                next.is_some_and(|next| next <= deadline),
+                "still waiting {within:?} later: {} / {}",
+                self.node(CLIENT).describe(),
+                self.node(SERVER).describe()
+            );
+            self.step();
+        }
+    }
+
+    /// Lets a program go on after its script was changed.
+    pub fn resume(&mut self, end: usize) {
+        self.drive(end);
+    }
+
+    fn next_time(&self) -> Option<Time> {
+        let nodes = (0..2).map(|end| self.next_wake(end));
+        nodes.chain([self.events.next_time()]).flatten().min()
+    }
+
+    /// When an end wants to do something by itself.
+    fn next_wake(&self, end: usize) -> Option<Time> {
+        if self.apps[end].has_vanished() {
+            return None;
+        }
+        let times = [self.node(end).next_timeout(), self.apps[end].next_wake()];
+        times.into_iter().flatten().min()
+    }
+
+    /// One event: the earliest arrival, change or wake-up.
+    fn step(&mut self) {
+        let Some(next) = self.next_time() else {
+            return;
+        };
+        self.steps += 1;
+        self.now = self.now.max(next);
+        if self.events.next_time() == Some(next) {
+            match self.events.pop() {
+                Some((_, Event::Arrival { to, datagram })) => self.arrive(to, &datagram),
+                Some((_, Event::Change { from, change })) => {
+                    self.note(from, || format!("link: {change:?}"));
+                    self.links[from].change(change);
+                }
+                None => {}
+            }
+            return;
+        }
+        for end in 0..2 {
+            if self.next_wake(end).is_some_and(|wake| wake <= self.now) {
+                self.wake(end);
+            }
+        }
+    }
+
+    // ---- one end
+
+    fn arrive(&mut self, to: usize, datagram: &[u8]) {
+        if self.apps[to].has_vanished() {
+            return;
+        }
+        if let End::Ours(_, monitor) = &mut self.ends[to]
+            && !self.hostile
+        {
+            monitor.on_delivered(self.now, datagram);
+        }
+        self.ends[to].node_mut().handle_datagram(self.now, datagram);
+        self.drive(to);
+    }
+
+    fn wake(&mut self, end: usize) {
+        let node = self.ends[end].node_mut();
+        let fired = node.next_timeout().is_some_and(|due| due <= self.now);
+        if fired {
+            node.handle_timeout(self.now);
+        }
+        self.drive(end);
+        if fired {
+            invariants::check_progress(self.now, self.node(end).next_timeout());
+        }
+    }
+
+    /// The program does what it can, then everything that is to be sent is sent.
+    fn drive(&mut self, end: usize) {
+        let before = self.progress(end);
+        self.apps[end].run(self.now, self.ends[end].node_mut());
+        if self.apps[end].has_vanished() {
+            return;
+        }
+        if let End::Ours(_, monitor) = &mut self.ends[end]
+            && before != (self.apps[end].written, self.apps[end].received, self.apps[end].has_left())
+        {
+            monitor.on_activity(self.now);
+        }
+        while let Some(datagram) = self.ends[end].node_mut().transmit(self.now) {
+            self.send(end, datagram);
+        }
+        self.check(end);
+    }
+
+    fn progress(&self, end: usize) -> (u64, u64, bool) {
+        let app = &self.apps[end];
+        (app.written, app.received, app.has_left())
+    }
+
+    fn send(&mut self, from: usize, datagram: Vec<u8>) {
+        let licence = self.licence(from);
+        if let End::Ours(_, monitor) = &mut self.ends[from]
+            && !self.hostile
+        {
+            monitor.on_sent(self.now, &datagram, licence);
+        }
+        let text = (self.trace == Trace::On).then(|| describe(&datagram));
+        let arrivals = self.links[from].send(self.now, datagram);
+        if let Some(text) = text {
+            let times: Vec<Time> = arrivals.iter().map(|(at, _)| *at).collect();
+            self.note(from, || format!("sends {text} arriving {times:?}"));
+        }
+        for (at, datagram) in arrivals {
+            let event = Event::Arrival {
+                to: 1 - from,
+                datagram,
+            };
+            self.events.insert(at, event);
+        }
+    }
+
+    fn note(&self, end: usize, text: impl FnOnce() -> String) {
+        if self.trace == Trace::On {
+            let name = ["client", "server"][end];
+            let text = text();
+            eprintln!("{:>12?} {:>6} {name} {text}", self.now, self.steps);
+        }
+    }
+
+    // ---- what must hold
+
+    /// What an end of ours may say, going by what its program has done.
+    fn licence(&self, end: usize) -> Licence {
+        let app = &self.apps[end];
+        let End::Ours(peer, _) = &self.ends[end] else {
+            return Licence { may_close: true, may_abandon: true, written: 0 };
+        };
+        let linger = peer.config().linger();
+        let lingered = app.write_shut.is_some_and(|at| self.now >= at + linger);
+        let connection = peer.connection();
+        let failed = connection.is_some_and(|c| matches!(c.read_end(), Some(Err(_))));
+        let reset = matches!(app.left, Some((_, Left::Reset)));
+        Licence {
+            may_close: app.has_left() || lingered || failed || (app.ended.is_some() && app.write_shut.is_some()),
+            may_abandon: reset || lingered || failed && !matches!(app.left, Some((_, Left::Closed))),
+            written: app.written,
+        }
+    }
+
+    fn check(&self, end: usize) {
+        if self.trace == Trace::On {
+            self.note(end, || self.node(end).describe());
+        }
+        let End::Ours(peer, monitor) = &self.ends[end] else {
+            return self.check_go_reader(end);
+        };
+        let Some(connection) = peer.connection() else {
+            return;
+        };
+        connection.check_invariants();
+        let config = peer.config();
+        let most = config.read_buffer() + config.write_buffer() + MEMORY_SLACK;
+        let memory = connection.memory();
+        assert!(memory <= most, "{memory} bytes held, at most {most} allowed");
+        if !self.hostile {
+            self.check_reader(end, monitor);
+        }
+        if let Some(left) = self.time_of_leaving() {
+            let within = config.linger() + TERMINATE_TIME;
+            if !peer.is_gone() {
+                invariants::check_drained(self.now, left, within, || peer.describe());
+            }
+        }
+    }
+
+    /// When the later of the two programs left, if both have.
+    fn time_of_leaving(&self) -> Option<Time> {
+        let (client, _) = self.apps[CLIENT].left?;
+        let (server, _) = self.apps[SERVER].left?;
+        Some(client.max(server))
+    }
+
+    /// A truncated stream never looks complete.
+    fn check_reader(&self, end: usize, monitor: &WireMonitor) {
+        let (app, peer) = (&self.apps[end], &self.apps[1 - end]);
+        assert!(app.received <= peer.written, "more was received than was sent");
+        let Some((at, Ok(()))) = app.ended else {
+            return;
+        };
+        assert!(peer.has_written(), "end of file before the peer's program ended its stream");
+        if at != self.now {
+            return;
+        }
+        // A Go peer that threw its tail away before any of it was seen leaves no trace of it.
+        let unseen = self.go_connection(1 - end).is_some_and(|go| go.discarded) && !monitor.has_gap();
+        assert!(
+            app.received == peer.written || unseen,
+            "end of file after {} of {} bytes",
+            app.received,
+            peer.written
+        );
+    }
+
+    /// A Go reader cannot be told of an error; it loses the end of a stream only by its own rules
+    /// or because our program gave up.
+    fn check_go_reader(&self, end: usize) {
+        if self.hostile {
+            return;
+        }
+        let (app, peer) = (&self.apps[end], &self.apps[1 - end]);
+        assert!(app.received <= peer.written, "more was received than was sent");
+        let Some((at, Ok(()))) = app.ended.filter(|(at, _)| *at == self.now) else {
+            return;
+        };
+        let own_fault = self.go_connection(end).is_some_and(|go| go.lost_unread || go.discards_input());
+        let gave_up = match &self.ends[1 - end] {
+            End::Ours(ours, _) => {
+                let lingered = peer.write_shut.is_some_and(|shut| at >= shut + ours.config().linger());
+                let failed = ours.connection().is_some_and(|c| matches!(c.read_end(), Some(Err(error)) if error != ConnectionError::LocallyClosed));
+                lingered || failed || matches!(peer.left, Some((_, Left::Reset)))
+            }
+            End::Go(_) => true,
+        };
+        assert!(
+            app.received == peer.written || own_fault || gave_up,
+            "the Go reader got end of file after {} of {} bytes",
+            app.received,
+            peer.written
+        );
+    }
+
+    fn go_connection(&self, end: usize) -> Option<&GoConnection> {
+        match &self.ends[end] {
+            End::Go(peer) => peer.connection(),
+            End::Ours(..) => None,
+        }
+    }
+}
+
+/// The segments of a datagram in short.
+fn describe(datagram: &[u8]) -> String {
+    let short = |segment: Segment<'_>| match segment {
+        Segment::Data(d) => format!(
+            "Data {:?} una {:?} t {:?} {} bytes opt {}",
+            d.number, d.sending_next, d.timestamp, d.payload.len(), d.options.bits()
+        ),
+        Segment::Ack(a) => {
+            let numbers: Vec<u32> = a.numbers.iter().map(|n| n.get()).collect();
+            format!(
+                "ACK next {:?} limit {:?} t {:?} {numbers:?} opt {}",
+                a.receiving_next, a.receiving_window, a.timestamp, a.options.bits()
+            )
+        }
+        Segment::Command(c) => format!(
+            "{:?} una {:?} next {:?} rto {} opt {}",
+            c.kind, c.sending_next, c.receiving_next, c.peer_rto, c.options.bits()
+        ),
+    };
+    let segments: Vec<String> = Segments::new(datagram).map(short).collect();
+    segments.join(" | ")
+}

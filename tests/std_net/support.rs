@@ -1,0 +1,82 @@
+//! Deadlines, blocked threads and recognisable bytes.
+
+use std::{
+    io::{self, ErrorKind},
+    panic,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Reached only by a test that fails.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// Long enough to be measured, short enough to wait for. Systems keep a socket's timeout in ticks
+/// of 1 to 10 ms, so it is a multiple of those.
+pub const SHORT: Duration = Duration::from_millis(100);
+
+/// Fails instead of hanging.
+pub fn within_deadline(test: impl FnOnce() + Send + 'static) {
+    let (done, wait) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        let _done = done; // dropped at the end of the test, whatever end that is
+        test();
+    });
+    if wait.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+        panic!("the test hangs");
+    }
+    if let Err(cause) = thread.join() {
+        panic::resume_unwind(cause);
+    }
+}
+
+/// Runs `call` on a thread, lets it block, then lets `change` free it. Returns what it gave.
+pub fn blocked<T: Send>(call: impl FnOnce() -> T + Send, change: impl FnOnce()) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(move || sender.send(call()));
+        assert!(
+            receiver.recv_timeout(SHORT).is_err(),
+            "the call did not block"
+        );
+        change();
+        receiver
+            .recv_timeout(DEADLINE)
+            .expect("the call was not woken")
+    })
+}
+
+/// Asks until there is an answer; for what can only be observed by asking.
+pub fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "it never happened");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Asks a non-blocking call until it gives something else than `WouldBlock`.
+pub fn until_ready<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    eventually(|| match call() {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        result => Some(result),
+    })
+}
+
+pub fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> ErrorKind {
+    result.expect_err("an error").kind()
+}
+
+/// Bytes of which no stretch looks like another.
+pub fn pattern(length: usize, salt: u64) -> Vec<u8> {
+    let mut state = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}

@@ -1,0 +1,245 @@
+//! What both transports can do, and the list of what they do differently.
+
+use std::{
+    fmt::Debug,
+    io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
+
+use mkcp::Config;
+
+/// Where `mkcp` differs from `std::net` on purpose. This is the whole list, together with what
+/// `ours.rs` shows: `accept` can be stopped and timed, options reach calls that are blocked, and
+/// `shutdown(Write)` is not told to the peer before reading has ended too.
+#[derive(Debug)]
+pub struct Manners {
+    /// What a deadline that passes gives. TCP: what the system calls it. `mkcp`: `TimedOut`, for
+    /// `WouldBlock` belongs to non-blocking mode.
+    pub deadline: ErrorKind,
+    /// Whether a read into an empty buffer waits for bytes that it does not take. Linux does that.
+    pub empty_read_waits: bool,
+    /// Whether `connect` waits for the peer. mKCP has no handshake, so a closed port shows only
+    /// in the first read.
+    pub connect_waits: bool,
+    /// Whether the error that cut a stream is given by every read after it. TCP gives it once and
+    /// then what looks like a regular end of file.
+    pub errors_repeat: bool,
+    /// What writing gives after the peer has reset the connection and a read has said so.
+    pub write_after_reset: ErrorKind,
+}
+
+/// A way to connect two streams.
+pub trait Transport: 'static {
+    type Stream: Stream;
+    type Listener: Listener<Stream = Self::Stream>;
+    const MANNERS: Manners;
+
+    fn bind() -> io::Result<Self::Listener>;
+    fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self::Stream>;
+    fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<Self::Stream>;
+
+    /// A client and its server.
+    fn pair() -> (Self::Stream, Self::Stream) {
+        let listener = Self::bind().unwrap();
+        let client = Self::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        (client, server)
+    }
+}
+
+pub trait Stream: Read + Write + Debug + Send + Sync + Sized + 'static {
+    /// Reads and writes through `&Stream`.
+    fn shared(&self) -> impl Read + Write + Send + '_;
+    /// Cuts the connection.
+    fn reset(self);
+
+    fn peer_addr(&self) -> io::Result<SocketAddr>;
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+    fn try_clone(&self) -> io::Result<Self>;
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+    fn read_timeout(&self) -> io::Result<Option<Duration>>;
+    fn write_timeout(&self) -> io::Result<Option<Duration>>;
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+    fn set_nodelay(&self, nodelay: bool) -> io::Result<()>;
+    fn nodelay(&self) -> io::Result<bool>;
+    fn set_linger(&self, linger: Option<Duration>) -> io::Result<()>;
+    fn linger(&self) -> io::Result<Option<Duration>>;
+    fn peek(&self, buf: &mut [u8]) -> io::Result<usize>;
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    fn read_shared(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared().read(buf)
+    }
+
+    fn read_vectored_shared(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.shared().read_vectored(bufs)
+    }
+
+    fn write_shared(&self, buf: &[u8]) -> io::Result<usize> {
+        self.shared().write(buf)
+    }
+
+    fn write_vectored_shared(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared().write_vectored(bufs)
+    }
+}
+
+pub trait Listener: Debug + Send + Sync + Sized + 'static {
+    type Stream: Stream;
+
+    fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
+    fn incoming(&self) -> impl Iterator<Item = io::Result<Self::Stream>> + '_;
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+    fn try_clone(&self) -> io::Result<Self>;
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+}
+
+#[derive(Debug)]
+pub struct Tcp;
+
+impl Transport for Tcp {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+    const MANNERS: Manners = Manners {
+        deadline: if cfg!(windows) {
+            ErrorKind::TimedOut
+        } else {
+            ErrorKind::WouldBlock
+        },
+        empty_read_waits: cfg!(target_os = "linux"),
+        connect_waits: true,
+        errors_repeat: false,
+        write_after_reset: ErrorKind::BrokenPipe,
+    };
+
+    fn bind() -> io::Result<TcpListener> {
+        TcpListener::bind("127.0.0.1:0")
+    }
+
+    fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        TcpStream::connect(addr)
+    }
+
+    fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        TcpStream::connect_timeout(addr, timeout)
+    }
+}
+
+#[derive(Debug)]
+pub struct Mkcp;
+
+impl Transport for Mkcp {
+    type Stream = mkcp::Stream;
+    type Listener = mkcp::Listener;
+    const MANNERS: Manners = Manners {
+        deadline: ErrorKind::TimedOut,
+        empty_read_waits: false,
+        connect_waits: false,
+        errors_repeat: true,
+        write_after_reset: ErrorKind::ConnectionReset,
+    };
+
+    fn bind() -> io::Result<mkcp::Listener> {
+        mkcp::Listener::bind("127.0.0.1:0")
+    }
+
+    fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<mkcp::Stream> {
+        mkcp::Stream::connect(addr)
+    }
+
+    fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<mkcp::Stream> {
+        mkcp::Stream::connect_timeout(addr, &Config::default(), timeout)
+    }
+}
+
+/// The methods that have the same name and signature in both.
+macro_rules! delegate {
+    ($type:ty; $(fn $name:ident(&self $(, $arg:ident: $arg_type:ty)*) -> $result:ty;)+) => {
+        $(fn $name(&self $(, $arg: $arg_type)*) -> $result {
+            <$type>::$name(self $(, $arg)*)
+        })+
+    };
+}
+
+macro_rules! delegate_stream {
+    ($type:ty) => {
+        fn shared(&self) -> impl Read + Write + Send + '_ {
+            self
+        }
+
+        delegate! { $type;
+            fn peer_addr(&self) -> io::Result<SocketAddr>;
+            fn local_addr(&self) -> io::Result<SocketAddr>;
+            fn try_clone(&self) -> io::Result<Self>;
+            fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+            fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+            fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+            fn read_timeout(&self) -> io::Result<Option<Duration>>;
+            fn write_timeout(&self) -> io::Result<Option<Duration>>;
+            fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+            fn set_nodelay(&self, nodelay: bool) -> io::Result<()>;
+            fn nodelay(&self) -> io::Result<bool>;
+            fn peek(&self, buf: &mut [u8]) -> io::Result<usize>;
+            fn take_error(&self) -> io::Result<Option<io::Error>>;
+        }
+    };
+}
+
+macro_rules! delegate_listener {
+    ($type:ty) => {
+        fn incoming(&self) -> impl Iterator<Item = io::Result<Self::Stream>> + '_ {
+            <$type>::incoming(self)
+        }
+
+        delegate! { $type;
+            fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
+            fn local_addr(&self) -> io::Result<SocketAddr>;
+            fn try_clone(&self) -> io::Result<Self>;
+            fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+        }
+    };
+}
+
+impl Stream for TcpStream {
+    delegate_stream!(Self);
+
+    fn reset(self) {
+        self.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    // `std` keeps these two unstable.
+    fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        socket2::SockRef::from(self).set_linger(linger)
+    }
+
+    fn linger(&self) -> io::Result<Option<Duration>> {
+        socket2::SockRef::from(self).linger()
+    }
+}
+
+impl Stream for mkcp::Stream {
+    delegate_stream!(Self);
+
+    fn reset(self) {
+        Self::reset(&self);
+    }
+
+    delegate! { Self;
+        fn set_linger(&self, linger: Option<Duration>) -> io::Result<()>;
+        fn linger(&self) -> io::Result<Option<Duration>>;
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    delegate_listener!(Self);
+}
+
+impl Listener for mkcp::Listener {
+    type Stream = mkcp::Stream;
+    delegate_listener!(Self);
+}
