@@ -3,6 +3,53 @@
 //! This crate speaks *mKCP*, the reliable-UDP transport of V2Ray, V2Fly and Xray, byte for byte,
 //! and looks like `std::net`: [`Listener`] and [`Stream`] are used as `TcpListener` and
 //! `TcpStream` are, from ordinary blocking threads, without an async runtime.
+//!
+//! ```
+//! use std::{io::{self, Read, Write}, thread};
+//! use mkcp::{Config, Header, Listener, Stream};
+//!
+//! let config = Config::builder().seed("s3cret").header(Header::Srtp).build()?;
+//! let listener = Listener::bind_with("127.0.0.1:0", &config)?;
+//! let address = listener.local_addr()?;
+//!
+//! let server = thread::spawn(move || -> io::Result<u64> {
+//!     let (stream, _peer) = listener.accept()?;
+//!     io::copy(&mut &stream, &mut &stream) // an echo server
+//! });
+//!
+//! let mut client = Stream::connect_with(address, &config)?;
+//! client.write_all(b"hello")?;
+//! let mut answer = [0; 5];
+//! client.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"hello");
+//! client.close()?;
+//! assert_eq!(server.join().unwrap()?, 5);
+//! # io::Result::Ok(())
+//! ```
+//!
+//! # What to know
+//!
+//! - **Both ends need the same [`Header`] and [`Security`].** mKCP negotiates nothing, and what
+//!   does not fit is dropped in silence; [`EndpointStats::drops`] says why.
+//! - **There is no handshake.** [`Stream::connect`] returns at once;
+//!   [`Stream::connect_timeout`] waits for the peer's first answer.
+//! - **One direction cannot be closed alone.** [`Stream::shutdown`] says what happens instead.
+//! - **A program that writes and returns from `main` calls [`Stream::close`]**, which waits until
+//!   the peer has everything. Dropping a stream delivers in the background.
+//! - **A seed is no TLS.** It keeps outsiders from reading and forging, but they can replay.
+//!   Without a seed they can do all of it.
+//!
+//! # How it works
+//!
+//! Each socket is served by a poll thread, which reads, opens and checks datagrams, and by worker
+//! threads, each of which owns the sessions whose ids hash to it. An application's thread never
+//! touches a connection: it blocks on one of two bounded pipes. Every queue has a bound, and what
+//! exceeds it is counted. An idle endpoint does not wake.
+//!
+//! [`Endpoint`] is that machinery as a value, for those who want to choose workers and limits, or
+//! to run many connections in both directions over one port. The connection itself is a state
+//! machine without I/O, clock or threads, which is how it is tested: thousands of simulated
+//! networks, each replayable from its seed.
 #![forbid(unsafe_code)]
 
 // `connection`, `packet` and `wire` are private, but open to this crate's own tests through
@@ -53,3 +100,8 @@ pub mod internal {
         pub use crate::wire::*;
     }
 }
+
+/// The examples of the README, kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,7 +22,11 @@ use super::{
     pipe::{ReceivePipe, SendPipe},
     sync::{Monitor, Wake},
 };
-use crate::{config::Config, error::ConnectionError, stats::ConnectionStats};
+use crate::{
+    config::{Config, derive},
+    error::ConnectionError,
+    stats::ConnectionStats,
+};
 
 /// How much longer than the linger time an application waits for the worker's verdict.
 const VERDICT: Duration = Duration::from_millis(100);
@@ -99,8 +103,8 @@ impl SessionHandle {
             doorbell,
             dirty: AtomicBool::new(false),
             send: SendPipe::new(config.write_buffer()),
-            // The other half is for the connection's reorder window.
-            receive: ReceivePipe::new(config.read_buffer() / 2),
+            // The rest is for what the connection puts in order.
+            receive: ReceivePipe::new(derive::receive_pipe_bytes(config)),
             wishes: Mutex::new(Wishes {
                 shutdown_read: false,
                 shutdown_write: false,

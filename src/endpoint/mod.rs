@@ -1,143 +1,301 @@
-//! One UDP socket with its threads and sessions.
+//! UDP sockets with the threads and sessions behind them: all I/O of the crate.
+//!
+//! ```text
+//!                one or more              n                          the user's
+//! UDP sockets -> [poll threads] -batches-> [workers] -bytes-> pipes -> [threads]
+//!      ^                                    |   ^                         |
+//!      +------------- sendmsg --------------+   +------ doorbell ---------+
+//! ```
+//!
+//! * A poll thread (`poller`) reads, opens and checks datagrams and hands them, copied into arenas
+//!   (`batch`), to the worker that owns their connection (`shard`).
+//! * A worker (`worker`) owns its sessions (`session`, `table`): it feeds connections, moves bytes
+//!   between them and their pipes, fires timers (`deadlines`), and sends (`transmit`).
+//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits
+//!   (`admission`).
+//! * The threads live in a `runtime`.
+//!
+//! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
+//! is full stands where the queue is.
 
 pub(crate) mod accept;
+mod admission;
+mod batch;
+mod builder;
+mod conversation;
+mod counters;
+mod deadlines;
 pub(crate) mod handle;
 mod pipe;
+mod poller;
+mod port;
+mod runtime;
+mod session;
+mod shard;
+mod socket;
 mod sync;
+mod table;
+mod transmit;
+mod worker;
 
 use std::{
-    io,
-    net::{SocketAddr, ToSocketAddrs, UdpSocket},
-    sync::Arc,
-    time::Duration,
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
 };
 
-use self::{accept::AcceptQueue, handle::SessionHandle};
+use parking_lot::Mutex;
+
 use crate::{config::Config, stats::EndpointStats};
 
+pub use admission::{Attempt, Decision};
+pub use builder::EndpointBuilder;
+
+use self::{
+    accept::AcceptQueue,
+    admission::{Admission, Limits},
+    conversation::{Conversations, next_start},
+    handle::SessionHandle,
+    port::Port,
+    runtime::Runtime,
+    session::Opening,
+    shard::{Command, Ending},
+    socket::{BufferSizes, Sharing, Socket},
+    table::canonical,
+    transmit::Path,
+};
+
 /// A UDP socket with the threads that serve it, for many streams in both directions.
-#[derive(Clone, Debug)]
-pub struct Endpoint {}
-
-/// Collects settings for an [`Endpoint`].
-#[derive(Debug, Default)]
-#[must_use]
-pub struct EndpointBuilder {}
-
-/// A peer that wants to open a session, for [`EndpointBuilder::on_attempt`].
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt {
-    source: SocketAddr,
-    conversation: u16,
-    sessions_from_source: usize,
+///
+/// [`Listener::bind`](crate::Listener::bind) and [`Stream::connect`](crate::Stream::connect) make
+/// what they need by themselves. An endpoint of one's own is for settings of the threads and
+/// limits ([`builder`](Self::builder)), for many outgoing streams over one port, or for both
+/// directions over one port.
+///
+/// It lives until its last clone, its [`Listener`](crate::Listener) and its streams are dropped;
+/// sessions that still deliver then end in the background. Use [`shutdown`](Self::shutdown) to
+/// end it and wait.
+///
+/// ```
+/// use std::{io::{Read, Write}, thread, time::Duration};
+/// use mkcp::Endpoint;
+///
+/// let server = Endpoint::builder().bind("127.0.0.1:0")?;
+/// let address = server.local_addr()?;
+/// let listener = server.listen()?;
+/// let echo = thread::spawn(move || -> std::io::Result<()> {
+///     let (mut stream, _) = listener.accept()?;
+///     let mut question = [0; 5];
+///     stream.read_exact(&mut question)?;
+///     stream.write_all(&question)?;
+///     stream.close()
+/// });
+///
+/// let client = Endpoint::builder().bind("127.0.0.1:0")?;
+/// let mut stream = client.connect(address)?;
+/// stream.write_all(b"hello")?;
+/// let mut answer = [0; 5];
+/// stream.read_exact(&mut answer)?;
+/// assert_eq!(&answer, b"hello");
+/// # stream.close()?;
+/// # echo.join().unwrap()?;
+/// client.shutdown(Duration::from_secs(5))?;
+/// server.shutdown(Duration::from_secs(5))?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Endpoint {
+    inner: Arc<Inner>,
 }
 
-impl Attempt {
-    /// Where the datagram came from. Not proven: it can be forged.
-    pub fn source(&self) -> SocketAddr {
-        self.source
-    }
-
-    /// The conversation id that the peer chose.
-    pub fn conversation(&self) -> u16 {
-        self.conversation
-    }
-
-    /// How many sessions this source has open.
-    pub fn sessions_from_source(&self) -> usize {
-        self.sessions_from_source
-    }
+/// One per endpoint; its end is the end of all handles that could open a session.
+struct Inner {
+    runtime: Arc<Runtime>,
+    port: Arc<Port>,
 }
 
-/// The answer to an [`Attempt`].
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Open the session.
-    Accept,
-    /// Drop the datagram; the peer learns nothing.
-    Ignore,
-}
-
-#[allow(unused_variables, missing_docs)]
 impl Endpoint {
+    /// Starts from the defaults.
     pub fn builder() -> EndpointBuilder {
-        todo!()
+        EndpointBuilder::default()
     }
-    pub(crate) fn start_listening(&self) -> io::Result<Arc<AcceptQueue>> {
-        todo!()
-    }
-    pub(crate) fn stop_listening(&self) {
-        todo!()
-    }
-    pub(crate) fn open_session(&self, peer: SocketAddr) -> io::Result<Arc<SessionHandle>> {
-        todo!()
-    }
-    pub(crate) fn config(&self) -> &Arc<Config> {
-        todo!()
-    }
-    pub(crate) fn active_sessions(&self) -> usize {
-        todo!()
-    }
+
+    /// The address of the socket.
+    ///
+    /// # Errors
+    ///
+    /// None; the signature is that of std.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        todo!()
+        Ok(self.inner.port.local)
     }
+
+    /// What the endpoint has done. Cheap, and without effect on the threads.
     pub fn stats(&self) -> EndpointStats {
-        todo!()
+        EndpointStats {
+            sessions: self.active_sessions() as u64,
+            threads_lost: self.inner.runtime.shared().threads_lost(),
+            ..self.inner.port.counters.snapshot()
+        }
     }
+
+    /// Ends everything: accepts nothing more, delivers what all streams have written, tells the
+    /// peers, and joins the threads. Whatever then still waits for a stream of this endpoint gets
+    /// an error.
+    ///
+    /// After `timeout` the sessions that are left are aborted, each with a word to its peer.
+    /// [`Duration::ZERO`] aborts at once.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if sessions had to be aborted, other than on demand.
     pub fn shutdown(self, timeout: Duration) -> io::Result<()> {
-        todo!()
+        /// Workers abort within one turn; only a hook that blocks makes them late.
+        const ABORTING: Duration = Duration::from_secs(1);
+        let Inner { runtime, port } = &*self.inner;
+        port.shut_down();
+        let drained = !timeout.is_zero() && {
+            runtime.end_sessions(port, Ending::Graceful);
+            port.wait_idle(Instant::now().checked_add(timeout))
+        };
+        if !drained {
+            runtime.end_sessions(port, Ending::Abort);
+            port.wait_idle(Some(Instant::now() + ABORTING));
+        }
+        runtime.join();
+        if drained || timeout.is_zero() {
+            Ok(())
+        } else {
+            let text = "sessions were aborted because they could not deliver in time";
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        }
     }
 }
 
-#[allow(unused_variables, missing_docs)]
-impl EndpointBuilder {
-    pub fn config(self, config: Config) -> Self {
-        todo!()
+// For `Listener` and `Stream`.
+impl Endpoint {
+    fn new(runtime: Arc<Runtime>, port: Arc<Port>) -> Self {
+        let inner = Inner { runtime, port };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
-    pub fn workers(self, n: usize) -> Self {
-        todo!()
+
+    /// Begins to accept sessions from peers. Possible once.
+    pub(crate) fn start_listening(&self) -> io::Result<Arc<AcceptQueue>> {
+        self.inner.port.start_listening().ok_or_else(|| {
+            let text = "the endpoint has, or had, a listener";
+            io::Error::new(io::ErrorKind::AddrInUse, text)
+        })
     }
-    pub fn poll_threads(self, n: usize) -> Self {
-        todo!()
+
+    pub(crate) fn stop_listening(&self) {
+        self.inner.port.stop_listening(None);
     }
-    pub fn accept_backlog(self, n: usize) -> Self {
-        todo!()
+
+    /// Opens a session to a peer. Nothing is sent before the application writes.
+    pub(crate) fn open_session(&self, peer: SocketAddr) -> io::Result<Arc<SessionHandle>> {
+        let Inner { runtime, port } = &*self.inner;
+        let destination = reachable(port.local, peer)?;
+        let (id, permit) = port.admit_own(destination)?;
+        let shard = runtime.shared().shard(&id);
+        let path = Path {
+            lane: 0,
+            destination,
+            source: None,
+        };
+        let handle = worker::new_handle(port, shard, id, path);
+        shard.command(Command::Open(Box::new(Opening {
+            id,
+            handle: handle.clone(),
+            permit,
+            path,
+        })))?;
+        Ok(handle)
     }
-    pub fn max_sessions(self, n: usize) -> Self {
-        todo!()
-    }
-    pub fn max_unvalidated(self, n: usize) -> Self {
-        todo!()
-    }
-    pub fn max_per_source(self, n: usize) -> Self {
-        todo!()
-    }
-    pub fn memory_limit(self, bytes: usize) -> Self {
-        todo!()
-    }
-    pub fn recv_buffer_size(self, bytes: usize) -> Self {
-        todo!()
-    }
-    pub fn send_buffer_size(self, bytes: usize) -> Self {
-        todo!()
-    }
-    pub fn on_attempt(self, f: impl Fn(&Attempt) -> Decision + Send + Sync + 'static) -> Self {
-        todo!()
-    }
-    pub fn bind<A: ToSocketAddrs>(self, addr: A) -> io::Result<Endpoint> {
-        todo!()
-    }
-    pub fn from_socket(self, socket: UdpSocket) -> io::Result<Endpoint> {
-        todo!()
+
+    pub(crate) fn active_sessions(&self) -> usize {
+        self.inner.port.sessions()
     }
 }
 
-#[allow(unused_variables)]
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.port.orphan();
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("local_addr", &self.inner.port.local)
+            .field("sessions", &self.active_sessions())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens a session over a connected socket of its own, as Go peers do: with its own NAT mapping,
+/// and told by ICMP if nobody listens. All such sockets of the process share one pair of threads,
+/// which live as long as there are any.
 pub(crate) fn connect_own_socket(
     peer: &SocketAddr,
     config: &Config,
 ) -> io::Result<(Endpoint, Arc<SessionHandle>)> {
-    todo!()
+    let wildcard: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = socket::bind(SocketAddr::new(wildcard, 0), Sharing::Exclusive)?;
+    let peer = reachable(SocketAddr::new(wildcard, 0), *peer)?;
+    socket.connect(peer)?;
+    let socket = Socket::new(socket, BufferSizes::default(), Some(peer))?;
+    let endpoint = builder::open_port(
+        client_runtime()?,
+        vec![Arc::new(socket)],
+        Arc::new(config.clone()),
+        Admission::new(Limits::default(), None),
+        Conversations::starting_at(next_start()),
+        Some(peer),
+    )?;
+    let session = endpoint.open_session(peer)?;
+    Ok((endpoint, session))
+}
+
+/// The threads behind `connect_own_socket`, started anew if they have ended.
+fn client_runtime() -> io::Result<Arc<Runtime>> {
+    static RUNTIME: Mutex<Weak<Runtime>> = Mutex::new(Weak::new());
+    let mut shared = RUNTIME.lock();
+    if let Some(runtime) = shared.upgrade()
+        && runtime.shared().threads_lost() == 0
+    {
+        return Ok(runtime);
+    }
+    let runtime = Runtime::start(1, 1)?;
+    *shared = Arc::downgrade(&runtime);
+    Ok(runtime)
+}
+
+/// The address under which a socket bound to `local` reaches a peer.
+fn reachable(local: SocketAddr, peer: SocketAddr) -> io::Result<SocketAddr> {
+    let refuse = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    if peer.port() == 0 {
+        return refuse(format!("cannot connect to port 0 of {}", peer.ip()));
+    }
+    // The system takes "any address" for this machine, but answers come from a real one.
+    let mut peer = canonical(peer);
+    if peer.ip().is_unspecified() {
+        peer.set_ip(match peer {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    match (local, peer) {
+        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+            Ok(SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())))
+        }
+        (SocketAddr::V4(_), SocketAddr::V6(_)) => {
+            refuse(format!("a socket bound to {local} cannot reach {peer}"))
+        }
+        _ => Ok(peer),
+    }
 }

@@ -241,7 +241,9 @@ impl App {
                 self.ended.is_some()
             }
             Ending::AfterPeer => self.ended.is_some(),
-            Ending::CloseAt(at) | Ending::ResetAt(at) | Ending::VanishAt(at) => self.has_come(now, at),
+            Ending::CloseAt(at) | Ending::ResetAt(at) | Ending::VanishAt(at) => {
+                self.has_come(now, at)
+            }
         };
         let patience_is_over = self.has_come(now, self.script.patience);
         if leave || failed || patience_is_over {

@@ -29,7 +29,11 @@ fn replay<M>(file: &str, new: impl Fn(&Value) -> M, step: impl Fn(&mut M, &Value
     for trace in traces(file) {
         let mut model = new(&trace);
         for (index, entry) in trace["steps"].as_array().expect("steps").iter().enumerate() {
-            step(&mut model, entry, &format!("{}, step {index}", trace["name"]));
+            step(
+                &mut model,
+                entry,
+                &format!("{}, step {index}", trace["name"]),
+            );
         }
     }
 }
@@ -49,7 +53,8 @@ fn list<T>(value: &Value, item: impl Fn(&Value) -> T) -> Vec<T> {
 
 #[test]
 fn the_round_trip_estimate_is_that_of_the_go_package() {
-    let new = |trace: &Value| RoundTrip::new(number(&trace["initial_rto"]), number(&trace["min_rtt"]));
+    let new =
+        |trace: &Value| RoundTrip::new(number(&trace["initial_rto"]), number(&trace["min_rtt"]));
     replay("rtt.json", new, |rtt, step, at| {
         let (value, current) = (number(&step["value"]), number(&step["current"]));
         match step["op"].as_str() {
@@ -58,25 +63,31 @@ fn the_round_trip_estimate_is_that_of_the_go_package() {
             other => panic!("unknown step {other:?}"),
         }
         let expected = ["srtt", "variation", "rto", "updated_timestamp"].map(|f| number(&step[f]));
-        assert_eq!([rtt.srtt, rtt.variation, rtt.rto, rtt.updated], expected, "{at}");
+        assert_eq!(
+            [rtt.srtt, rtt.variation, rtt.rto, rtt.updated],
+            expected,
+            "{at}"
+        );
     });
 }
 
 #[test]
 fn the_ack_list_is_that_of_the_go_package() {
     let new = |_: &Value| AckList::default();
-    replay("acklist.json", new, |acks, step, at| match step["op"].as_str() {
-        Some("add") => acks.add(number(&step["number"]), number(&step["timestamp"])),
-        Some("clear") => acks.clear(number(&step["una"])),
-        Some("flush") => {
-            let expected = list(&step["emitted"], |ack| AckContents {
-                numbers: numbers(&ack["numbers"]),
-                timestamp: number(&ack["timestamp"]),
-            });
-            let emitted = acks.flush(number(&step["current"]), number(&step["rto"]));
-            assert_eq!(emitted, expected, "{at}");
+    replay("acklist.json", new, |acks, step, at| {
+        match step["op"].as_str() {
+            Some("add") => acks.add(number(&step["number"]), number(&step["timestamp"])),
+            Some("clear") => acks.clear(number(&step["una"])),
+            Some("flush") => {
+                let expected = list(&step["emitted"], |ack| AckContents {
+                    numbers: numbers(&ack["numbers"]),
+                    timestamp: number(&ack["timestamp"]),
+                });
+                let emitted = acks.flush(number(&step["current"]), number(&step["rto"]));
+                assert_eq!(emitted, expected, "{at}");
+            }
+            other => panic!("unknown step {other:?}"),
         }
-        other => panic!("unknown step {other:?}"),
     });
 }
 
@@ -85,7 +96,10 @@ fn the_sending_window_is_that_of_the_go_package() {
     let new = |_: &Value| SendingWindow::default();
     replay("sending_window.json", new, |window, step, at| {
         sending_window_step(window, step, at);
-        let queue = window.queue.iter().map(|s| [s.number, s.timeout, s.transmit]);
+        let queue = window
+            .queue
+            .iter()
+            .map(|s| [s.number, s.timeout, s.transmit]);
         let expected = list(&step["window"], |s| {
             ["number", "timeout", "transmit"].map(|field| number(&s[field]))
         });
@@ -113,7 +127,11 @@ fn sending_window_step(window: &mut SendingWindow, step: &Value, at: &str) {
             });
             assert_eq!(sent, expected, "{at}");
             let reported = numbers(&step["loss_rate_reported"]);
-            assert_eq!(walk.loss_rate.into_iter().collect::<Vec<_>>(), reported, "{at}");
+            assert_eq!(
+                walk.loss_rate.into_iter().collect::<Vec<_>>(),
+                reported,
+                "{at}"
+            );
         }
         other => panic!("unknown step {other:?}"),
     }

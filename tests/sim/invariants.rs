@@ -160,7 +160,11 @@ impl WireMonitor {
         self.count(now);
         let mut segments = Segments::new(datagram);
         for (place, segment) in segments.by_ref().enumerate() {
-            assert_eq!(segment.conversation(), self.conversation, "a foreign conversation");
+            assert_eq!(
+                segment.conversation(),
+                self.conversation,
+                "a foreign conversation"
+            );
             assert!(
                 licence.may_close || !segment.options().contains(Options::CLOSE),
                 "mKCP: the Close bit makes the peer discard its data, which is still wanted"
@@ -181,7 +185,10 @@ impl WireMonitor {
                 Segment::Command(command) => self.check_command(&command, licence),
             }
         }
-        assert!(segments.rest().is_empty(), "a datagram with an unreadable rest");
+        assert!(
+            segments.rest().is_empty(),
+            "a datagram with an unreadable rest"
+        );
         self.sent.datagrams += 1;
     }
 
@@ -193,7 +200,10 @@ impl WireMonitor {
         if command.kind != CommandKind::Terminate {
             return;
         }
-        assert!(!command.options.contains(Options::CLOSE), "a Terminate with the Close bit");
+        assert!(
+            !command.options.contains(Options::CLOSE),
+            "a Terminate with the Close bit"
+        );
         let delivered = self.sent.is_all_acknowledged() && self.sent.bytes == licence.written;
         assert!(
             delivered || licence.may_abandon || self.close_seen(),
@@ -205,11 +215,18 @@ impl WireMonitor {
     fn count(&mut self, now: Time) {
         self.silence.datagrams += 1;
         let silent = now.saturating_sub(self.silence.since);
-        let window = self.sent.limit.since(self.sent.first_unacknowledged).unwrap_or(0);
+        let window = self
+            .sent
+            .limit
+            .since(self.sent.first_unacknowledged)
+            .unwrap_or(0);
         let room = window.min(self.sent.count) + 64;
         let said = self.silence.datagrams;
         let most = room + 4 * silent.as_secs() as u32;
-        assert!(said <= most, "{said} datagrams in {silent:?} without any news");
+        assert!(
+            said <= most,
+            "{said} datagrams in {silent:?} without any news"
+        );
     }
 }
 
@@ -235,7 +252,11 @@ impl Sent {
     fn check_data(&mut self, data: &Data<'_>) {
         let number = data.number;
         assert!(!data.payload.is_empty(), "mKCP: an empty Data segment");
-        assert!(number.precedes(self.limit), "{number:?} is beyond the limit {:?}", self.limit);
+        assert!(
+            number.precedes(self.limit),
+            "{number:?} is beyond the limit {:?}",
+            self.limit
+        );
         let index = number.since(self.first).expect("numbers start at 0");
         assert!(index <= self.count, "mKCP: {number:?} skips a number");
         if index == self.count {
@@ -243,7 +264,10 @@ impl Sent {
             self.bytes += data.payload.len() as u64;
             self.payloads.insert(number.get(), data.payload.to_vec());
         } else {
-            let known = self.first_unacknowledged.since(number).is_some_and(|gap| gap > 0)
+            let known = self
+                .first_unacknowledged
+                .since(number)
+                .is_some_and(|gap| gap > 0)
                 || self.acknowledged.contains(&number.get());
             assert!(!known, "{number:?} is repeated although it is acknowledged");
             let same = self.payloads[&number.get()] == data.payload;
@@ -284,7 +308,10 @@ impl Received {
     fn check_ack(&mut self, ack: &Ack<'_>) {
         self.check_receiving_next(ack.receiving_next);
         let echo = ack.timestamp.get();
-        assert!(echo == 0 || self.timestamps.contains(&echo), "mKCP: an invented echo {echo}");
+        assert!(
+            echo == 0 || self.timestamps.contains(&echo),
+            "mKCP: an invented echo {echo}"
+        );
         let mut news = false;
         let mut largest: Option<SeqNum> = None;
         for number in ack.numbers.iter() {
@@ -317,7 +344,10 @@ fn is_terminate(segment: &Segment<'_>) -> bool {
 /// Checks that a timer that has fired does not ask to be fired again at once.
 pub fn check_progress(now: Time, deadline: Option<Time>) {
     if let Some(deadline) = deadline {
-        assert!(deadline > now, "busy loop: the next deadline {deadline:?} is not after {now:?}");
+        assert!(
+            deadline > now,
+            "busy loop: the next deadline {deadline:?} is not after {now:?}"
+        );
     }
 }
 

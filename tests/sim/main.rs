@@ -4,7 +4,12 @@
 //! `MKCP_SIM_SEED=0x2a cargo test --test sim -- --nocapture sweep_ours` replays one seed with a
 //! trace; `MKCP_SIM_SEEDS=100000` widens the sweeps.
 // A test target is no library: nothing in it can be reached from outside.
-#![allow(unreachable_pub, missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs
+)]
 
 mod app;
 mod clock;

@@ -181,7 +181,11 @@ impl Link {
 
     fn is_lost(&mut self) -> bool {
         if let Some(bursts) = self.profile.bursts {
-            let turn = if self.in_burst { bursts.leave } else { bursts.enter };
+            let turn = if self.in_burst {
+                bursts.leave
+            } else {
+                bursts.enter
+            };
             self.in_burst ^= self.chance(turn);
             if self.in_burst && self.chance(bursts.loss) {
                 return true;
@@ -244,7 +248,11 @@ mod tests {
         for _ in 0..10_000 {
             link.send(Time::ZERO, vec![0]);
         }
-        assert!((1900..2100).contains(&link.counters.lost), "{:?}", link.counters);
+        assert!(
+            (1900..2100).contains(&link.counters.lost),
+            "{:?}",
+            link.counters
+        );
         let mut profile = LinkProfile::clean(MS);
         profile.bursts = Some(Bursts {
             enter: 0.01,
@@ -266,9 +274,7 @@ mod tests {
             let mut profile = LinkProfile::clean(10 * MS);
             (profile.jitter, profile.order) = (10 * MS, order);
             let mut link = Link::new(profile, 3);
-            let times: Vec<_> = (0..100)
-                .map(|i| link.send(i * MS, vec![0])[0].0)
-                .collect();
+            let times: Vec<_> = (0..100).map(|i| link.send(i * MS, vec![0])[0].0).collect();
             times.windows(2).filter(|pair| pair[1] < pair[0]).count()
         };
         assert_eq!(overtaken(Order::Kept), 0);

@@ -127,7 +127,8 @@ impl Node for OurPeer {
         match &mut self.connection {
             Some(connection) if connection.is_drained() => {
                 let recent = |last| now < last + TOMBSTONE_INTERVAL;
-                let silent = is_terminate(datagram) || self.tombstone.last_answer.is_some_and(recent);
+                let silent =
+                    is_terminate(datagram) || self.tombstone.last_answer.is_some_and(recent);
                 self.tombstone.answer_due |= !silent;
                 // It is to be ignored, whoever passes it.
                 connection.handle_datagram(instant, datagram);
@@ -154,13 +155,19 @@ impl Node for OurPeer {
         let connection = self.connection.as_mut()?;
         let mut buffer = BUFFER_PREFIX.to_vec();
         if let Some(length) = connection.poll_transmit(instant, &mut buffer) {
-            assert!(buffer.starts_with(BUFFER_PREFIX), "the buffer's front was overwritten");
+            assert!(
+                buffer.starts_with(BUFFER_PREFIX),
+                "the buffer's front was overwritten"
+            );
             let datagram = buffer.split_off(BUFFER_PREFIX.len());
             assert_eq!(length, datagram.len(), "poll_transmit miscounts");
             assert!(length > 0, "an empty datagram");
             return Some(datagram);
         }
-        assert_eq!(buffer, BUFFER_PREFIX, "bytes were appended although nothing is to be sent");
+        assert_eq!(
+            buffer, BUFFER_PREFIX,
+            "bytes were appended although nothing is to be sent"
+        );
         if std::mem::take(&mut self.tombstone.answer_due) {
             self.tombstone.last_answer = Some(now);
             let mut answer = Vec::new();
@@ -233,7 +240,8 @@ impl Node for OurPeer {
             connection.read_end(),
             connection.write_end(),
             connection.read().len(),
-            self.next_timeout().zip(connection.poll_timeout().map(|(_, timer)| timer)),
+            self.next_timeout()
+                .zip(connection.poll_timeout().map(|(_, timer)| timer)),
         )
     }
 }

@@ -93,7 +93,11 @@ impl Scenario {
                 _ => GoPeer::listener(self.go.clone()),
             });
         }
-        let side = if end == CLIENT { Side::Client } else { Side::Server };
+        let side = if end == CLIENT {
+            Side::Client
+        } else {
+            Side::Server
+        };
         let seed = self.seed.wrapping_add(0x100 + end as u64);
         let peer = OurPeer::new(side, self.conversation, self.config.clone(), seed);
         End::ours(peer, self.conversation)
@@ -108,7 +112,10 @@ impl Scenario {
         for (end, app) in world.apps.iter().enumerate() {
             let expected = self.scripts[1 - end].total;
             assert_eq!(app.received, expected, "bytes that arrived at end {end}");
-            if matches!(self.scripts[end].ending, Ending::AfterPeer | Ending::HalfClose) {
+            if matches!(
+                self.scripts[end].ending,
+                Ending::AfterPeer | Ending::HalfClose
+            ) {
                 let result = app.ended.map(|(_, result)| result);
                 assert_eq!(result, Some(Ok(())), "how the stream ended at end {end}");
             }
@@ -132,7 +139,11 @@ fn random_config(rng: &mut SmallRng) -> Config {
 }
 
 fn random_go(rng: &mut SmallRng) -> GoConfig {
-    let version = if rng.random_bool(0.7) { GoConfig::v2ray() } else { GoConfig::xray() };
+    let version = if rng.random_bool(0.7) {
+        GoConfig::v2ray()
+    } else {
+        GoConfig::xray()
+    };
     GoConfig {
         tti: one_of(rng, &[10, 20, 50, 50, 100]),
         send_in_flight: one_of(rng, &[8, 32, 194]),

@@ -259,7 +259,12 @@ impl World {
             return;
         }
         if let End::Ours(_, monitor) = &mut self.ends[end]
-            && before != (self.apps[end].written, self.apps[end].received, self.apps[end].has_left())
+            && before
+                != (
+                    self.apps[end].written,
+                    self.apps[end].received,
+                    self.apps[end].has_left(),
+                )
         {
             monitor.on_activity(self.now);
         }
@@ -310,7 +315,11 @@ impl World {
     fn licence(&self, end: usize) -> Licence {
         let app = &self.apps[end];
         let End::Ours(peer, _) = &self.ends[end] else {
-            return Licence { may_close: true, may_abandon: true, written: 0 };
+            return Licence {
+                may_close: true,
+                may_abandon: true,
+                written: 0,
+            };
         };
         let linger = peer.config().linger();
         let lingered = app.write_shut.is_some_and(|at| self.now >= at + linger);
@@ -318,8 +327,13 @@ impl World {
         let failed = connection.is_some_and(|c| matches!(c.read_end(), Some(Err(_))));
         let reset = matches!(app.left, Some((_, Left::Reset)));
         Licence {
-            may_close: app.has_left() || lingered || failed || (app.ended.is_some() && app.write_shut.is_some()),
-            may_abandon: reset || lingered || failed && !matches!(app.left, Some((_, Left::Closed))),
+            may_close: app.has_left()
+                || lingered
+                || failed
+                || (app.ended.is_some() && app.write_shut.is_some()),
+            may_abandon: reset
+                || lingered
+                || failed && !matches!(app.left, Some((_, Left::Closed))),
             written: app.written,
         }
     }
@@ -338,7 +352,10 @@ impl World {
         let config = peer.config();
         let most = config.read_buffer() + config.write_buffer() + MEMORY_SLACK;
         let memory = connection.memory();
-        assert!(memory <= most, "{memory} bytes held, at most {most} allowed");
+        assert!(
+            memory <= most,
+            "{memory} bytes held, at most {most} allowed"
+        );
         if !self.hostile {
             self.check_reader(end, monitor);
         }
@@ -360,16 +377,23 @@ impl World {
     /// A truncated stream never looks complete.
     fn check_reader(&self, end: usize, monitor: &WireMonitor) {
         let (app, peer) = (&self.apps[end], &self.apps[1 - end]);
-        assert!(app.received <= peer.written, "more was received than was sent");
+        assert!(
+            app.received <= peer.written,
+            "more was received than was sent"
+        );
         let Some((at, Ok(()))) = app.ended else {
             return;
         };
-        assert!(peer.has_written(), "end of file before the peer's program ended its stream");
+        assert!(
+            peer.has_written(),
+            "end of file before the peer's program ended its stream"
+        );
         if at != self.now {
             return;
         }
         // A Go peer that threw its tail away before any of it was seen leaves no trace of it.
-        let unseen = self.go_connection(1 - end).is_some_and(|go| go.discarded) && !monitor.has_gap();
+        let unseen =
+            self.go_connection(1 - end).is_some_and(|go| go.discarded) && !monitor.has_gap();
         assert!(
             app.received == peer.written || unseen,
             "end of file after {} of {} bytes",
@@ -385,14 +409,21 @@ impl World {
             return;
         }
         let (app, peer) = (&self.apps[end], &self.apps[1 - end]);
-        assert!(app.received <= peer.written, "more was received than was sent");
+        assert!(
+            app.received <= peer.written,
+            "more was received than was sent"
+        );
         let Some((at, Ok(()))) = app.ended.filter(|(at, _)| *at == self.now) else {
             return;
         };
-        let own_fault = self.go_connection(end).is_some_and(|go| go.lost_unread || go.discards_input());
+        let own_fault = self
+            .go_connection(end)
+            .is_some_and(|go| go.lost_unread || go.discards_input());
         let gave_up = match &self.ends[1 - end] {
             End::Ours(ours, _) => {
-                let lingered = peer.write_shut.is_some_and(|shut| at >= shut + ours.config().linger());
+                let lingered = peer
+                    .write_shut
+                    .is_some_and(|shut| at >= shut + ours.config().linger());
                 let failed = ours.connection().is_some_and(|c| matches!(c.read_end(), Some(Err(error)) if error != ConnectionError::LocallyClosed));
                 lingered || failed || matches!(peer.left, Some((_, Left::Reset)))
             }
@@ -419,18 +450,29 @@ fn describe(datagram: &[u8]) -> String {
     let short = |segment: Segment<'_>| match segment {
         Segment::Data(d) => format!(
             "Data {:?} una {:?} t {:?} {} bytes opt {}",
-            d.number, d.sending_next, d.timestamp, d.payload.len(), d.options.bits()
+            d.number,
+            d.sending_next,
+            d.timestamp,
+            d.payload.len(),
+            d.options.bits()
         ),
         Segment::Ack(a) => {
             let numbers: Vec<u32> = a.numbers.iter().map(|n| n.get()).collect();
             format!(
                 "ACK next {:?} limit {:?} t {:?} {numbers:?} opt {}",
-                a.receiving_next, a.receiving_window, a.timestamp, a.options.bits()
+                a.receiving_next,
+                a.receiving_window,
+                a.timestamp,
+                a.options.bits()
             )
         }
         Segment::Command(c) => format!(
             "{:?} una {:?} next {:?} rto {} opt {}",
-            c.kind, c.sending_next, c.receiving_next, c.peer_rto, c.options.bits()
+            c.kind,
+            c.sending_next,
+            c.receiving_next,
+            c.peer_rto,
+            c.options.bits()
         ),
     };
     let segments: Vec<String> = Segments::new(datagram).map(short).collect();

@@ -279,7 +279,10 @@ impl Connection {
 
     fn enter(&mut self, state: State, clock: u32) {
         use State::*;
-        if matches!(state, PeerClosed | Terminating | PeerTerminating | Terminated) {
+        if matches!(
+            state,
+            PeerClosed | Terminating | PeerTerminating | Terminated
+        ) {
             self.discarded |= !self.sender.is_empty();
             self.sender.discard();
         }

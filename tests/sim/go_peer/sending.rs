@@ -185,8 +185,8 @@ impl SendingWorker {
     }
 
     fn remove(&mut self, number: u32) -> bool {
-        let in_range = !precedes(number, self.first_unacknowledged)
-            && precedes(number, self.next_number);
+        let in_range =
+            !precedes(number, self.first_unacknowledged) && precedes(number, self.next_number);
         let removed = in_range && self.window.remove(number);
         if removed {
             self.find_first_unacknowledged();

@@ -1,0 +1,282 @@
+//! Settings of an [`Endpoint`], and how one comes to be.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs, UdpSocket},
+    sync::Arc,
+    thread,
+};
+
+use crate::{config::Config, error::ConfigError};
+
+use super::{
+    Endpoint,
+    admission::{Admission, Attempt, Decision, Hook, Limits},
+    conversation::{Conversations, next_start},
+    port::{Lane, Port},
+    runtime::{MAX_WORKERS, Runtime},
+    socket::{BufferSizes, Sharing, Socket, bind},
+};
+
+/// Collects settings for an [`Endpoint`].
+///
+/// ```
+/// use mkcp::{Config, Decision, Endpoint};
+///
+/// let endpoint = Endpoint::builder()
+///     .config(Config::builder().seed("a shared secret").build()?)
+///     .workers(2)
+///     .max_per_source(100)
+///     .on_attempt(|attempt| match attempt.source().ip().is_loopback() {
+///         true => Decision::Accept,
+///         false => Decision::Ignore,
+///     })
+///     .bind("127.0.0.1:0")?;
+/// assert_ne!(endpoint.local_addr()?.port(), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `bind` is called"]
+pub struct EndpointBuilder {
+    config: Config,
+    workers: usize,
+    poll_threads: usize,
+    limits: Limits,
+    buffers: BufferSizes,
+    hook: Option<Hook>,
+}
+
+impl Default for EndpointBuilder {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        Self {
+            config: Config::default(),
+            workers: cores.saturating_sub(1).clamp(1, MAX_WORKERS),
+            poll_threads: 1,
+            limits: Limits::default(),
+            buffers: BufferSizes::default(),
+            hook: None,
+        }
+    }
+}
+
+impl EndpointBuilder {
+    /// How the endpoint's connections behave and look on the wire. Default: [`Config::default`].
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How many threads run the sessions; each session belongs to one of them.
+    ///
+    /// Default: one less than the machine has cores; 1 to 64.
+    pub fn workers(mut self, n: usize) -> Self {
+        self.workers = n;
+        self
+    }
+
+    /// How many threads read from the network. More than one need `SO_REUSEPORT` and open a
+    /// socket each; the system spreads the peers over them.
+    ///
+    /// Default 1; 1 to 64. [`from_socket`](Self::from_socket) takes 1 only.
+    pub fn poll_threads(mut self, n: usize) -> Self {
+        self.poll_threads = n;
+        self
+    }
+
+    /// How many sessions may wait to be accepted. While they are so many, datagrams that would
+    /// open another are dropped; peers repeat them.
+    ///
+    /// Default 128; at least 1.
+    pub fn accept_backlog(mut self, n: usize) -> Self {
+        self.limits.accept_backlog = n;
+        self
+    }
+
+    /// How many sessions may exist at once before peers can open no more.
+    ///
+    /// Default 250,000. An idle session holds a few kilobytes.
+    pub fn max_sessions(mut self, n: usize) -> Self {
+        self.limits.sessions = n;
+        self
+    }
+
+    /// How many sessions may exist whose peers have not proven that they receive what is sent to
+    /// their address, before peers can open no more.
+    ///
+    /// Default 50,000. A session is unproven until its peer has acknowledged something, so one
+    /// that only receives stays so.
+    pub fn max_unvalidated(mut self, n: usize) -> Self {
+        self.limits.unvalidated = n;
+        self
+    }
+
+    /// How many sessions one source may have: an IPv4 address, or an IPv6 network of 64 bits.
+    ///
+    /// Default: no limit, because many users can share an address.
+    pub fn max_per_source(mut self, n: usize) -> Self {
+        self.limits.per_source = n;
+        self
+    }
+
+    /// How many bytes all sessions together may hold for their applications and for repetition
+    /// before peers can open no more. What one session may hold is bounded by the buffers of its
+    /// [`Config`].
+    ///
+    /// Default: no limit.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.limits.memory = bytes;
+        self
+    }
+
+    /// How many bytes the system is asked to keep for datagrams that have not been read yet.
+    ///
+    /// Default 4 MiB. Systems often grant less; see
+    /// [`EndpointStats::recv_buffer_size`](crate::EndpointStats::recv_buffer_size).
+    pub fn recv_buffer_size(mut self, bytes: usize) -> Self {
+        self.buffers.receive = bytes;
+        self
+    }
+
+    /// How many bytes the system is asked to keep for datagrams that have not been sent yet.
+    ///
+    /// Default 4 MiB. Systems often grant less.
+    pub fn send_buffer_size(mut self, bytes: usize) -> Self {
+        self.buffers.send = bytes;
+        self
+    }
+
+    /// Asks this function about every session that a peer opens, after all limits.
+    ///
+    /// A worker calls it: it must not block, or the worker's sessions stand still meanwhile, and
+    /// must not panic, or they fail. The source address can be forged.
+    pub fn on_attempt(mut self, f: impl Fn(&Attempt) -> Decision + Send + Sync + 'static) -> Self {
+        self.hook = Some(Arc::new(f));
+        self
+    }
+
+    /// Binds a UDP socket and starts the threads.
+    ///
+    /// Of several addresses the first that can be bound is taken, as
+    /// [`UdpSocket::bind`] does. An IPv6 wildcard address serves IPv4 too.
+    ///
+    /// # Errors
+    ///
+    /// Those of resolving the address, of binding (such as
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse)), and of starting threads;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings out of range.
+    pub fn bind<A: ToSocketAddrs>(self, addr: A) -> io::Result<Endpoint> {
+        self.check()?;
+        let mut refused = None;
+        for address in addr.to_socket_addrs()? {
+            match self.bind_sockets(address) {
+                Ok(sockets) => return self.start(sockets),
+                Err(error) => refused = Some(error),
+            }
+        }
+        let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to");
+        Err(refused.unwrap_or_else(nothing))
+    }
+
+    /// Serves a socket that is bound already, for instance one with options of its own or handed
+    /// over by a service manager. It must not be connected.
+    ///
+    /// # Errors
+    ///
+    /// Those of the socket and of starting threads;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for settings out of range.
+    pub fn from_socket(self, socket: UdpSocket) -> io::Result<Endpoint> {
+        self.check()?;
+        if self.poll_threads != 1 {
+            return Err(
+                ConfigError::new("poll_threads", self.poll_threads, "1 with one socket").into(),
+            );
+        }
+        if let Ok(peer) = socket.peer_addr() {
+            let text = format!("the socket is connected to {peer}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        self.start(vec![socket])
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let range = |field, value: usize| match value {
+            1..=MAX_WORKERS => Ok(()),
+            _ => Err(ConfigError::new(field, value, "1 to 64")),
+        };
+        range("workers", self.workers)?;
+        range("poll_threads", self.poll_threads)?;
+        if self.limits.accept_backlog == 0 {
+            return Err(ConfigError::new("accept_backlog", 0, "at least 1"));
+        }
+        Ok(())
+    }
+
+    fn bind_sockets(&self, mut address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+        if self.poll_threads == 1 {
+            return Ok(vec![bind(address, Sharing::Exclusive)?]);
+        }
+        let mut sockets = Vec::with_capacity(self.poll_threads);
+        for _ in 0..self.poll_threads {
+            let socket = bind(address, Sharing::ReusePort)?;
+            // The first may have chosen the port.
+            address = socket.local_addr()?;
+            sockets.push(socket);
+        }
+        Ok(sockets)
+    }
+
+    fn start(self, sockets: Vec<UdpSocket>) -> io::Result<Endpoint> {
+        let sockets = sockets
+            .into_iter()
+            .map(|socket| Socket::new(socket, self.buffers, None).map(Arc::new))
+            .collect::<io::Result<Vec<_>>>()?;
+        let runtime = Runtime::start(sockets.len(), self.workers)?;
+        let admission = Admission::new(self.limits, self.hook);
+        let conversations = Conversations::starting_at(next_start());
+        let config = Arc::new(self.config);
+        open_port(runtime, sockets, config, admission, conversations, None)
+    }
+}
+
+/// Has a runtime serve bound sockets.
+pub(super) fn open_port(
+    runtime: Arc<Runtime>,
+    sockets: Vec<Arc<Socket>>,
+    config: Arc<Config>,
+    admission: Admission,
+    conversations: Conversations,
+    peer: Option<SocketAddr>,
+) -> io::Result<Endpoint> {
+    let pollers = &runtime.shared().pollers;
+    let lanes = sockets
+        .iter()
+        .zip(pollers)
+        .map(|(socket, poller)| Lane::new(socket.clone(), Some(poller.clone())))
+        .collect();
+    let local = sockets[0].local_addr()?;
+    let port = Arc::new(Port::new(
+        local,
+        peer,
+        config,
+        admission,
+        conversations,
+        lanes,
+    ));
+    let granted = sockets[0].buffer_sizes();
+    port.counters.recv_buffer_size.set(granted.receive as u64);
+    port.counters.send_buffer_size.set(granted.send as u64);
+    runtime.add(&port, sockets)?;
+    Ok(Endpoint::new(runtime, port))
+}
+
+impl fmt::Debug for EndpointBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointBuilder")
+            .field("config", &self.config)
+            .field("workers", &self.workers)
+            .field("poll_threads", &self.poll_threads)
+            .field("limits", &self.limits)
+            .field("buffers", &self.buffers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! Conversation ids for sessions opened from this side.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use parking_lot::Mutex;
+
+/// The ids that one port has in use towards each peer.
+#[derive(Debug)]
+pub(super) struct Conversations {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    next: u16,
+    used: HashSet<(SocketAddr, u16)>,
+}
+
+impl Conversations {
+    pub(super) fn starting_at(next: u16) -> Self {
+        Self {
+            state: Mutex::new(State {
+                next,
+                used: HashSet::new(),
+            }),
+        }
+    }
+
+    /// An id that is free towards this peer, the one that was free for longest. `None` if all
+    /// 65536 are in use.
+    pub(super) fn take(&self, peer: SocketAddr) -> Option<u16> {
+        let mut state = self.state.lock();
+        for _ in 0..=u16::MAX {
+            let conversation = state.next;
+            state.next = state.next.wrapping_add(1);
+            if state.used.insert((peer, conversation)) {
+                return Some(conversation);
+            }
+        }
+        None
+    }
+
+    pub(super) fn give_back(&self, peer: SocketAddr, conversation: u16) {
+        self.state.lock().used.remove(&(peer, conversation));
+    }
+}
+
+/// Where a new port begins to count: at random, and for ports with a single conversation each
+/// time one further, as Go peers do. A NAT that gives a port to another socket then does not
+/// bring it the remains of an older conversation.
+pub(super) fn next_start() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
+    let start = START.get_or_init(|| RandomState::new().hash_one(0_u8) as u16);
+    start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_not_given_twice_to_one_peer() {
+        let conversations = Conversations::starting_at(u16::MAX);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let other = SocketAddr::from(([127, 0, 0, 1], 2));
+        assert_eq!(conversations.take(peer), Some(u16::MAX));
+        assert_eq!(conversations.take(peer), Some(0));
+        for _ in 2..=u16::MAX as usize {
+            assert!(conversations.take(peer).is_some());
+        }
+        assert_eq!(conversations.take(peer), None);
+        assert!(conversations.take(other).is_some());
+        conversations.give_back(peer, 7);
+        assert_eq!(conversations.take(peer), Some(7));
+    }
+}

@@ -1,0 +1,370 @@
+//! One bound UDP address: its sockets, its settings, and what all its sessions share.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    config::{Config, derive},
+    error::{ConnectionError, DropReason},
+    packet::PacketCodec,
+};
+
+use super::{
+    accept::AcceptQueue,
+    admission::{Admission, Attempt},
+    conversation::Conversations,
+    counters::Counters,
+    poller::{PollCommand, PollHandle},
+    table::{ConnectionId, canonical},
+    transmit::SendDatagrams,
+};
+
+/// Names a port within its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct PortId(pub(super) u32);
+
+impl PortId {
+    /// An id that no port ever had.
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed) as u32)
+    }
+}
+
+/// A UDP address that is served.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) id: PortId,
+    pub(super) local: SocketAddr,
+    /// Where the socket is connected to, if it is: then it has a single session.
+    pub(super) peer: Option<SocketAddr>,
+    only_connection: OnceLock<ConnectionId>,
+    conversations: Conversations,
+    pub(super) config: Arc<Config>,
+    pub(super) codec: PacketCodec,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) counters: Counters,
+    pub(super) admission: Admission,
+    accepting: Mutex<Accepting>,
+    sessions: AtomicUsize,
+    /// No handle is left that could open a session.
+    orphaned: AtomicBool,
+    /// The user has ended it.
+    shut_down: AtomicBool,
+    idle_lock: Mutex<()>,
+    idle: Condvar,
+}
+
+/// One socket of a port, with the poll thread that reads it.
+pub(super) struct Lane {
+    sender: Arc<dyn SendDatagrams>,
+    /// None where a test plays the poll thread.
+    poller: Option<Arc<PollHandle>>,
+    /// The workers that wait for room in the kernel's buffer, one bit each.
+    blocked: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Accepting {
+    NotYet,
+    Open(Arc<AcceptQueue>),
+    Closed,
+}
+
+impl Port {
+    pub(super) fn new(
+        local: SocketAddr,
+        peer: Option<SocketAddr>,
+        config: Arc<Config>,
+        admission: Admission,
+        conversations: Conversations,
+        lanes: Vec<Lane>,
+    ) -> Self {
+        Self {
+            id: PortId::new(),
+            local,
+            peer,
+            only_connection: OnceLock::new(),
+            conversations,
+            codec: PacketCodec::new(&config),
+            config,
+            lanes,
+            counters: Counters::default(),
+            admission,
+            accepting: Mutex::new(Accepting::NotYet),
+            sessions: AtomicUsize::new(0),
+            orphaned: AtomicBool::new(false),
+            shut_down: AtomicBool::new(false),
+            idle_lock: Mutex::new(()),
+            idle: Condvar::new(),
+        }
+    }
+
+    /// Bytes of segments in a full datagram.
+    pub(super) fn max_plaintext(&self) -> usize {
+        derive::max_plaintext(&self.config)
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::SeqCst)
+    }
+
+    /// The queue for sessions that peers open; `None` if that was asked for before.
+    pub(super) fn start_listening(&self) -> Option<Arc<AcceptQueue>> {
+        let mut accepting = self.accepting.lock();
+        if !matches!(*accepting, Accepting::NotYet) {
+            return None;
+        }
+        let queue = Arc::new(AcceptQueue::new(self.admission.limits.accept_backlog));
+        *accepting = Accepting::Open(queue.clone());
+        Some(queue)
+    }
+
+    /// Where sessions that peers open are queued, while there is somebody to accept them.
+    pub(super) fn accept_queue(&self) -> Option<Arc<AcceptQueue>> {
+        match &*self.accepting.lock() {
+            Accepting::Open(queue) => Some(queue.clone()),
+            Accepting::NotYet | Accepting::Closed => None,
+        }
+    }
+
+    /// Accepts nothing more, because the user said so or because of an error. Sessions that
+    /// nobody has accepted are reset.
+    pub(super) fn stop_listening(&self, error: Option<ConnectionError>) {
+        let before = std::mem::replace(&mut *self.accepting.lock(), Accepting::Closed);
+        let Accepting::Open(queue) = before else {
+            return;
+        };
+        let unaccepted = match error {
+            None => queue.close(),
+            Some(error) => queue.fail(error),
+        };
+        for handle in unaccepted {
+            handle.reset();
+            handle.release();
+        }
+    }
+
+    /// Lets a peer's session in, or says why not.
+    pub(super) fn admit_peer(
+        self: &Arc<Self>,
+        source: SocketAddr,
+        conversation: u16,
+    ) -> Result<Permit, DropReason> {
+        let permit = Permit::new(self, Some(source.ip()));
+        let limits = &self.admission.limits;
+        if self.sessions() > limits.sessions {
+            return Err(DropReason::TooManySessions);
+        }
+        if self.admission.unvalidated() > limits.unvalidated {
+            return Err(DropReason::TooManyUnvalidated);
+        }
+        if permit.from_source > limits.per_source {
+            return Err(DropReason::TooManyFromSource);
+        }
+        if self.counters.memory.get() > limits.memory as u64 {
+            return Err(DropReason::OverMemory);
+        }
+        let attempt = Attempt::new(source, conversation, permit.from_source - 1);
+        if !self.admission.asks_hook(&attempt) {
+            return Err(DropReason::Refused);
+        }
+        Ok(permit)
+    }
+
+    /// Lets a session in that is opened from this side.
+    ///
+    /// # Errors
+    ///
+    /// The port is shut down, or all conversation ids towards this peer are in use.
+    pub(super) fn admit_own(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+    ) -> io::Result<(ConnectionId, Permit)> {
+        let mut permit = Permit::new(self, None);
+        if self.is_shut_down() {
+            return Err(ConnectionError::EndpointClosed.into());
+        }
+        let peer = canonical(peer);
+        let Some(conversation) = self.conversations.take(peer) else {
+            let text = format!("65536 connections to {peer} are open");
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+        };
+        permit.conversation = Some((peer, conversation));
+        let id = ConnectionId::new(self.id, peer, conversation);
+        if self.peer.is_some() {
+            self.only_connection.get_or_init(|| id);
+        }
+        Ok((id, permit))
+    }
+
+    /// The session that alone can be meant, on a connected socket.
+    pub(super) fn only_connection(&self) -> Option<ConnectionId> {
+        self.only_connection.get().copied()
+    }
+
+    /// The last handle that could open a session is gone; those that exist end by themselves.
+    pub(super) fn orphan(&self) {
+        self.stop_listening(None);
+        self.orphaned.store(true, Ordering::SeqCst);
+        self.retire_if_finished();
+    }
+
+    /// The user ends the port.
+    pub(super) fn shut_down(&self) {
+        self.shut_down.store(true, Ordering::SeqCst);
+        self.stop_listening(Some(ConnectionError::EndpointClosed));
+        self.retire_if_finished();
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shut_down.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is no session and there will be none.
+    pub(super) fn is_finished(&self) -> bool {
+        let ending = self.orphaned.load(Ordering::SeqCst) || self.is_shut_down();
+        ending && self.sessions() == 0
+    }
+
+    /// Waits until no session is left; returns whether that was so by the deadline, if any.
+    pub(super) fn wait_idle(&self, deadline: Option<Instant>) -> bool {
+        let mut guard = self.idle_lock.lock();
+        while self.sessions() > 0 {
+            match deadline {
+                None => self.idle.wait(&mut guard),
+                Some(deadline) => {
+                    if self.idle.wait_until(&mut guard, deadline).timed_out() {
+                        return self.sessions() == 0;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn retire_if_finished(&self) {
+        if !self.is_finished() {
+            return;
+        }
+        for lane in &self.lanes {
+            if let Some(poller) = &lane.poller {
+                poller.post(PollCommand::Retire(self.id));
+            }
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(sender: Arc<dyn SendDatagrams>, poller: Option<Arc<PollHandle>>) -> Self {
+        Self {
+            sender,
+            poller,
+            blocked: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn sender(&self) -> &dyn SendDatagrams {
+        &*self.sender
+    }
+
+    /// Asks that this worker be told when the kernel takes datagrams again.
+    pub(super) fn ask_writable(&self, port: PortId, lane: usize, worker: usize) {
+        let before = self.blocked.fetch_or(1 << worker, Ordering::SeqCst);
+        if before == 0
+            && let Some(poller) = &self.poller
+        {
+            poller.post(PollCommand::Blocked(port, lane));
+        }
+    }
+
+    /// For the poll thread: the workers that asked, as bits.
+    pub(super) fn take_blocked(&self) -> u64 {
+        self.blocked.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+/// A session's right to exist. Counts for every limit as long as it lives, however it ends.
+#[derive(Debug)]
+pub(super) struct Permit {
+    port: Arc<Port>,
+    source: Option<IpAddr>,
+    /// How many sessions this source has, this one included, when it was given.
+    from_source: usize,
+    /// The conversation id that was taken for it here.
+    conversation: Option<(SocketAddr, u16)>,
+    validated: bool,
+    memory: u64,
+}
+
+impl Permit {
+    fn new(port: &Arc<Port>, source: Option<IpAddr>) -> Self {
+        port.sessions.fetch_add(1, Ordering::SeqCst);
+        let from_source = source.map_or(0, |source| port.admission.enter(source));
+        Self {
+            port: port.clone(),
+            source,
+            from_source,
+            conversation: None,
+            validated: source.is_none(),
+            memory: 0,
+        }
+    }
+
+    pub(super) fn port(&self) -> &Arc<Port> {
+        &self.port
+    }
+
+    /// The peer has proven its address.
+    pub(super) fn set_validated(&mut self) {
+        if !self.validated {
+            self.validated = true;
+            self.port.admission.validated();
+        }
+    }
+
+    /// How many bytes the session holds now.
+    pub(super) fn set_memory(&mut self, bytes: usize) {
+        let (before, now) = (self.memory, bytes as u64);
+        self.memory = now;
+        let memory = &self.port.counters.memory;
+        if now >= before {
+            memory.add(now - before);
+        } else {
+            memory.sub(before - now);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.set_memory(0);
+        self.set_validated();
+        if let Some(source) = self.source {
+            self.port.admission.leave(source);
+        }
+        if let Some((peer, conversation)) = self.conversation {
+            self.port.conversations.give_back(peer, conversation);
+        }
+        if self.port.sessions.fetch_sub(1, Ordering::SeqCst) == 1 {
+            drop(self.port.idle_lock.lock());
+            self.port.idle.notify_all();
+            self.port.retire_if_finished();
+        }
+    }
+}

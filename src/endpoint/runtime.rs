@@ -1,0 +1,225 @@
+//! The threads: their start, their end, and what happens when one dies.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use parking_lot::Mutex;
+
+use crate::error::ConnectionError;
+
+use super::{
+    counters::Count,
+    poller::{PollCommand, PollHandle, Poller},
+    port::{Port, PortId},
+    shard::{Command, Ending, Shard},
+    socket::Socket,
+    table::ConnectionId,
+    worker::Worker,
+};
+
+/// More than these do not fit into the bits of `Lane::ask_writable`.
+pub(super) const MAX_WORKERS: usize = 64;
+
+/// Poll threads and workers, for one port or for many.
+///
+/// When the last handle goes, the threads serve the ports that are left until each is finished,
+/// and then end by themselves. Dropping never waits.
+#[derive(Debug)]
+pub(super) struct Runtime {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the threads of a runtime know of each other.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) pollers: Vec<Arc<PollHandle>>,
+    hasher: RandomState,
+    ports: Mutex<HashMap<PortId, Weak<Port>>>,
+    polling: AtomicUsize,
+    threads_lost: Count,
+}
+
+impl Runtime {
+    pub(super) fn start(poll_threads: usize, workers: usize) -> io::Result<Arc<Self>> {
+        let (shards, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| Shard::new()).unzip();
+        let polls = (0..poll_threads)
+            .map(|_| Poller::open())
+            .collect::<io::Result<Vec<_>>>()?;
+        let shared = Arc::new(Shared {
+            shards,
+            pollers: polls.iter().map(|(_, handle)| handle.clone()).collect(),
+            hasher: RandomState::new(),
+            ports: Mutex::default(),
+            polling: AtomicUsize::new(0),
+            threads_lost: Count::default(),
+        });
+        // Dropping it on the way out ends the threads that did start.
+        let runtime = Self {
+            shared: shared.clone(),
+            threads: Mutex::default(),
+        };
+        for (index, receiver) in receivers.into_iter().enumerate() {
+            let worker = Worker::new(index, shared.shards[index].clone(), receiver);
+            let shared = shared.clone();
+            runtime.spawn(format!("mkcp-worker-{index}"), move || {
+                work(worker, &shared);
+            })?;
+        }
+        for (index, (poll, handle)) in polls.into_iter().enumerate() {
+            let poller = Poller::new(poll, handle, shared.clone());
+            let shared = shared.clone();
+            shared.polling.fetch_add(1, Ordering::SeqCst);
+            let spawned = runtime.spawn(format!("mkcp-poll-{index}"), {
+                let shared = shared.clone();
+                move || serve(poller, &shared)
+            });
+            if let Err(error) = spawned {
+                shared.stop_polling(ConnectionError::EndpointClosed);
+                return Err(error);
+            }
+        }
+        Ok(Arc::new(runtime))
+    }
+
+    fn spawn(&self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name).spawn(body)?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Serves a port; there is one socket for each of its lanes.
+    pub(super) fn add(&self, port: &Arc<Port>, sockets: Vec<Arc<Socket>>) -> io::Result<()> {
+        self.shared.remember(port);
+        for (lane, (poller, socket)) in self.shared.pollers.iter().zip(sockets).enumerate() {
+            poller.add(port, lane, socket)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Ends all sessions of a port.
+    pub(super) fn end_sessions(&self, port: &Arc<Port>, ending: Ending) {
+        for shard in &self.shared.shards {
+            // A worker that is gone has no sessions.
+            let _ = shard.command(Command::Close(port.clone(), ending));
+        }
+    }
+
+    /// Lets the threads end once their ports have, and waits for that.
+    pub(super) fn join(&self) {
+        self.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn close(&self) {
+        for poller in &self.shared.pollers {
+            poller.post(PollCommand::Close);
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.close();
+        if self.shared.polling.load(Ordering::SeqCst) == 0 {
+            self.shared.stop_workers(ConnectionError::EndpointClosed);
+        }
+    }
+}
+
+impl Shared {
+    /// The worker of a connection. Keyed at random, so that nobody can aim at one.
+    pub(super) fn shard_index(&self, id: &ConnectionId) -> usize {
+        (self.hasher.hash_one(id) % self.shards.len() as u64) as usize
+    }
+
+    pub(super) fn shard(&self, id: &ConnectionId) -> &Arc<Shard> {
+        &self.shards[self.shard_index(id)]
+    }
+
+    /// Threads that died.
+    pub(super) fn threads_lost(&self) -> u64 {
+        self.threads_lost.get()
+    }
+
+    fn remember(&self, port: &Arc<Port>) {
+        let mut ports = self.ports.lock();
+        ports.retain(|_, port| port.strong_count() > 0);
+        ports.insert(port.id, Arc::downgrade(port));
+    }
+
+    fn stop_workers(&self, error: ConnectionError) {
+        for shard in &self.shards {
+            let _ = shard.command(Command::Stop(error));
+        }
+    }
+
+    /// A poll thread ends. Workers cannot do without any of theirs that died, nor without the
+    /// last.
+    fn stop_polling(&self, error: ConnectionError) {
+        let last = self.polling.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last || error == ConnectionError::Internal {
+            self.stop_workers(error);
+        }
+    }
+
+    /// A thread died: nobody shall wait for what it would have done.
+    fn lose_thread(&self, role: &str) {
+        self.threads_lost.add(1);
+        log::error!("a {role} thread of mkcp died; its streams fail");
+        let ports: Vec<_> = self
+            .ports
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for port in ports {
+            port.stop_listening(Some(ConnectionError::Internal));
+        }
+    }
+}
+
+/// The life of a worker's thread.
+fn work(mut worker: Worker, shared: &Shared) {
+    if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+        worker.fail_all(ConnectionError::Internal);
+        shared.lose_thread("worker");
+    }
+}
+
+/// The life of a poll thread.
+fn serve(mut poller: Poller, shared: &Shared) {
+    let error = match catch_unwind(AssertUnwindSafe(|| poller.run())) {
+        Ok(Ok(())) => ConnectionError::EndpointClosed,
+        Ok(Err(error)) => {
+            log::error!("cannot wait for sockets: {error}");
+            shared.lose_thread("poll");
+            ConnectionError::Internal
+        }
+        Err(_) => {
+            shared.lose_thread("poll");
+            ConnectionError::Internal
+        }
+    };
+    drop(poller);
+    shared.stop_polling(error);
+}

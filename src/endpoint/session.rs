@@ -1,0 +1,285 @@
+//! One session: a connection, the pipes to its application, and the way to its peer.
+
+use std::{
+    net::Shutdown,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    connection::{Connection, Side},
+    error::{ConnectionError, DropReason},
+};
+
+use super::{
+    handle::SessionHandle,
+    port::{Permit, Port},
+    table::ConnectionId,
+    transmit::Path,
+};
+
+/// Asked for more, an application gets this: times are added to times.
+const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What a new session is made of. One that an application opens travels to its worker like this.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) id: ConnectionId,
+    pub(super) handle: Arc<SessionHandle>,
+    pub(super) permit: Permit,
+    pub(super) path: Path,
+}
+
+/// A connection with everything around it. Only its worker touches it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: ConnectionId,
+    pub(super) connection: Connection,
+    pub(super) handle: Arc<SessionHandle>,
+    pub(super) path: Path,
+    /// On the worker's list of sessions to visit.
+    pub(super) touched: bool,
+    /// The application has done something.
+    pub(super) dirty: bool,
+    /// The last datagrams could not leave yet.
+    pub(super) blocked: bool,
+    /// The kernel said that nobody listens at the peer.
+    pub(super) refused: bool,
+    permit: Permit,
+    /// Whether the application, or the end of the endpoint, has ended each direction ...
+    no_reader: bool,
+    no_writer: bool,
+    linger: Duration,
+    /// ... and whether the connection knows. It learns that writing has ended once the pipe is
+    /// empty, or when this time has come.
+    told: Told,
+    pipe_linger: Option<Instant>,
+    beyond_window: u64,
+}
+
+/// What one side has already told the other, so that it is told once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    reset: bool,
+    end_of_reading: bool,
+    end_of_writing: bool,
+    established: bool,
+    read_end: bool,
+    write_end: bool,
+    flushed: bool,
+}
+
+impl Session {
+    pub(super) fn new(opening: Opening, side: Side, seed: u64, now: Instant) -> Self {
+        let Opening {
+            id,
+            handle,
+            permit,
+            path,
+        } = opening;
+        let port = permit.port();
+        let config = port.config.clone();
+        let linger = config.linger();
+        let max_plaintext = port.max_plaintext();
+        let connection = Connection::new(side, id.conversation, config, max_plaintext, seed, now);
+        Self {
+            id,
+            connection,
+            handle,
+            path,
+            permit,
+            touched: false,
+            dirty: true,
+            blocked: false,
+            refused: false,
+            no_reader: false,
+            no_writer: false,
+            linger,
+            told: Told::default(),
+            pipe_linger: None,
+            beyond_window: 0,
+        }
+    }
+
+    pub(super) fn port(&self) -> &Arc<Port> {
+        self.permit.port()
+    }
+
+    /// Ends both directions after delivering what was written; readers get this error.
+    pub(super) fn close(&mut self, error: ConnectionError) {
+        self.handle.receive_pipe().finish(Err(error));
+        self.handle.send_pipe().end();
+        self.no_reader = true;
+        self.no_writer = true;
+    }
+
+    /// Ends everything now; the peer is told by one Terminate.
+    pub(super) fn abort(&mut self, now: Instant, error: ConnectionError) {
+        self.handle.fail(error);
+        self.reset(now, error);
+    }
+
+    /// Moves everything between the application and the connection that can move.
+    pub(super) fn exchange(&mut self, now: Instant) {
+        if std::mem::take(&mut self.refused) {
+            self.connection.handle_refused(now);
+        }
+        self.take_wishes(now);
+        self.deliver();
+        self.collect(now);
+        self.tell_ends();
+        self.tell_progress();
+    }
+
+    /// What follows from what was sent. To be called after flushing.
+    pub(super) fn settle(&mut self) {
+        if !self.told.flushed && self.told.end_of_writing && self.connection.is_flushed() {
+            self.told.flushed = true;
+            self.handle.set_flushed();
+        }
+        let stats = self.connection.stats();
+        let beyond = stats.beyond_window - self.beyond_window;
+        if beyond > 0 {
+            self.beyond_window = stats.beyond_window;
+            let counters = &self.port().counters;
+            counters.drop_many(DropReason::BeyondWindow, beyond);
+        }
+        self.handle.publish(stats);
+        let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
+        self.permit.set_memory(pipes + self.connection.memory());
+    }
+
+    /// When the session wants to be visited without any other cause.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        /// A session that cannot send would find its timers due all the time.
+        const WHILE_BLOCKED: Duration = Duration::from_millis(20);
+        let timer = self.connection.poll_timeout().map(|(when, _)| when);
+        let deadline = [timer, self.pipe_linger].into_iter().flatten().min()?;
+        if self.blocked {
+            return Some(deadline.max(now + WHILE_BLOCKED));
+        }
+        Some(deadline)
+    }
+
+    /// Whether nothing is left to do, on the network or for a reader.
+    pub(super) fn is_over(&self) -> bool {
+        self.connection.is_drained() && self.connection.read().is_empty()
+    }
+
+    /// Takes leave of the application.
+    pub(super) fn finish(&self) {
+        let unsent = self.handle.send_pipe().len();
+        let error = self.error();
+        if unsent == 0 && self.connection.is_flushed() {
+            self.handle.set_closed(Ok(()));
+        } else {
+            self.handle
+                .set_closed(Err(error.unwrap_or(ConnectionError::Reset)));
+        }
+        let ended_well = matches!(
+            error,
+            None | Some(
+                ConnectionError::LocallyClosed
+                    | ConnectionError::PeerClosed
+                    | ConnectionError::EndpointClosed
+            )
+        );
+        if !ended_well {
+            self.port().counters.sessions_failed.add(1);
+        }
+    }
+
+    /// Why the connection ended, if not by both ends closing it.
+    fn error(&self) -> Option<ConnectionError> {
+        let reading = self.connection.read_end().and_then(Result::err);
+        reading.or_else(|| self.connection.write_end())
+    }
+
+    fn reset(&mut self, now: Instant, error: ConnectionError) {
+        if !std::mem::replace(&mut self.told.reset, true) {
+            self.connection.reset(now, error);
+        }
+    }
+
+    fn take_wishes(&mut self, now: Instant) {
+        if std::mem::take(&mut self.dirty) {
+            let wishes = self.handle.take_wishes();
+            self.connection.set_nodelay(wishes.nodelay);
+            self.linger = wishes.linger.min(LONGEST_LINGER);
+            self.connection.set_linger(self.linger);
+            self.no_reader |= wishes.shutdown_read || wishes.released;
+            self.no_writer |= wishes.shutdown_write || wishes.released;
+            if wishes.reset {
+                self.reset(now, ConnectionError::LocallyClosed);
+            }
+        }
+        if self.no_reader && !std::mem::replace(&mut self.told.end_of_reading, true) {
+            self.connection.shutdown(now, Shutdown::Read);
+        }
+    }
+
+    /// Connection to application. What does not fit stays in the connection and closes its
+    /// window.
+    fn deliver(&mut self) {
+        let pipe = self.handle.receive_pipe();
+        loop {
+            let bytes = self.connection.read();
+            if bytes.is_empty() {
+                return;
+            }
+            let count = pipe.push(bytes);
+            if count == 0 {
+                return;
+            }
+            self.connection.consume(count);
+        }
+    }
+
+    /// Application to connection. What does not fit stays in the pipe and stops its writers.
+    fn collect(&mut self, now: Instant) {
+        let pipe = self.handle.send_pipe();
+        pipe.pull(|bytes| self.connection.write(now, bytes));
+        if !self.no_writer || self.told.end_of_writing {
+            return;
+        }
+        if pipe.is_finished() {
+            self.told.end_of_writing = true;
+            self.pipe_linger = None;
+            self.connection.shutdown(now, Shutdown::Write);
+        } else if self.no_reader {
+            // The connection's own linger time begins only when its queue has taken everything.
+            let limit = *self.pipe_linger.get_or_insert(now + self.linger);
+            if limit <= now {
+                self.pipe_linger = None;
+                self.reset(now, ConnectionError::TimedOut);
+            }
+        }
+    }
+
+    fn tell_ends(&mut self) {
+        if !self.told.read_end
+            && self.connection.read().is_empty()
+            && let Some(end) = self.connection.read_end()
+        {
+            self.told.read_end = true;
+            self.handle.receive_pipe().finish(end);
+        }
+        if !self.told.write_end
+            && let Some(error) = self.connection.write_end()
+        {
+            self.told.write_end = true;
+            self.pipe_linger = None;
+            self.handle.send_pipe().fail(error);
+        }
+    }
+
+    fn tell_progress(&mut self) {
+        if !self.told.established && self.connection.is_established() {
+            self.told.established = true;
+            self.handle.set_established();
+        }
+        if self.connection.is_validated() {
+            self.permit.set_validated();
+        }
+    }
+}

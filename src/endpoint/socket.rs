@@ -1,0 +1,250 @@
+//! A UDP socket with batched system calls, and every socket option that is set.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{SocketAddr, UdpSocket},
+    sync::Once,
+};
+
+use mio::{Interest, Registry, Token, event::Source};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use super::transmit::SendDatagrams;
+
+/// Datagrams that leave in one system call; more were measured to gain nothing.
+const MAX_SEGMENTS: usize = 16;
+/// The longest datagram, or train of datagrams merged by the kernel.
+const MAX_DATAGRAM: usize = 64 * 1024;
+
+/// One socket. Workers send through it while its poll thread receives.
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    /// Some systems refuse a destination on a connected socket.
+    connected: bool,
+}
+
+/// The kernel buffers that an endpoint asks for, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BufferSizes {
+    pub(super) receive: usize,
+    pub(super) send: usize,
+}
+
+impl Default for BufferSizes {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            receive: 4 * MIB,
+            send: 4 * MIB,
+        }
+    }
+}
+
+/// Whether other sockets may be bound to the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    Exclusive,
+    /// `SO_REUSEPORT`: the kernel spreads peers over all of them.
+    ReusePort,
+}
+
+/// Opens a socket at an address.
+pub(super) fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // One socket for both families wherever the system can; Windows must be asked to.
+        let _ = socket.set_only_v6(false);
+    }
+    if sharing == Sharing::ReusePort {
+        #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+        socket.set_reuse_port(true)?;
+        #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos")))))]
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "several poll threads need SO_REUSEPORT, which this system lacks",
+        ));
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+impl Socket {
+    /// Takes a bound socket; `peer` is where it is connected to, if it is.
+    pub(super) fn new(
+        socket: UdpSocket,
+        buffers: BufferSizes,
+        peer: Option<SocketAddr>,
+    ) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        allow_fragments(&socket);
+        let reference = SockRef::from(&socket);
+        // The system may refuse or grant less; what it granted is reported, not required.
+        let _ = reference.set_recv_buffer_size(buffers.receive);
+        let _ = reference.set_send_buffer_size(buffers.send);
+        let socket = Self {
+            state,
+            connected: peer.is_some(),
+            socket,
+        };
+        socket.warn_of_small_buffer(buffers);
+        Ok(socket)
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// What the system granted.
+    pub(super) fn buffer_sizes(&self) -> BufferSizes {
+        let socket = SockRef::from(&self.socket);
+        // Linux doubles the figure for its own book-keeping and reports it doubled.
+        let granted = |size: io::Result<usize>| match size {
+            Ok(size) if cfg!(target_os = "linux") => size / 2,
+            Ok(size) => size,
+            Err(_) => 0,
+        };
+        BufferSizes {
+            receive: granted(socket.recv_buffer_size()),
+            send: granted(socket.send_buffer_size()),
+        }
+    }
+
+    fn warn_of_small_buffer(&self, asked: BufferSizes) {
+        static WARNED: Once = Once::new();
+        let granted = self.buffer_sizes().receive;
+        if granted < asked.receive {
+            WARNED.call_once(|| {
+                log::warn!(
+                    "the system granted {granted} bytes of UDP receive buffer instead of {}; \
+                     bursts may be lost (on Linux, raise net.core.rmem_max)",
+                    asked.receive,
+                );
+            });
+        }
+    }
+
+    /// Fills buffers with what has arrived; returns how many were filled.
+    pub(super) fn receive(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
+        let ReceiveBuffers { bytes, metas } = buffers;
+        let mut slices = bytes.chunks_exact_mut(MAX_DATAGRAM).map(IoSliceMut::new);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| slices.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+        let socket = UdpSockRef::from(&self.socket);
+        self.state.recv(socket, &mut slices, metas)
+    }
+
+    fn send_connected(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let size = transmit.segment_size.unwrap_or(MAX_DATAGRAM);
+        for datagram in transmit.contents.chunks(size) {
+            self.socket.send(datagram)?;
+        }
+        Ok(())
+    }
+}
+
+impl SendDatagrams for Socket {
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let takes_destination = cfg!(any(target_os = "linux", target_os = "android"));
+        if self.connected && !takes_destination {
+            return self.send_connected(transmit);
+        }
+        let socket = UdpSockRef::from(&self.socket);
+        self.state.try_send(socket, transmit)
+    }
+
+    fn max_segments(&self) -> usize {
+        self.state.max_gso_segments().clamp(1, MAX_SEGMENTS)
+    }
+}
+
+/// mKCP's peers let the kernel fragment, and a numbered segment cannot be cut again, so a datagram
+/// that is too long for the path must leave all the same. Undoes what `UdpSocketState` sets.
+fn allow_fragments(socket: &UdpSocket) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::sockopt::{
+            Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+        };
+        let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT);
+        let _ = set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+}
+
+/// The memory into which one poll thread receives.
+#[derive(Debug)]
+pub(super) struct ReceiveBuffers {
+    bytes: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+}
+
+impl ReceiveBuffers {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: vec![0; BATCH_SIZE * MAX_DATAGRAM],
+            metas: [RecvMeta::default(); BATCH_SIZE],
+        }
+    }
+
+    /// The first `count` filled buffers. Each may hold several datagrams, every `stride` bytes.
+    pub(super) fn filled(&mut self, count: usize) -> impl Iterator<Item = (RecvMeta, &mut [u8])> {
+        let buffers = self.bytes.chunks_exact_mut(MAX_DATAGRAM);
+        let filled = self.metas.iter().zip(buffers).take(count);
+        filled.map(|(meta, buffer)| (*meta, &mut buffer[..meta.len]))
+    }
+}
+
+/// A socket's entry with the system's poll facility.
+///
+/// On Unix the descriptor is enough. Elsewhere mio wants a socket of its own, a second handle to
+/// the same one.
+#[derive(Debug)]
+pub(super) struct Registration {
+    #[cfg(unix)]
+    descriptor: std::os::fd::RawFd,
+    #[cfg(not(unix))]
+    socket: mio::net::UdpSocket,
+}
+
+impl Registration {
+    /// Starts reporting that the socket can be read.
+    pub(super) fn new(socket: &Socket, registry: &Registry, token: Token) -> io::Result<Self> {
+        #[cfg(unix)]
+        let mut this = Self {
+            descriptor: std::os::fd::AsRawFd::as_raw_fd(&socket.socket),
+        };
+        #[cfg(not(unix))]
+        let mut this = Self {
+            socket: mio::net::UdpSocket::from_std(socket.socket.try_clone()?),
+        };
+        this.with_source(|source| registry.register(source, token, Interest::READABLE))?;
+        Ok(this)
+    }
+
+    /// Changes what is reported. A state that already holds is reported again.
+    pub(super) fn change(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.with_source(|source| registry.reregister(source, token, interest))
+    }
+
+    pub(super) fn end(mut self, registry: &Registry) {
+        let _ = self.with_source(|source| registry.deregister(source));
+    }
+
+    #[cfg_attr(unix, allow(clippy::needless_pass_by_ref_mut))]
+    fn with_source<T>(&mut self, act: impl FnOnce(&mut dyn Source) -> T) -> T {
+        #[cfg(unix)]
+        return act(&mut mio::unix::SourceFd(&self.descriptor));
+        #[cfg(not(unix))]
+        return act(&mut self.socket);
+    }
+}

@@ -1,0 +1,198 @@
+//! Where a worker finds its sessions, and what it remembers of those that are gone.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
+    time::{Duration, Instant},
+};
+
+use crate::wire::Command;
+
+use super::{handle::SessionKey, port::PortId};
+
+/// What a datagram belongs to: mKCP knows a connection by the peer's address and the
+/// conversation, and here also by the port that it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ConnectionId {
+    pub(super) port: PortId,
+    pub(super) remote: SocketAddr,
+    pub(super) conversation: u16,
+}
+
+impl ConnectionId {
+    pub(super) fn new(port: PortId, remote: SocketAddr, conversation: u16) -> Self {
+        Self {
+            port,
+            remote: canonical(remote),
+            conversation,
+        }
+    }
+}
+
+/// One form for each address: IPv4 as IPv4 although a dual-stack socket shows it inside IPv6, and
+/// no flow label.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    let SocketAddr::V6(v6) = address else {
+        return address;
+    };
+    match v6.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, v6.port())),
+        IpAddr::V6(ip) => SocketAddrV6::new(ip, v6.port(), 0, v6.scope_id()).into(),
+    }
+}
+
+/// A place in the table, and which of its successive tenants is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot {
+    index: u32,
+    generation: u32,
+}
+
+impl Slot {
+    pub(super) fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// The sessions of one worker.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    places: Vec<Place<T>>,
+    free: Vec<u32>,
+    by_id: HashMap<ConnectionId, Slot>,
+    by_key: HashMap<SessionKey, Slot>,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    generation: u32,
+    tenant: Option<Tenant<T>>,
+}
+
+#[derive(Debug)]
+struct Tenant<T> {
+    id: ConnectionId,
+    key: SessionKey,
+    session: T,
+}
+
+impl<T> Table<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            by_key: HashMap::new(),
+        }
+    }
+
+    /// Adds a session. The id must not be in the table, and the key never have been.
+    pub(super) fn insert(&mut self, id: ConnectionId, key: SessionKey, session: T) -> Slot {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place {
+                generation: 0,
+                tenant: None,
+            });
+            (self.places.len() - 1) as u32
+        });
+        let place = &mut self.places[index as usize];
+        place.tenant = Some(Tenant { id, key, session });
+        let slot = Slot::new(index, place.generation);
+        self.by_id.insert(id, slot);
+        self.by_key.insert(key, slot);
+        slot
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<T> {
+        let place = self.places.get_mut(slot.index())?;
+        if place.generation != slot.generation {
+            return None;
+        }
+        let tenant = place.tenant.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(slot.index);
+        self.by_id.remove(&tenant.id);
+        self.by_key.remove(&tenant.key);
+        Some(tenant.session)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
+        let place = self.places.get_mut(slot.index())?;
+        if place.generation != slot.generation {
+            return None;
+        }
+        Some(&mut place.tenant.as_mut()?.session)
+    }
+
+    pub(super) fn find(&self, id: &ConnectionId) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn find_key(&self, key: SessionKey) -> Option<Slot> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// Every session with its place.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
+        self.places.iter().zip(0..).filter_map(|(place, index)| {
+            let tenant = place.tenant.as_ref()?;
+            Some((Slot::new(index, place.generation), &tenant.session))
+        })
+    }
+}
+
+/// Sessions that ended a short while ago, so that their late datagrams open no new ones.
+#[derive(Debug, Default)]
+pub(super) struct Tombstones {
+    stones: HashMap<ConnectionId, Tombstone>,
+    order: VecDeque<(Instant, ConnectionId)>,
+}
+
+#[derive(Debug)]
+struct Tombstone {
+    answer: Command,
+    buried: Instant,
+}
+
+impl Tombstones {
+    /// Longer than a datagram lives in any network, and than a Go peer goes on talking.
+    pub(super) const LIFETIME: Duration = Duration::from_secs(60);
+    /// About 3 MB; under a flood the oldest go first.
+    const LIMIT: usize = 32 * 1024;
+
+    pub(super) fn bury(&mut self, now: Instant, id: ConnectionId, answer: Command) {
+        self.forget_old(now);
+        let buried = now;
+        self.stones.insert(id, Tombstone { answer, buried });
+        self.order.push_back((buried, id));
+    }
+
+    /// The Terminate with which a late datagram is to be answered.
+    pub(super) fn find(&self, now: Instant, id: &ConnectionId) -> Option<Command> {
+        let stone = self.stones.get(id)?;
+        (now.saturating_duration_since(stone.buried) < Self::LIFETIME).then_some(stone.answer)
+    }
+
+    /// Without a timer of its own: memory is given back when the next session ends.
+    fn forget_old(&mut self, now: Instant) {
+        while let Some(&(buried, id)) = self.order.front() {
+            let old = now.saturating_duration_since(buried) >= Self::LIFETIME;
+            if !old && self.order.len() < Self::LIMIT {
+                break;
+            }
+            self.order.pop_front();
+            // The same id may have been buried again since.
+            if self
+                .stones
+                .get(&id)
+                .is_some_and(|stone| stone.buried == buried)
+            {
+                self.stones.remove(&id);
+            }
+        }
+    }
+}

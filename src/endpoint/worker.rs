@@ -1,0 +1,405 @@
+//! A worker: the only owner of its sessions, and the order in which it does its work.
+//!
+//! [`Worker::turn`] is the whole of it, without threads or clocks, so that tests can drive it. The
+//! loop around it waits for the inbox or the next deadline, whichever comes first.
+
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    config::derive,
+    connection::Side,
+    error::{ConnectionError, DropReason},
+    wire::COMMAND_LEN,
+};
+
+use super::{
+    accept::AcceptQueue,
+    admission::{ReplyBudget, Stranger, judge},
+    batch::{Datagram, DatagramBatch},
+    deadlines::Deadlines,
+    handle::{SessionHandle, SessionInfo},
+    port::{Port, PortId},
+    session::{Opening, Session},
+    shard::{Command, Ending, Message, Shard, ShardReceiver},
+    table::{ConnectionId, Slot, Table, Tombstones, canonical},
+    transmit::{Flushed, Path, Transmitter},
+};
+
+/// Messages taken from the inbox in one turn.
+const MAX_MESSAGES: usize = 16;
+/// Sessions visited in one turn; the others come first in the next.
+const MAX_VISITS: usize = 256;
+/// Deadlines looked at in one turn.
+const MAX_DEADLINES: usize = 1024;
+
+/// The sessions whose ids hash to one shard.
+#[derive(Debug)]
+pub(super) struct Worker {
+    shard: Arc<Shard>,
+    receiver: ShardReceiver,
+    table: Table<Session>,
+    tombstones: Tombstones,
+    deadlines: Deadlines,
+    touched: VecDeque<Slot>,
+    transmitter: Transmitter,
+    replies: ReplyBudget,
+    seeds: RandomState,
+    commands: Vec<Command>,
+    stopped: bool,
+}
+
+impl Worker {
+    pub(super) fn new(index: usize, shard: Arc<Shard>, receiver: ShardReceiver) -> Self {
+        Self {
+            shard,
+            receiver,
+            table: Table::new(),
+            tombstones: Tombstones::default(),
+            deadlines: Deadlines::default(),
+            touched: VecDeque::new(),
+            transmitter: Transmitter::new(index),
+            replies: ReplyBudget::new(),
+            seeds: RandomState::new(),
+            commands: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// Works until told to stop.
+    pub(super) fn run(&mut self) {
+        while !self.stopped {
+            let message = self.wait();
+            self.turn(Instant::now(), message);
+        }
+    }
+
+    fn wait(&mut self) -> Option<Message> {
+        let inbox = &self.receiver.inbox;
+        if !self.touched.is_empty() {
+            return inbox.try_recv().ok();
+        }
+        match self.deadlines.next() {
+            Some(deadline) => inbox.recv_deadline(deadline).ok(),
+            None => inbox.recv().ok(),
+        }
+    }
+
+    /// Does all work that is there, within bounds: what has come, what is due, and what follows.
+    pub(super) fn turn(&mut self, now: Instant, first: Option<Message>) {
+        let mut next = first;
+        for _ in 0..MAX_MESSAGES {
+            match next {
+                Some(Message::Batch(batch)) => self.take_batch(now, batch),
+                Some(Message::Doorbell) => {}
+                None => break,
+            }
+            next = self.receiver.inbox.try_recv().ok();
+        }
+        if let Some(Message::Batch(batch)) = next {
+            self.take_batch(now, batch);
+        }
+        self.take_commands(now);
+        self.fire_deadlines(now);
+        self.visit_touched(now);
+    }
+
+    /// After a panic: whoever waits for a session of this worker gets the error.
+    pub(super) fn fail_all(&self, error: ConnectionError) {
+        for command in self.shard.close(error) {
+            if let Command::Open(opening) = command {
+                opening.handle.fail(error);
+            }
+        }
+        for (_, session) in self.table.iter() {
+            session.handle.fail(error);
+        }
+    }
+}
+
+// Input.
+impl Worker {
+    fn take_batch(&mut self, now: Instant, mut batch: DatagramBatch) {
+        for datagram in batch.iter() {
+            let id = ConnectionId::new(
+                datagram.port.id,
+                datagram.origin.remote,
+                datagram.conversation,
+            );
+            let slot = match self.table.find(&id) {
+                Some(slot) => slot,
+                None => match self.admit(now, id, datagram) {
+                    Ok(slot) => slot,
+                    Err(reason) => {
+                        log::trace!("datagram of {id:?} dropped: {reason}");
+                        datagram.port.counters.drop_one(reason);
+                        continue;
+                    }
+                },
+            };
+            if let Some(session) = self.table.get_mut(slot) {
+                session.connection.handle_datagram(now, datagram.plaintext);
+            }
+            self.touch(slot);
+        }
+        batch.clear();
+        let returned = self.receiver.pool.try_send(batch);
+        debug_assert!(returned.is_ok(), "more batches than the pool ever held");
+    }
+
+    fn take_commands(&mut self, now: Instant) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.shard.take_commands(&mut commands);
+        for command in commands.drain(..) {
+            match command {
+                Command::Dirty(key) => {
+                    if let Some(slot) = self.table.find_key(key) {
+                        self.touch_with(slot, |session| session.dirty = true);
+                    }
+                }
+                Command::Open(opening) => self.open(now, *opening),
+                Command::Refused(id) => {
+                    if let Some(slot) = self.table.find(&id) {
+                        self.touch_with(slot, |session| session.refused = true);
+                    }
+                }
+                Command::Writable(port, lane) => self.resume(port, lane),
+                Command::Close(port, ending) => self.close_port(now, &port, ending),
+                Command::Stop(error) => self.stop(now, error),
+            }
+        }
+        self.commands = commands;
+    }
+
+    fn fire_deadlines(&mut self, now: Instant) {
+        for _ in 0..MAX_DEADLINES {
+            let Some(slot) = self.deadlines.pop_expired(now) else {
+                return;
+            };
+            self.touch_with(slot, |session| session.connection.handle_timeout(now));
+        }
+    }
+
+    fn resume(&mut self, port: PortId, lane: usize) {
+        for slot in self.transmitter.resume(port, lane) {
+            self.touch_with(slot, |session| session.blocked = false);
+        }
+    }
+
+    fn touch(&mut self, slot: Slot) {
+        self.touch_with(slot, |_| {});
+    }
+
+    fn touch_with(&mut self, slot: Slot, change: impl FnOnce(&mut Session)) {
+        let Some(session) = self.table.get_mut(slot) else {
+            return;
+        };
+        change(session);
+        if !std::mem::replace(&mut session.touched, true) {
+            self.touched.push_back(slot);
+        }
+    }
+}
+
+// Sessions come and go.
+impl Worker {
+    /// Opens a session for a peer's datagram, or says why it is dropped.
+    fn admit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        datagram: Datagram<'_>,
+    ) -> Result<Slot, DropReason> {
+        let port = datagram.port;
+        let window = derive::segments_per_buffer(port.config.read_buffer(), port.config.mtu());
+        let stranger = judge(
+            datagram.plaintext,
+            u32::try_from(window).unwrap_or(u32::MAX),
+        );
+        if stranger == Stranger::Terminate {
+            return Err(DropReason::UnknownTerminate);
+        }
+        if let Some(answer) = self.tombstones.find(now, &id) {
+            self.answer(now, datagram, answer);
+            return Err(DropReason::Tombstone);
+        }
+        let Some(queue) = port.accept_queue() else {
+            return Err(DropReason::NotListening);
+        };
+        match stranger {
+            Stranger::Genuine => self.accept(now, id, datagram, &queue),
+            Stranger::Stray(answer) => {
+                self.answer(now, datagram, answer);
+                Err(DropReason::Stray)
+            }
+            Stranger::Early | Stranger::Terminate => Err(DropReason::Stray),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        datagram: Datagram<'_>,
+        queue: &AcceptQueue,
+    ) -> Result<Slot, DropReason> {
+        let port = datagram.port;
+        if !queue.has_room() {
+            return Err(DropReason::AcceptQueueFull);
+        }
+        let permit = port.admit_peer(id.remote, id.conversation)?;
+        let path = Path::from(datagram.origin);
+        let handle = new_handle(port, &self.shard, id, path);
+        queue
+            .try_push(handle.clone())
+            .map_err(|_| DropReason::AcceptQueueFull)?;
+        port.counters.sessions_accepted.add(1);
+        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
+        let opening = Opening {
+            id,
+            handle,
+            permit,
+            path,
+        };
+        Ok(self.insert(now, opening, Side::Server))
+    }
+
+    fn open(&mut self, now: Instant, opening: Opening) {
+        if opening.permit.port().is_shut_down() {
+            opening.handle.fail(ConnectionError::EndpointClosed);
+            return;
+        }
+        if self.table.find(&opening.id).is_some() {
+            // A peer chose the same conversation for a session towards us.
+            opening.handle.fail(ConnectionError::Reset);
+            return;
+        }
+        opening.permit.port().counters.sessions_connected.add(1);
+        let slot = self.insert(now, opening, Side::Client);
+        self.touch(slot);
+    }
+
+    fn insert(&mut self, now: Instant, opening: Opening, side: Side) -> Slot {
+        let id = opening.id;
+        let key = opening.handle.info().key;
+        // Unguessable, because peers prove their address by echoing times that come from it.
+        let seed = self.seeds.hash_one((key.index, key.generation));
+        let session = Session::new(opening, side, seed, now);
+        self.table.insert(id, key, session)
+    }
+
+    fn remove(&mut self, now: Instant, slot: Slot) {
+        self.deadlines.disarm(slot);
+        let Some(session) = self.table.remove(slot) else {
+            return;
+        };
+        session.finish();
+        log::debug!(
+            "session {:#06x} of {} is over",
+            session.id.conversation,
+            session.id.remote
+        );
+        let terminate = session.connection.final_terminate();
+        self.tombstones.bury(now, session.id, terminate);
+    }
+
+    fn answer(&mut self, now: Instant, datagram: Datagram<'_>, answer: crate::wire::Command) {
+        // Never longer than the request, so that nobody can use us to multiply a flood.
+        if datagram.plaintext.len() >= COMMAND_LEN && self.replies.take(now) {
+            self.transmitter
+                .reply(datagram.port, datagram.origin, answer);
+        }
+    }
+
+    fn close_port(&mut self, now: Instant, port: &Arc<Port>, ending: Ending) {
+        let of_port = |(_, session): &(Slot, &Session)| session.id.port == port.id;
+        let slots: Vec<Slot> = self
+            .table
+            .iter()
+            .filter(of_port)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in slots {
+            self.touch_with(slot, |session| match ending {
+                Ending::Graceful => session.close(ConnectionError::EndpointClosed),
+                Ending::Abort => session.abort(now, ConnectionError::EndpointClosed),
+            });
+            if ending == Ending::Abort {
+                self.visit(now, slot);
+                self.remove(now, slot);
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant, error: ConnectionError) {
+        let slots: Vec<Slot> = self.table.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.touch_with(slot, |session| session.abort(now, error));
+            self.visit(now, slot);
+            self.remove(now, slot);
+        }
+        self.fail_all(error);
+        self.stopped = true;
+    }
+}
+
+// Work on sessions.
+impl Worker {
+    /// Visits sessions in the order in which they were touched. One that has more to send goes to
+    /// the end of the line.
+    fn visit_touched(&mut self, now: Instant) {
+        for _ in 0..self.touched.len().min(MAX_VISITS) {
+            let Some(slot) = self.touched.pop_front() else {
+                return;
+            };
+            self.visit(now, slot);
+        }
+    }
+
+    fn visit(&mut self, now: Instant, slot: Slot) {
+        let Some(session) = self.table.get_mut(slot) else {
+            return;
+        };
+        session.touched = false;
+        session.exchange(now);
+        let flushed = if session.blocked {
+            Flushed::Blocked
+        } else {
+            self.transmitter.flush(now, slot, session)
+        };
+        session.blocked = flushed == Flushed::Blocked;
+        session.settle();
+        if session.is_over() && flushed != Flushed::More {
+            self.remove(now, slot);
+        } else if flushed == Flushed::More || session.refused {
+            self.touch(slot);
+        } else {
+            let deadline = session.deadline(now);
+            self.deadlines.arm(slot, deadline);
+        }
+    }
+}
+
+/// The application's end of a session.
+pub(super) fn new_handle(
+    port: &Port,
+    shard: &Arc<Shard>,
+    id: ConnectionId,
+    path: Path,
+) -> Arc<SessionHandle> {
+    let mut local = port.local;
+    if let Some(ip) = path.source {
+        local.set_ip(ip);
+    }
+    let info = SessionInfo {
+        key: shard.new_key(),
+        local: canonical(local),
+        peer: id.remote,
+        conversation: id.conversation,
+    };
+    SessionHandle::new(info, &port.config, shard.clone())
+}
