@@ -238,7 +238,7 @@ impl Session {
     /// Application to connection. What does not fit stays in the pipe and stops its writers.
     fn collect(&mut self, now: Instant) {
         let pipe = self.handle.send_pipe();
-        pipe.pull(|bytes| self.connection.write(now, bytes));
+        pipe.pull(|bytes| self.connection.write(bytes));
         if !self.no_writer || self.told.end_of_writing {
             return;
         }
