@@ -403,7 +403,11 @@ impl Connection {
         Command {
             conversation: self.conversation,
             kind: CommandKind::Terminate,
-            options: if is_whole { Options::LAST } else { Options::NONE },
+            options: if is_whole {
+                Options::LAST
+            } else {
+                Options::NONE
+            },
             sending_next: self.send.next_number().plus(u32::from(cut)),
             receiving_next: self.receive.next(),
             peer_rto: self.rtt.peer_rto(),
