@@ -124,6 +124,8 @@ impl Connection {
         self.acks.clear(command.sending_next);
         if command.kind == CommandKind::Terminate {
             self.on_terminate(now, &command);
+        } else {
+            self.pings.on_ping(now, self.round_trip());
         }
     }
 

@@ -80,9 +80,8 @@ impl Life {
         self.heard_at = now;
     }
 
-    /// Whether anything came after this moment.
-    pub(super) fn has_heard_since(&self, moment: Instant) -> bool {
-        self.heard_at > moment
+    pub(super) fn heard_at(&self) -> Instant {
+        self.heard_at
     }
 
     pub(super) fn on_progress(&mut self, now: Instant) {

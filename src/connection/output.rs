@@ -284,10 +284,10 @@ impl Connection {
     fn quiet(&self) -> Quiet {
         if self.send.in_flight() > 0 {
             Quiet::Repeating
-        } else if self.validation.is_validated()
-            || self.life.has_heard_since(self.pings.last_sent())
-        {
-            Quiet::Asked
+        } else if self.validation.is_validated() || self.life.heard_at() > self.pings.last_sent() {
+            Quiet::Asked {
+                heard_at: self.life.heard_at(),
+            }
         } else {
             Quiet::Unasked
         }
