@@ -9,7 +9,7 @@ use std::{
     io::{self, Read, Write},
     net::SocketAddr,
     process::ExitCode,
-    sync::mpsc::{self, RecvTimeoutError, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
     time::Duration,
 };
@@ -74,23 +74,32 @@ fn run(options: &Options) -> io::Result<()> {
     thread::spawn(move || serve(&acceptor, &stop));
 
     let period = options.stats.map_or(Duration::MAX, Duration::from_secs);
-    let mut before = endpoint.stats();
-    let result = loop {
-        match stopped.recv_timeout(period) {
-            Ok(result) => break result,
-            Err(RecvTimeoutError::Timeout) => {
-                let now = endpoint.stats();
-                println!("{}", describe(&before, &now, period));
-                before = now;
-            }
-            Err(RecvTimeoutError::Disconnected) => break Ok(()),
-        }
-    };
+    let result = wait(&endpoint, period, &stopped);
     listener.close();
     if let Err(error) = endpoint.shutdown(FAREWELL) {
-        log::warn!("not all sessions have ended in order: {error}");
+        // Peers written in Go do not confirm an end.
+        log::debug!("{error}");
     }
     result
+}
+
+/// Waits for the end, and prints a line after each period.
+fn wait(
+    endpoint: &Endpoint,
+    period: Duration,
+    stopped: &Receiver<io::Result<()>>,
+) -> io::Result<()> {
+    let mut before = endpoint.stats();
+    loop {
+        match stopped.recv_timeout(period) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        let now = endpoint.stats();
+        println!("{}", describe(&before, &now, period));
+        before = now;
+    }
 }
 
 /// Gives each session a thread of its own, until the listener is closed.

@@ -91,7 +91,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let endpoint_stats = endpoint.stats();
     drop((listener, outcomes));
     if let Err(error) = endpoint.shutdown(FAREWELL) {
-        log::warn!("not all sessions have ended in order: {error}");
+        // Peers written in Go do not confirm an end.
+        log::debug!("{error}");
     }
 
     let report = collector.join();
