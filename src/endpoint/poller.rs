@@ -17,7 +17,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
-use quinn_udp::RecvMeta;
+use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use crate::{error::DropReason, wire::Segments};
 
@@ -277,7 +277,8 @@ impl Router {
                 for (meta, train) in buffers.filled(count) {
                     self.route_train(source, meta, train);
                 }
-                count > 0
+                // Fewer than asked for: it is empty, and the next arrival is reported.
+                count == BATCH_SIZE
             }
             Err(error) => self.continue_after(source, &error),
         }
