@@ -1,4 +1,5 @@
 //! Sealing and opening one datagram, per security and size.
+#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 

@@ -33,8 +33,8 @@ struct Options {
     listen: SocketAddr,
 
     /// Threads that serve sessions [default: one less than there are cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    workers: Option<u8>,
 
     /// Print sessions, throughput and drops every so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -87,7 +87,9 @@ fn run(options: &Options) -> io::Result<()> {
         }
     };
     listener.close();
-    endpoint.shutdown(FAREWELL)?;
+    if let Err(error) = endpoint.shutdown(FAREWELL) {
+        log::warn!("not all sessions have ended in order: {error}");
+    }
     result
 }
 

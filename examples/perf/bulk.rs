@@ -174,7 +174,7 @@ enum Settled {
 
 /// Waits until all is acknowledged or an answer has begun.
 fn settle(stream: &Stream, answer: &Receiver<()>) -> io::Result<Settled> {
-    let (mut queued, mut moved) = (stream.stats().send_queue, Instant::now());
+    let (mut queued, mut moved) = (u64::MAX, Instant::now());
     while queued > 0 {
         match answer.recv_timeout(LOOK) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(Settled::Answered),

@@ -22,8 +22,7 @@ use crate::{
 const STACK: usize = 128 * 1024;
 const LEAST_BUFFER: usize = 4 * 1024;
 const MOST_BUFFER: usize = 256 * 1024;
-/// What a server on the Internet limits is no concern here.
-const NO_LIMIT: usize = 1 << 20;
+/// Clients may open many sessions at once.
 const BACKLOG: usize = 4096;
 /// For how long sessions may take to end when the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -42,8 +41,8 @@ pub(crate) struct Options {
     mode: Mode,
 
     /// Threads that serve sessions [default: one less than there are cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    workers: Option<u8>,
 
     /// Print JSON objects
     #[arg(long)]
@@ -92,7 +91,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let endpoint_stats = endpoint.stats();
     drop((listener, outcomes));
     if let Err(error) = endpoint.shutdown(FAREWELL) {
-        log::warn!("{error}");
+        log::warn!("not all sessions have ended in order: {error}");
     }
 
     let report = collector.join();
@@ -104,12 +103,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 
 fn bind(options: &Options) -> io::Result<Endpoint> {
     let config = options.transport.config();
-    let mut builder = Endpoint::builder()
-        .config(config)
-        .accept_backlog(BACKLOG)
-        .max_sessions(NO_LIMIT)
-        .max_unvalidated(NO_LIMIT)
-        .max_per_source(NO_LIMIT);
+    let mut builder = Endpoint::builder().config(config).accept_backlog(BACKLOG);
     if let Some(workers) = options.workers {
         builder = builder.workers(workers.into());
     }

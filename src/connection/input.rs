@@ -123,19 +123,28 @@ impl Connection {
         self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
         self.acks.clear(command.sending_next);
         if command.kind == CommandKind::Terminate {
-            self.on_terminate(now, command.sending_next);
+            self.on_terminate(now, &command);
+        } else {
+            self.pings.on_ping(now, self.round_trip());
         }
     }
 
-    fn on_terminate(&mut self, now: Instant, sending_next: SeqNum) {
-        if self.life.peer_final.is_none() {
-            self.life.peer_final = Some(sending_next);
-            if !self.receive.has_last() && !self.receive.is_complete_until(sending_next) {
-                self.life.error.get_or_insert(ConnectionError::Reset);
-            }
+    fn on_terminate(&mut self, now: Instant, command: &Command) {
+        // An answer to ours says nothing about the peer's stream, unless that has ended too.
+        let answers_ours = self.life.has_said_over() && !command.options.contains(Options::LAST);
+        if self.life.peer_final.is_none() && !answers_ours {
+            self.on_peer_final(command.sending_next);
         }
         self.life.owe_answer();
         self.apply(now, Trigger::PeerTerminate);
+    }
+
+    /// The peer's stream ends before this number.
+    fn on_peer_final(&mut self, number: SeqNum) {
+        self.life.peer_final = Some(number);
+        if !self.receive.has_last() && !self.receive.is_complete_until(number) {
+            self.life.error.get_or_insert(ConnectionError::Reset);
+        }
     }
 
     /// The peer has everything before `next`, and the listed numbers.
@@ -143,13 +152,15 @@ impl Connection {
         let mut news = News::default();
         let first = self.send.first_unacked();
         let outstanding = self.send.next_number().since(first).unwrap_or(0);
-        // A peer cannot have what was never sent.
-        for count in 0..next.since(first).filter(|&n| n <= outstanding).unwrap_or(0) {
-            self.acknowledge_one(now, first.plus(count), None, &mut news);
-        }
+        // Those listed come first, because the echo belongs to them: a Go peer whose reader is
+        // quick covers all of them by the ReceivingNext of the same ACK.
         for number in numbers.iter() {
             news.repeated |= number.precedes(first);
             self.acknowledge_one(now, number, Some(echo), &mut news);
+        }
+        // A peer cannot have what was never sent.
+        for count in 0..next.since(first).filter(|&n| n <= outstanding).unwrap_or(0) {
+            self.acknowledge_one(now, first.plus(count), None, &mut news);
         }
         self.send.release();
         if news.segments > 0 {

@@ -6,6 +6,8 @@
 //! | the first datagram of a connection was a Ping | the answer that the client waits for |
 //! | what was acknowledged is news that no Data will carry | a Go receiver repeats its ACKs until it hears |
 //! | nothing was sent for a while | NAT mappings, and a Go peer that gives up after 30 s |
+//! | nothing was heard for longer | the peer's Pings may have been lost; ours ask for more |
+//! | the peer sent a Ping into a silence | it may be asking |
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,9 @@ const MAX_OPENING_INTERVAL: Duration = Duration::from_secs(4);
 const NEWS_DELAY: Duration = Duration::from_millis(25);
 /// Least time between two Pings about the same `first_unacked`.
 const REMINDER_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a peer that has become silent is asked, and how long this side must have been silent
+/// to answer such a Ping.
+const QUESTION_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Pings {
@@ -59,6 +64,11 @@ impl Pings {
 
     pub(super) fn owe(&mut self) {
         self.owed = true;
+    }
+
+    /// A Ping came. Answering only after a silence keeps two ends from answering each other.
+    pub(super) fn on_ping(&mut self, now: Instant, rtt: Duration) {
+        self.owed |= now >= self.last_sent + QUESTION_INTERVAL.max(2 * rtt);
     }
 
     /// `first_unacked` may have advanced. `rtt` limits the rate.
@@ -117,10 +127,12 @@ impl Pings {
     pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Instant> {
         match quiet {
             Quiet::Repeating | Quiet::Unasked => None,
-            Quiet::Asked => Some(
-                self.opening
-                    .map_or(self.last_sent + self.keepalive, |(at, _)| at),
-            ),
+            Quiet::Asked { heard_at } => {
+                let question =
+                    (heard_at + self.keepalive * 3 / 2).max(self.last_sent + QUESTION_INTERVAL);
+                let regular = question.min(self.last_sent + self.keepalive);
+                Some(self.opening.map_or(regular, |(at, _)| at))
+            }
         }
     }
 }
@@ -133,7 +145,10 @@ pub(super) enum Quiet {
     /// The peer's address is not proven, and it has said nothing since it was last sent anything:
     /// it may be a victim of forged datagrams.
     Unasked,
-    Asked,
+    Asked {
+        /// When the peer was last heard.
+        heard_at: Instant,
+    },
 }
 
 #[cfg(test)]
@@ -153,20 +168,43 @@ mod tests {
         pings.start_opening(start);
         let mut waits = Vec::new();
         let mut now = start;
+        let quiet = Quiet::Asked { heard_at: start };
         for _ in 0..6 {
-            let at = pings.keepalive_deadline(Quiet::Asked).unwrap();
+            let at = pings.keepalive_deadline(quiet).unwrap();
             waits.push((at - now).as_millis());
             now = at;
-            assert!(pings.is_due(now, Quiet::Asked));
+            assert!(pings.is_due(now, quiet));
             pings.on_ping_sent(now, SeqNum::ZERO);
         }
         assert_eq!(waits, [2, 300, 600, 1200, 2400, 4000]);
         pings.on_established();
         pings.on_sent(now);
-        assert_eq!(
-            pings.keepalive_deadline(Quiet::Asked),
-            Some(now + 10_000 * MS)
-        );
+        let quiet = Quiet::Asked { heard_at: now };
+        assert_eq!(pings.keepalive_deadline(quiet), Some(now + 10_000 * MS));
+    }
+
+    #[test]
+    fn a_peer_that_became_silent_is_asked_more_often() {
+        let start = Instant::now();
+        let mut pings = pings(start);
+        let quiet = Quiet::Asked { heard_at: start };
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            let at = pings.keepalive_deadline(quiet).unwrap();
+            asked.push((at - start).as_millis());
+            pings.on_sent(at);
+        }
+        assert_eq!(asked, [10_000, 15_000, 17_000, 19_000]);
+    }
+
+    #[test]
+    fn a_ping_into_a_silence_is_answered_and_the_answer_is_not() {
+        let start = Instant::now();
+        let mut pings = pings(start);
+        pings.on_ping(start + 1999 * MS, 10 * MS);
+        assert!(!pings.is_due(start + 1999 * MS, Quiet::Unasked));
+        pings.on_ping(start + 2000 * MS, 10 * MS);
+        assert!(pings.is_due(start + 2000 * MS, Quiet::Unasked));
     }
 
     #[test]

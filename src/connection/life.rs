@@ -80,9 +80,8 @@ impl Life {
         self.heard_at = now;
     }
 
-    /// Whether anything came after this moment.
-    pub(super) fn has_heard_since(&self, moment: Instant) -> bool {
-        self.heard_at > moment
+    pub(super) fn heard_at(&self) -> Instant {
+        self.heard_at
     }
 
     pub(super) fn on_progress(&mut self, now: Instant) {
@@ -100,14 +99,18 @@ impl Life {
         self.terminate.is_some_and(|schedule| schedule.is_over(now))
     }
 
-    /// The peer's Terminate is answered, unless it can be the answer to our own: two ends that
-    /// both answer would never stop.
+    /// The peer's Terminate is answered, for ours may have been lost. Whoever is Terminated no
+    /// longer answers, so that two ends cannot go on for ever.
     pub(super) fn owe_answer(&mut self) {
-        let said = self.terminate.is_some_and(|schedule| schedule.has_sent());
-        if !said && self.answers < MAX_ANSWERS {
+        if self.answers < MAX_ANSWERS {
             self.answers += 1;
             self.owed = true;
         }
+    }
+
+    /// Whether the peer has been told that it is over, so that its Terminate may be an answer.
+    pub(super) fn has_said_over(&self) -> bool {
+        self.terminate.is_some_and(|schedule| schedule.has_sent())
     }
 
     pub(super) fn owe_last_word(&mut self) {

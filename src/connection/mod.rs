@@ -333,7 +333,10 @@ impl Connection {
         }
         match (life.error, life.state) {
             (Some(error), _) => Some(Err(error)),
-            (None, State::Terminated) => Some(Err(ConnectionError::LocallyClosed)),
+            (None, State::Terminated) if life.read_shut => {
+                Some(Err(ConnectionError::LocallyClosed))
+            }
+            (None, State::Terminated) => Some(Err(ConnectionError::TimedOut)),
             _ => None,
         }
     }
@@ -395,12 +398,17 @@ impl Connection {
     /// The Terminate with which a late datagram is to be answered after this connection is gone.
     pub fn final_terminate(&self) -> Command {
         // Numbers that the peer never got tell one of ours that bytes are missing.
-        let missing = u32::from(self.life.error.is_some() || self.send.was_discarded());
+        let cut = self.life.error.is_some() || self.send.was_discarded();
+        let is_whole = self.life.write_shut && !cut;
         Command {
             conversation: self.conversation,
             kind: CommandKind::Terminate,
-            options: Options::NONE,
-            sending_next: self.send.next_number().plus(missing),
+            options: if is_whole {
+                Options::LAST
+            } else {
+                Options::NONE
+            },
+            sending_next: self.send.next_number().plus(u32::from(cut)),
             receiving_next: self.receive.next(),
             peer_rto: self.rtt.peer_rto(),
         }
@@ -475,7 +483,8 @@ impl Connection {
     }
 
     fn loss_deadline(&self) -> Option<Instant> {
-        if !self.life.state.is_sending() {
+        // What may not be repeated now need not be found lost now.
+        if !self.life.state.is_sending() || !self.may_send_datagram() {
             return None;
         }
         self.loss.deadline(&self.rtt, self.tti, &self.send)

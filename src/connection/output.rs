@@ -69,7 +69,7 @@ impl Connection {
         len
     }
 
-    fn may_send_datagram(&self) -> bool {
+    pub(super) fn may_send_datagram(&self) -> bool {
         self.validation.allows(self.max_plaintext + self.overhead)
     }
 
@@ -284,10 +284,10 @@ impl Connection {
     fn quiet(&self) -> Quiet {
         if self.send.in_flight() > 0 {
             Quiet::Repeating
-        } else if self.validation.is_validated()
-            || self.life.has_heard_since(self.pings.last_sent())
-        {
-            Quiet::Asked
+        } else if self.validation.is_validated() || self.life.heard_at() > self.pings.last_sent() {
+            Quiet::Asked {
+                heard_at: self.life.heard_at(),
+            }
         } else {
             Quiet::Unasked
         }
@@ -296,14 +296,13 @@ impl Connection {
     /// When `handle_timeout` wants to be called next, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let lifetime = (Timer::Lifetime, self.life.deadline());
-        let loss = (Timer::Loss, self.loss_deadline());
         // What cannot be sent needs no waking.
         if !self.life.state.is_receiving() || !self.may_send_datagram() {
-            return timer::earliest([lifetime, loss]);
+            return timer::earliest([lifetime]);
         }
         timer::earliest([
             lifetime,
-            loss,
+            (Timer::Loss, self.loss_deadline()),
             (Timer::Loss, self.output.waits.window),
             (Timer::Pacing, self.output.waits.pacing),
             (Timer::Delayed, self.acks.deadline()),

@@ -156,6 +156,14 @@ pub(super) struct Tombstones {
 struct Tombstone {
     answer: Command,
     buried: Instant,
+    terminates_answered: u32,
+}
+
+/// A late datagram, as far as its answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    Terminate,
+    Other,
 }
 
 impl Tombstones {
@@ -163,18 +171,34 @@ impl Tombstones {
     pub(super) const LIFETIME: Duration = Duration::from_secs(60);
     /// About 3 MB; under a flood the oldest go first.
     const LIMIT: usize = 32 * 1024;
+    /// A peer that repeats its Terminate has missed ours, but the tombstones of two ends must not
+    /// answer each other for ever.
+    const TERMINATES_ANSWERED: u32 = 3;
 
     pub(super) fn bury(&mut self, now: Instant, id: ConnectionId, answer: Command) {
         self.forget_old(now);
-        let buried = now;
-        self.stones.insert(id, Tombstone { answer, buried });
-        self.order.push_back((buried, id));
+        let stone = Tombstone {
+            answer,
+            buried: now,
+            terminates_answered: 0,
+        };
+        self.stones.insert(id, stone);
+        self.order.push_back((now, id));
     }
 
     /// The Terminate with which a late datagram is to be answered.
-    pub(super) fn find(&self, now: Instant, id: &ConnectionId) -> Option<Command> {
-        let stone = self.stones.get(id)?;
-        (now.saturating_duration_since(stone.buried) < Self::LIFETIME).then_some(stone.answer)
+    pub(super) fn find(&mut self, now: Instant, id: &ConnectionId, late: Late) -> Option<Command> {
+        let stone = self.stones.get_mut(id)?;
+        if now.saturating_duration_since(stone.buried) >= Self::LIFETIME {
+            return None;
+        }
+        if late == Late::Terminate {
+            if stone.terminates_answered >= Self::TERMINATES_ANSWERED {
+                return None;
+            }
+            stone.terminates_answered += 1;
+        }
+        Some(stone.answer)
     }
 
     /// Without a timer of its own: memory is given back when the next session ends.

@@ -28,7 +28,7 @@ use super::{
     port::{Port, PortId},
     session::{Opening, Session},
     shard::{Command, Ending, Shard},
-    table::{ConnectionId, Slot, Table, Tombstones, canonical},
+    table::{ConnectionId, Late, Slot, Table, Tombstones, canonical},
     transmit::{Flushed, Path, Transmitter},
 };
 
@@ -212,12 +212,16 @@ impl Worker {
             datagram.plaintext,
             u32::try_from(window).unwrap_or(u32::MAX),
         );
-        if stranger == Stranger::Terminate {
-            return Err(DropReason::UnknownTerminate);
-        }
-        if let Some(answer) = self.tombstones.find(now, &id) {
+        let late = match stranger {
+            Stranger::Terminate => Late::Terminate,
+            _ => Late::Other,
+        };
+        if let Some(answer) = self.tombstones.find(now, &id, late) {
             self.answer(now, datagram, answer);
             return Err(DropReason::Tombstone);
+        }
+        if stranger == Stranger::Terminate {
+            return Err(DropReason::UnknownTerminate);
         }
         let Some(queue) = port.accept_queue() else {
             return Err(DropReason::NotListening);

@@ -14,7 +14,8 @@ impl Options {
     pub const NONE: Self = Self(0);
     /// The sender's application has closed the stream in both directions.
     pub const CLOSE: Self = Self(1);
-    /// Ours, ignored by Go peers: this Data segment is the last of the stream.
+    /// Ours, ignored by Go peers: this Data segment is the last of the stream, or this Terminate
+    /// comes after the last.
     pub const LAST: Self = Self(1 << 1);
     /// Ours, ignored by Go peers: the sender of this ACK compares numbers on a circle, so a
     /// stream to it may be longer than 2^32 segments.

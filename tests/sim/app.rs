@@ -52,6 +52,8 @@ pub struct Pause {
 pub enum Ending {
     /// Closes when it has written everything and read so many bytes.
     WhenDone(u64),
+    /// The same, but waits for its last byte to be acknowledged.
+    WhenFlushed(u64),
     /// Closes as soon as its last byte is queued.
     WhenWritten,
     /// Ends writing after its last byte, and closes when the peer's stream has ended.
@@ -149,7 +151,7 @@ impl App {
     /// Does all that can be done now.
     pub fn run(&mut self, now: Time, node: &mut dyn Node) {
         self.wake = None;
-        if self.has_left() {
+        if self.has_left() || !node.is_open() {
             return;
         }
         self.read(now, node);
@@ -229,24 +231,26 @@ impl App {
 
     fn end(&mut self, now: Time, node: &mut dyn Node) {
         let all_written = self.written == self.script.total || node.has_write_ended();
-        let failed = matches!(self.ended, Some((_, Err(_))));
         let leave = match self.script.ending {
             Ending::WhenDone(expected) => all_written && self.received >= expected,
+            Ending::WhenFlushed(expected) => {
+                all_written && self.received >= expected && node.is_flushed()
+            }
             Ending::WhenWritten => all_written,
             Ending::HalfClose => {
                 if all_written && self.write_shut.is_none() {
                     self.write_shut = Some(now);
                     node.shutdown(now, Shutdown::Write);
                 }
-                self.ended.is_some()
+                false
             }
-            Ending::AfterPeer => self.ended.is_some(),
+            Ending::AfterPeer => false,
             Ending::CloseAt(at) | Ending::ResetAt(at) | Ending::VanishAt(at) => {
                 self.has_come(now, at)
             }
         };
         let patience_is_over = self.has_come(now, self.script.patience);
-        if leave || failed || patience_is_over {
+        if leave || self.ended.is_some() || patience_is_over {
             self.leave(now, node);
         }
     }

@@ -16,10 +16,12 @@ mod clock;
 mod go_peer;
 mod go_vectors;
 mod invariants;
+mod judge;
 mod network;
 mod node;
 mod peer;
 mod sweep;
+mod trace;
 mod workload;
 mod world;
 

@@ -50,6 +50,9 @@ pub struct Bursts {
     pub loss: f64,
 }
 
+/// No burst is longer, or it would last for ever when little is sent.
+const LONGEST_BURST: Duration = Duration::from_millis(500);
+
 /// What becomes of a datagram with flipped bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
@@ -104,7 +107,8 @@ pub enum Change {
 pub struct Link {
     profile: LinkProfile,
     rng: SmallRng,
-    in_burst: bool,
+    /// When the bad time began, if this is one.
+    burst_since: Option<Time>,
     /// When the bottleneck has sent all that is queued.
     free_at: Time,
     last_arrival: Time,
@@ -123,7 +127,7 @@ impl Link {
         Self {
             profile,
             rng: SmallRng::seed_from_u64(seed),
-            in_burst: false,
+            burst_since: None,
             free_at: Time::ZERO,
             last_arrival: Time::ZERO,
             counters: Counters::default(),
@@ -151,7 +155,7 @@ impl Link {
             self.counters.lost += 1;
             return Vec::new();
         };
-        if self.is_lost() || !self.survives_damage(&mut datagram) {
+        if self.is_lost(now) || !self.survives_damage(&mut datagram) {
             self.counters.lost += 1;
             return Vec::new();
         }
@@ -179,19 +183,23 @@ impl Link {
         Some(self.free_at)
     }
 
-    fn is_lost(&mut self) -> bool {
-        if let Some(bursts) = self.profile.bursts {
-            let turn = if self.in_burst {
-                bursts.leave
-            } else {
-                bursts.enter
-            };
-            self.in_burst ^= self.chance(turn);
-            if self.in_burst && self.chance(bursts.loss) {
-                return true;
-            }
+    fn is_lost(&mut self, now: Time) -> bool {
+        if let Some(bursts) = self.profile.bursts
+            && self.is_in_burst(now, bursts)
+            && self.chance(bursts.loss)
+        {
+            return true;
         }
         self.profile.down || self.chance(self.profile.loss)
+    }
+
+    fn is_in_burst(&mut self, now: Time, bursts: Bursts) -> bool {
+        self.burst_since = match self.burst_since {
+            None => self.chance(bursts.enter).then_some(now),
+            Some(since) if now > since + LONGEST_BURST => None,
+            Some(since) => (!self.chance(bursts.leave)).then_some(since),
+        };
+        self.burst_since.is_some()
     }
 
     fn survives_damage(&mut self, datagram: &mut [u8]) -> bool {

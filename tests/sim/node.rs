@@ -32,6 +32,8 @@ pub trait Node {
     fn reset(&mut self, now: Time);
 
     // ---- what can be seen
+    /// Whether a connection exists, or has existed.
+    fn is_open(&self) -> bool;
     /// Whether it will never send anything again of its own accord.
     fn is_gone(&self) -> bool;
     /// Whether everything written has been acknowledged.

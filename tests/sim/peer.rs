@@ -23,6 +23,8 @@ use crate::{
 
 /// How often a datagram for a connection that is gone is answered, at most.
 const TOMBSTONE_INTERVAL: Duration = Duration::from_millis(200);
+/// As many as an endpoint answers.
+const TERMINATES_ANSWERED: u32 = 3;
 /// What stands in a buffer before a datagram is appended must stay.
 const BUFFER_PREFIX: &[u8] = b"before";
 
@@ -42,6 +44,7 @@ pub struct OurPeer {
 struct Tombstone {
     last_answer: Option<Time>,
     answer_due: bool,
+    terminates_answered: u32,
 }
 
 impl OurPeer {
@@ -127,8 +130,11 @@ impl Node for OurPeer {
         match &mut self.connection {
             Some(connection) if connection.is_drained() => {
                 let recent = |last| now < last + TOMBSTONE_INTERVAL;
-                let silent =
-                    is_terminate(datagram) || self.tombstone.last_answer.is_some_and(recent);
+                let mut silent = self.tombstone.last_answer.is_some_and(recent);
+                if is_terminate(datagram) {
+                    self.tombstone.terminates_answered += 1;
+                    silent = self.tombstone.terminates_answered > TERMINATES_ANSWERED;
+                }
                 self.tombstone.answer_due |= !silent;
                 // It is to be ignored, whoever passes it.
                 connection.handle_datagram(instant, datagram);
@@ -177,13 +183,12 @@ impl Node for OurPeer {
         None
     }
 
-    fn write(&mut self, now: Time, data: &[u8]) -> usize {
-        let instant = self.instant(now);
+    fn write(&mut self, _now: Time, data: &[u8]) -> usize {
         let Some(connection) = &mut self.connection else {
             return 0;
         };
         let room = connection.write_room();
-        let taken = connection.write(instant, data);
+        let taken = connection.write(data);
         assert_eq!(taken, room.min(data.len()), "write_room and write disagree");
         taken
     }
@@ -218,6 +223,10 @@ impl Node for OurPeer {
         if let Some(connection) = &mut self.connection {
             connection.reset(instant, ConnectionError::LocallyClosed);
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_some()
     }
 
     fn is_gone(&self) -> bool {

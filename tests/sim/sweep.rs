@@ -1,43 +1,67 @@
-//! Runs scenarios over many seeds, on all cores, and says how to replay one that fails.
+//! Runs scenarios over many seeds, on all cores, and says how to replay those that fail.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::atomic::{AtomicU64, Ordering},
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
+    trace::Trace,
     workload::{LIMIT, Pairing, Scenario},
-    world::{Trace, World},
 };
+
+/// A sweep that fails goes on until it has so many failures to show.
+const MAX_FAILURES: usize = 10;
 
 /// Runs `count` seeds of a pairing, or the one that `MKCP_SIM_SEED` names, with a trace.
 /// `MKCP_SIM_SEEDS` asks for another number of seeds.
 pub fn sweep(test: &str, pairing: Pairing, count: u64) {
-    if let Some(seed) = number_from_env("MKCP_SIM_SEED") {
-        return run(test, pairing, seed, Trace::On);
-    }
-    let count = number_from_env("MKCP_SIM_SEEDS").unwrap_or(count);
-    let next = AtomicU64::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let work = || {
-            let mut seed = next.fetch_add(1, Ordering::Relaxed);
-            while seed < count {
-                run(test, pairing, seed, Trace::Off);
-                seed = next.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                next.store(count, Ordering::Relaxed);
-                resume_unwind(panic);
-            }
-        }
-    });
+    let failures = match number_from_env("MKCP_SIM_SEED") {
+        Some(seed) => run(pairing, seed, Trace::On).err().into_iter().collect(),
+        None => run_all(pairing, number_from_env("MKCP_SIM_SEEDS").unwrap_or(count)),
+    };
+    assert!(
+        failures.is_empty(),
+        "{}\nreplay: MKCP_SIM_SEED=... cargo test --test sim -- --nocapture {test}",
+        failures.join("\n")
+    );
 }
 
-fn run(test: &str, pairing: Pairing, seed: u64, trace: Trace) {
+fn run_all(pairing: Pairing, count: u64) -> Vec<String> {
+    let next = AtomicU64::new(0);
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= count {
+                return;
+            }
+            if let Err(failure) = run(pairing, seed, Trace::Off) {
+                let mut failures = failures.lock().expect("nothing panics under the lock");
+                failures.push(failure);
+                if failures.len() >= MAX_FAILURES {
+                    next.store(count, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    failures
+        .into_inner()
+        .expect("nothing panics under the lock")
+}
+
+/// Runs one seed. A failure says where it was and why.
+fn run(pairing: Pairing, seed: u64, trace: Trace) -> Result<(), String> {
     let scenario = Scenario::random(pairing, seed);
     if trace == Trace::On {
         eprintln!("{scenario:#?}");
@@ -48,22 +72,18 @@ fn run(test: &str, pairing: Pairing, seed: u64, trace: Trace) {
         world.run_until(LIMIT);
         scenario.check_outcome(&world);
     }));
-    if let Err(panic) = outcome {
-        report(test, seed, &world, panic.as_ref());
-    }
+    outcome.map_err(|panic| {
+        let (step, now, text) = (world.steps, world.now, panic_text(panic.as_ref()));
+        format!("seed {seed:#x} of {pairing:?}, step {step}, at {now:?}: {text}")
+    })
 }
 
-fn report(test: &str, seed: u64, world: &World, panic: &(dyn std::any::Any + Send)) -> ! {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without text");
-    panic!(
-        "seed {seed:#x}, step {}, at {:?}: {text}\n\
-         replay: MKCP_SIM_SEED={seed:#x} cargo test --test sim -- --nocapture {test}",
-        world.steps, world.now
-    );
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "a panic without text",
+    }
 }
 
 fn number_from_env(name: &str) -> Option<u64> {

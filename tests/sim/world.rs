@@ -2,28 +2,19 @@
 
 use std::time::Duration;
 
-use mkcp::{
-    ConnectionError,
-    internal::{
-        connection::Side,
-        wire::{Segment, Segments},
-    },
-};
+use mkcp::internal::connection::Side;
 
 use crate::{
-    app::{App, Left, Script},
+    app::{App, Script},
     clock::{EventHeap, Time},
-    go_peer::{GoPeer, connection::Connection as GoConnection},
-    invariants::{self, Licence, WireMonitor},
+    go_peer::GoPeer,
+    invariants::WireMonitor,
+    judge,
     network::{Change, Damage, Link, LinkProfile},
     node::Node,
     peer::OurPeer,
+    trace::{self, Trace},
 };
-
-/// What a connection may hold beyond its two buffers.
-const MEMORY_SLACK: usize = 64 * 1024;
-/// How long Terminate may be repeated, with room to spare.
-const TERMINATE_TIME: Duration = Duration::from_secs(10);
 
 /// The end that opens the connection, and the other.
 pub const CLIENT: usize = 0;
@@ -62,12 +53,6 @@ enum Event {
     Change { from: usize, change: Change },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
-    Off,
-    On,
-}
-
 pub struct World {
     pub now: Time,
     pub steps: u64,
@@ -77,7 +62,7 @@ pub struct World {
     events: EventHeap<Event>,
     trace: Trace,
     /// Damaged bytes are delivered: nothing can be said about the stream.
-    hostile: bool,
+    pub hostile: bool,
 }
 
 impl World {
@@ -138,17 +123,9 @@ impl World {
     pub fn is_over(&self) -> bool {
         (0..2).all(|end| {
             let app = &self.apps[end];
-            let unborn = !self.is_open(end) && self.events.next_time().is_none();
+            let unborn = !self.node(end).is_open() && self.events.next_time().is_none();
             app.has_vanished() || self.node(end).is_gone() && (app.has_left() || unborn)
         })
-    }
-
-    /// Whether a connection exists at this end.
-    fn is_open(&self, end: usize) -> bool {
-        match &self.ends[end] {
-            End::Ours(peer, _) => peer.connection().is_some(),
-            End::Go(peer) => peer.connection().is_some(),
-        }
     }
 
     // ---- the clock
@@ -247,7 +224,7 @@ impl World {
         }
         self.drive(end);
         if fired {
-            invariants::check_progress(self.now, self.node(end).next_timeout());
+            judge::check_progress(self, end);
         }
     }
 
@@ -271,7 +248,8 @@ impl World {
         while let Some(datagram) = self.ends[end].node_mut().transmit(self.now) {
             self.send(end, datagram);
         }
-        self.check(end);
+        self.note(end, || self.node(end).describe());
+        judge::check(self, end);
     }
 
     fn progress(&self, end: usize) -> (u64, u64, bool) {
@@ -280,13 +258,13 @@ impl World {
     }
 
     fn send(&mut self, from: usize, datagram: Vec<u8>) {
-        let licence = self.licence(from);
+        let licence = judge::licence(self, from);
         if let End::Ours(_, monitor) = &mut self.ends[from]
             && !self.hostile
         {
             monitor.on_sent(self.now, &datagram, licence);
         }
-        let text = (self.trace == Trace::On).then(|| describe(&datagram));
+        let text = (self.trace == Trace::On).then(|| trace::describe(&datagram));
         let arrivals = self.links[from].send(self.now, datagram);
         if let Some(text) = text {
             let times: Vec<Time> = arrivals.iter().map(|(at, _)| *at).collect();
@@ -303,178 +281,7 @@ impl World {
 
     fn note(&self, end: usize, text: impl FnOnce() -> String) {
         if self.trace == Trace::On {
-            let name = ["client", "server"][end];
-            let text = text();
-            eprintln!("{:>12?} {:>6} {name} {text}", self.now, self.steps);
+            trace::print(self.now, self.steps, end, &text());
         }
     }
-
-    // ---- what must hold
-
-    /// What an end of ours may say, going by what its program has done.
-    fn licence(&self, end: usize) -> Licence {
-        let app = &self.apps[end];
-        let End::Ours(peer, _) = &self.ends[end] else {
-            return Licence {
-                may_close: true,
-                may_abandon: true,
-                written: 0,
-            };
-        };
-        let linger = peer.config().linger();
-        let lingered = app.write_shut.is_some_and(|at| self.now >= at + linger);
-        let connection = peer.connection();
-        let failed = connection.is_some_and(|c| matches!(c.read_end(), Some(Err(_))));
-        let reset = matches!(app.left, Some((_, Left::Reset)));
-        Licence {
-            may_close: app.has_left()
-                || lingered
-                || failed
-                || (app.ended.is_some() && app.write_shut.is_some()),
-            may_abandon: reset
-                || lingered
-                || failed && !matches!(app.left, Some((_, Left::Closed))),
-            written: app.written,
-        }
-    }
-
-    fn check(&self, end: usize) {
-        if self.trace == Trace::On {
-            self.note(end, || self.node(end).describe());
-        }
-        let End::Ours(peer, monitor) = &self.ends[end] else {
-            return self.check_go_reader(end);
-        };
-        let Some(connection) = peer.connection() else {
-            return;
-        };
-        connection.check_invariants();
-        let config = peer.config();
-        let most = config.read_buffer() + config.write_buffer() + MEMORY_SLACK;
-        let memory = connection.memory();
-        assert!(
-            memory <= most,
-            "{memory} bytes held, at most {most} allowed"
-        );
-        if !self.hostile {
-            self.check_reader(end, monitor);
-        }
-        if let Some(left) = self.time_of_leaving() {
-            let within = config.linger() + TERMINATE_TIME;
-            if !peer.is_gone() {
-                invariants::check_drained(self.now, left, within, || peer.describe());
-            }
-        }
-    }
-
-    /// When the later of the two programs left, if both have.
-    fn time_of_leaving(&self) -> Option<Time> {
-        let (client, _) = self.apps[CLIENT].left?;
-        let (server, _) = self.apps[SERVER].left?;
-        Some(client.max(server))
-    }
-
-    /// A truncated stream never looks complete.
-    fn check_reader(&self, end: usize, monitor: &WireMonitor) {
-        let (app, peer) = (&self.apps[end], &self.apps[1 - end]);
-        assert!(
-            app.received <= peer.written,
-            "more was received than was sent"
-        );
-        let Some((at, Ok(()))) = app.ended else {
-            return;
-        };
-        assert!(
-            peer.has_written(),
-            "end of file before the peer's program ended its stream"
-        );
-        if at != self.now {
-            return;
-        }
-        // A Go peer that threw its tail away before any of it was seen leaves no trace of it.
-        let unseen =
-            self.go_connection(1 - end).is_some_and(|go| go.discarded) && !monitor.has_gap();
-        assert!(
-            app.received == peer.written || unseen,
-            "end of file after {} of {} bytes",
-            app.received,
-            peer.written
-        );
-    }
-
-    /// A Go reader cannot be told of an error; it loses the end of a stream only by its own rules
-    /// or because our program gave up.
-    fn check_go_reader(&self, end: usize) {
-        if self.hostile {
-            return;
-        }
-        let (app, peer) = (&self.apps[end], &self.apps[1 - end]);
-        assert!(
-            app.received <= peer.written,
-            "more was received than was sent"
-        );
-        let Some((at, Ok(()))) = app.ended.filter(|(at, _)| *at == self.now) else {
-            return;
-        };
-        let own_fault = self
-            .go_connection(end)
-            .is_some_and(|go| go.lost_unread || go.discards_input());
-        let gave_up = match &self.ends[1 - end] {
-            End::Ours(ours, _) => {
-                let lingered = peer
-                    .write_shut
-                    .is_some_and(|shut| at >= shut + ours.config().linger());
-                let failed = ours.connection().is_some_and(|c| matches!(c.read_end(), Some(Err(error)) if error != ConnectionError::LocallyClosed));
-                lingered || failed || matches!(peer.left, Some((_, Left::Reset)))
-            }
-            End::Go(_) => true,
-        };
-        assert!(
-            app.received == peer.written || own_fault || gave_up,
-            "the Go reader got end of file after {} of {} bytes",
-            app.received,
-            peer.written
-        );
-    }
-
-    fn go_connection(&self, end: usize) -> Option<&GoConnection> {
-        match &self.ends[end] {
-            End::Go(peer) => peer.connection(),
-            End::Ours(..) => None,
-        }
-    }
-}
-
-/// The segments of a datagram in short.
-fn describe(datagram: &[u8]) -> String {
-    let short = |segment: Segment<'_>| match segment {
-        Segment::Data(d) => format!(
-            "Data {:?} una {:?} t {:?} {} bytes opt {}",
-            d.number,
-            d.sending_next,
-            d.timestamp,
-            d.payload.len(),
-            d.options.bits()
-        ),
-        Segment::Ack(a) => {
-            let numbers: Vec<u32> = a.numbers.iter().map(|n| n.get()).collect();
-            format!(
-                "ACK next {:?} limit {:?} t {:?} {numbers:?} opt {}",
-                a.receiving_next,
-                a.receiving_window,
-                a.timestamp,
-                a.options.bits()
-            )
-        }
-        Segment::Command(c) => format!(
-            "{:?} una {:?} next {:?} rto {} opt {}",
-            c.kind,
-            c.sending_next,
-            c.receiving_next,
-            c.peer_rto,
-            c.options.bits()
-        ),
-    };
-    let segments: Vec<String> = Segments::new(datagram).map(short).collect();
-    segments.join(" | ")
 }

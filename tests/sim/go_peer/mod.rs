@@ -119,6 +119,10 @@ impl Node for GoPeer {
         self.connection = None;
     }
 
+    fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
     fn is_gone(&self) -> bool {
         let state = self.connection.as_ref().map(Connection::state);
         state.is_none_or(|state| state == State::Terminated)
