@@ -280,12 +280,26 @@ mod tests {
         let mut tombstones = Tombstones::default();
         tombstones.bury(start, id(1), terminate(1));
         let last = start + Tombstones::LIFETIME - Duration::from_millis(1);
-        assert_eq!(tombstones.find(last, &id(1)), Some(terminate(1)));
-        assert_eq!(tombstones.find(start + Tombstones::LIFETIME, &id(1)), None);
+        let over = start + Tombstones::LIFETIME;
+        let found = tombstones.find(last, &id(1), Late::Other);
+        assert_eq!(found, Some(terminate(1)));
+        assert_eq!(tombstones.find(over, &id(1), Late::Other), None);
         for conversation in 0..u16::MAX {
             tombstones.bury(last, id(conversation), terminate(conversation));
         }
         assert!(tombstones.stones.len() <= Tombstones::LIMIT);
-        assert!(tombstones.find(last, &id(u16::MAX - 1)).is_some());
+        let youngest = tombstones.find(last, &id(u16::MAX - 1), Late::Other);
+        assert!(youngest.is_some());
+    }
+
+    #[test]
+    fn two_tombstones_do_not_answer_each_other_for_ever() {
+        let now = Instant::now();
+        let mut tombstones = Tombstones::default();
+        tombstones.bury(now, id(1), terminate(1));
+        let mut ask = |late| tombstones.find(now, &id(1), late).is_some();
+        let answered = (0..10).filter(|_| ask(Late::Terminate)).count();
+        assert_eq!(answered, Tombstones::TERMINATES_ANSWERED as usize);
+        assert!(ask(Late::Other));
     }
 }
