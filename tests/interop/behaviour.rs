@@ -12,8 +12,8 @@ use crate::{exchange, link::Link, v2ray::V2ray};
 
 /// An answer of a v2ray that need not wait for a timer of its own.
 const PROMPT: Duration = Duration::from_secs(2);
-/// v2ray's word that it closes rides on a timer of 5 s.
-const V2RAY_CLOSE: Duration = Duration::from_millis(5500);
+/// v2ray's word that it closes rides on a timer of 5 s, whatever we do.
+const V2RAY_CLOSE: Duration = Duration::from_secs(7);
 /// For how long anything may take in these tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -51,10 +51,11 @@ fn server_behind_v2ray() -> (V2ray, Listener, Stream, TcpStream) {
     (v2ray, listener, stream, tcp)
 }
 
-fn time_to_end(mut reader: impl Read) -> Duration {
-    let started = Instant::now();
+fn assert_ends_within(limit: Duration, started: Instant, mut reader: impl Read) {
     assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
-    started.elapsed()
+    let time = started.elapsed();
+    println!("ended after {time:?}");
+    assert!(time < limit, "{time:?}");
 }
 
 #[test]
@@ -66,23 +67,24 @@ fn v2ray_stops_repeating_its_acknowledgement() {
     let error = stream.read(&mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     let acks = stream.stats().acks_received;
+    println!("{acks} ACKs in 5 s for one byte");
     assert!((1..=5).contains(&acks), "{acks} ACKs in 5 s for one byte");
 }
 
 #[test]
 fn our_close_as_client_reaches_the_other_side_of_v2ray() {
     let (_v2ray, stream, tcp) = client_through_v2ray();
+    let started = Instant::now();
     stream.close().unwrap();
-    let time = time_to_end(tcp);
-    assert!(time < PROMPT, "{time:?}");
+    assert_ends_within(PROMPT, started, tcp);
 }
 
 #[test]
 fn our_close_as_server_reaches_the_other_side_of_v2ray() {
     let (_v2ray, _listener, stream, tcp) = server_behind_v2ray();
+    let started = Instant::now();
     stream.close().unwrap();
-    let time = time_to_end(tcp);
-    assert!(time < PROMPT, "{time:?}");
+    assert_ends_within(PROMPT, started, tcp);
 }
 
 #[test]
@@ -90,24 +92,28 @@ fn a_close_behind_a_v2ray_server_reaches_us() {
     let (_v2ray, stream, mut tcp) = client_through_v2ray();
     tcp.write_all(b"b").unwrap();
     exchange::expect(&stream, b"b").unwrap();
+    let started = Instant::now();
     drop(tcp);
-    let time = time_to_end(&stream);
-    assert!(time < V2RAY_CLOSE, "{time:?}");
+    assert_ends_within(V2RAY_CLOSE, started, &stream);
 }
 
 #[test]
 fn a_close_behind_a_v2ray_client_reaches_us_and_leaves_nothing() {
     let (_v2ray, listener, stream, tcp) = server_behind_v2ray();
+    let started = Instant::now();
     drop(tcp);
-    let time = time_to_end(&stream);
-    assert!(time < V2RAY_CLOSE, "{time:?}");
+    assert_ends_within(V2RAY_CLOSE, started, &stream);
     drop(stream);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + Duration::from_secs(1);
     while listener.active_connections() > 0 {
         assert!(Instant::now() < deadline, "the session stays");
         let nobody = listener.accept_timeout(Duration::from_millis(20));
         assert_eq!(nobody.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
+    println!(
+        "gone after {:?}",
+        (Instant::now() + PATIENCE).duration_since(deadline)
+    );
 }
 
 #[test]
