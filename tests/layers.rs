@@ -1,4 +1,5 @@
 //! The layers import downwards only. Without a test the picture in the documentation would rot.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeSet,

@@ -1,6 +1,7 @@
 //! What threads do when there is nothing to do, and that they end. Alone in this file, because
 //! it looks at all threads of its process.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::BTreeMap,

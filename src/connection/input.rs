@@ -47,6 +47,7 @@ impl Connection {
             self.handle_segment(now, segment);
         }
         if heard {
+            self.allow_extra(now);
             self.flush_if_closing(now);
             self.close_if_both_ended(now);
         }

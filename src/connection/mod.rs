@@ -164,8 +164,8 @@ impl Connection {
             pacer: pacing::Pacer::new(now, mtu),
             pings,
             validation: match side {
-                Side::Client => validation::Validation::of_client(),
-                Side::Server => validation::Validation::of_server(mtu),
+                Side::Client => validation::Validation::of_client(now, mtu),
+                Side::Server => validation::Validation::of_server(now, mtu),
             },
             output: output::Output::default(),
             stats: ConnectionStats::default(),
@@ -191,10 +191,18 @@ impl Connection {
             }
             _ => {}
         }
+        self.allow_extra(now);
         if self.loss.is_loss_due(now) {
             self.detect_losses(now);
         } else if self.loss_deadline().is_some_and(|at| at <= now) {
             self.probe(now);
+        }
+    }
+
+    /// Data that waits for a proof of the peer's address is tried again from time to time.
+    fn allow_extra(&mut self, now: Instant) {
+        if !self.send.is_empty() {
+            self.validation.on_timeout(now);
         }
     }
 
@@ -484,7 +492,7 @@ impl Connection {
 
     fn loss_deadline(&self) -> Option<Instant> {
         // What may not be repeated now need not be found lost now.
-        if !self.life.state.is_sending() || !self.may_send_datagram() {
+        if !self.life.state.is_sending() || !self.validation.allows_datagram() {
             return None;
         }
         self.loss.deadline(&self.rtt, self.tti, &self.send)

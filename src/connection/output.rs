@@ -53,7 +53,7 @@ impl Connection {
         self.output.waits = Waits::default();
         if self.life.take_terminate(now) {
             Segment::Command(self.final_terminate()).encode(datagram);
-        } else if self.life.state.is_receiving() && self.may_send_datagram() {
+        } else if self.life.state.is_receiving() && self.validation.allows_datagram() {
             self.fill(now, start, datagram);
         }
         let len = datagram.len() - start;
@@ -64,13 +64,9 @@ impl Connection {
         let wire_len = len + self.overhead;
         self.stats.datagrams_sent += 1;
         self.stats.bytes_on_wire_sent += wire_len as u64;
-        self.validation.on_sent(wire_len);
+        self.validation.on_sent(now, wire_len);
         self.pings.on_sent(now);
         len
-    }
-
-    pub(super) fn may_send_datagram(&self) -> bool {
-        self.validation.allows(self.max_plaintext + self.overhead)
     }
 
     fn fill(&mut self, now: Instant, start: usize, datagram: &mut Vec<u8>) {
@@ -297,8 +293,13 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
         let lifetime = (Timer::Lifetime, self.life.deadline());
         // What cannot be sent needs no waking.
-        if !self.life.state.is_receiving() || !self.may_send_datagram() {
+        if !self.life.state.is_receiving() {
             return timer::earliest([lifetime]);
+        }
+        if !self.validation.allows_datagram() {
+            let data_waits = !self.send.is_empty();
+            let extra = self.validation.deadline().filter(|_| data_waits);
+            return timer::earliest([lifetime, (Timer::Loss, extra)]);
         }
         timer::earliest([
             lifetime,

@@ -112,3 +112,57 @@ impl DatagramBatch {
         self.ports.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        endpoint::{
+            admission::{Admission, Limits},
+            conversation::Conversations,
+        },
+    };
+
+    fn port() -> Arc<Port> {
+        Arc::new(Port::new(
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            None,
+            Arc::new(Config::default()),
+            Admission::new(Limits::default(), None),
+            Conversations::starting_at(0),
+            Vec::new(),
+        ))
+    }
+
+    fn batch(port: &Arc<Port>, plaintexts: &[&[u8]]) -> DatagramBatch {
+        let mut batch = DatagramBatch::default();
+        for plaintext in plaintexts {
+            batch.push(Datagram {
+                port,
+                origin: Origin {
+                    remote: port.local,
+                    local_ip: None,
+                    lane: 0,
+                },
+                conversation: 7,
+                plaintext,
+            });
+        }
+        batch
+    }
+
+    #[test]
+    fn appended_datagrams_keep_their_bytes_and_ports() {
+        let ports = [port(), port()];
+        let mut all = batch(&ports[0], &[b"one", b"", b"two"]);
+        let mut more = batch(&ports[1], &[b"three"]);
+        all.append(&mut more);
+        assert_eq!((all.len(), all.bytes(), more.len()), (4, 11, 0));
+        let read: Vec<_> = all.iter().map(|datagram| datagram.plaintext).collect();
+        assert_eq!(read, [&b"one"[..], b"", b"two", b"three"]);
+        let owners: Vec<_> = all.iter().map(|datagram| datagram.port.id).collect();
+        let [first, second] = [ports[0].id, ports[1].id];
+        assert_eq!(owners, [first, first, first, second]);
+    }
+}

@@ -17,7 +17,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
-use quinn_udp::RecvMeta;
+use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use crate::{error::DropReason, wire::Segments};
 
@@ -55,6 +55,7 @@ pub(super) struct Source {
     port: Arc<Port>,
     lane: usize,
     socket: Arc<Socket>,
+    interest: Interest,
     registration: Registration,
 }
 
@@ -77,6 +78,7 @@ impl PollHandle {
             port: port.clone(),
             lane,
             socket,
+            interest: Interest::READABLE,
             registration,
         })));
         Ok(())
@@ -169,11 +171,15 @@ impl Poller {
     /// Reads every socket that may have something, each within its budget.
     fn read_ready(&mut self) {
         let mut ready = std::mem::take(&mut self.ready);
-        ready.retain(|token| {
-            let Some(source) = self.sources.get(token) else {
+        ready.retain(|&token| {
+            let Some(source) = self.sources.get(&token) else {
                 return false;
             };
-            (0..RECEIVE_CALLS).all(|_| self.router.receive(source, &mut self.buffers))
+            let more = (0..RECEIVE_CALLS).all(|_| self.router.receive(source, &mut self.buffers));
+            if !more && Registration::FIRES_ONCE {
+                self.set_interest(token, source.interest);
+            }
+            more
         });
         self.ready = ready;
     }
@@ -207,6 +213,7 @@ impl Poller {
         let Some(source) = self.sources.get_mut(&token) else {
             return;
         };
+        source.interest = interest;
         let changed = source
             .registration
             .change(self.poll.registry(), token, interest);
@@ -277,7 +284,8 @@ impl Router {
                 for (meta, train) in buffers.filled(count) {
                     self.route_train(source, meta, train);
                 }
-                count > 0
+                // Fewer than asked for: it is empty, and the next arrival is reported.
+                count == BATCH_SIZE
             }
             Err(error) => self.continue_after(source, &error),
         }

@@ -27,9 +27,9 @@ use super::{
 };
 
 /// How many datagrams may wait for one worker.
-const MAX_DATAGRAMS: usize = 2048;
-/// How many bytes may wait for one worker.
-const MAX_BYTES: usize = 2 * 1024 * 1024;
+const MAX_DATAGRAMS: usize = 4096;
+/// How many bytes may wait for one worker: as many as the kernel is asked to hold.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a worker is told besides datagrams.
 #[derive(Debug)]

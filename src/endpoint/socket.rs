@@ -212,6 +212,10 @@ pub(super) struct Registration {
 }
 
 impl Registration {
+    /// Whether readiness that was reported must be asked for again. mio does so by itself only
+    /// for system calls that go through its own socket.
+    pub(super) const FIRES_ONCE: bool = cfg!(not(unix));
+
     /// Starts reporting that the socket can be read.
     pub(super) fn new(socket: &Socket, registry: &Registry, token: Token) -> io::Result<Self> {
         #[cfg(unix)]

@@ -220,3 +220,86 @@ impl Tombstones {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{CommandKind, Options, SeqNum};
+
+    fn id(conversation: u16) -> ConnectionId {
+        let remote = SocketAddr::from(([127, 0, 0, 1], 9));
+        ConnectionId::new(PortId(0), remote, conversation)
+    }
+
+    fn key(index: u32) -> SessionKey {
+        SessionKey {
+            index,
+            generation: 0,
+        }
+    }
+
+    fn terminate(conversation: u16) -> Command {
+        Command {
+            conversation,
+            kind: CommandKind::Terminate,
+            options: Options::NONE,
+            sending_next: SeqNum::ZERO,
+            receiving_next: SeqNum::ZERO,
+            peer_rto: 0,
+        }
+    }
+
+    #[test]
+    fn a_slot_names_one_tenant_only() {
+        let mut table = Table::new();
+        let first = table.insert(id(1), key(1), "first");
+        assert_eq!(table.find(&id(1)), Some(first));
+        assert_eq!(table.find_key(key(1)), Some(first));
+        assert_eq!(table.remove(first), Some("first"));
+        let second = table.insert(id(2), key(2), "second");
+        assert_eq!(second.index(), first.index());
+        assert_eq!(table.get_mut(first), None);
+        assert_eq!(table.remove(first), None);
+        assert_eq!(table.find(&id(1)), None);
+        assert_eq!(table.find_key(key(1)), None);
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(second, &"second")]);
+    }
+
+    #[test]
+    fn mapped_addresses_are_those_inside() {
+        let mapped: SocketAddr = "[::ffff:192.0.2.1]:5".parse().unwrap();
+        assert_eq!(canonical(mapped), "192.0.2.1:5".parse().unwrap());
+        let flow = SocketAddrV6::new("2001:db8::1".parse().unwrap(), 5, 77, 3);
+        let plain = SocketAddrV6::new("2001:db8::1".parse().unwrap(), 5, 0, 3);
+        assert_eq!(canonical(flow.into()), plain.into());
+    }
+
+    #[test]
+    fn tombstones_last_a_minute_and_are_bounded() {
+        let start = Instant::now();
+        let mut tombstones = Tombstones::default();
+        tombstones.bury(start, id(1), terminate(1));
+        let last = start + Tombstones::LIFETIME - Duration::from_millis(1);
+        let over = start + Tombstones::LIFETIME;
+        let found = tombstones.find(last, &id(1), Late::Other);
+        assert_eq!(found, Some(terminate(1)));
+        assert_eq!(tombstones.find(over, &id(1), Late::Other), None);
+        for conversation in 0..u16::MAX {
+            tombstones.bury(last, id(conversation), terminate(conversation));
+        }
+        assert!(tombstones.stones.len() <= Tombstones::LIMIT);
+        let youngest = tombstones.find(last, &id(u16::MAX - 1), Late::Other);
+        assert!(youngest.is_some());
+    }
+
+    #[test]
+    fn two_tombstones_do_not_answer_each_other_for_ever() {
+        let now = Instant::now();
+        let mut tombstones = Tombstones::default();
+        tombstones.bury(now, id(1), terminate(1));
+        let mut ask = |late| tombstones.find(now, &id(1), late).is_some();
+        let answered = (0..10).filter(|_| ask(Late::Terminate)).count();
+        assert_eq!(answered, Tombstones::TERMINATES_ANSWERED as usize);
+        assert!(ask(Late::Other));
+    }
+}

@@ -405,3 +405,7 @@ pub(super) fn new_handle(
     };
     SessionHandle::new(info, &port.config, shard.clone())
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -1,4 +1,5 @@
 //! Endpoints on real sockets: many sessions, hostile input, every way to end.
+#![allow(clippy::unwrap_used)]
 
 mod hostile;
 mod life;

@@ -20,6 +20,7 @@ mod judge;
 mod network;
 mod node;
 mod peer;
+mod scenarios;
 mod sweep;
 mod trace;
 mod workload;

@@ -20,6 +20,7 @@ use crate::{
 pub const CLIENT: usize = 0;
 pub const SERVER: usize = 1;
 
+#[allow(clippy::large_enum_variant)]
 pub enum End {
     Ours(OurPeer, WireMonitor),
     Go(GoPeer),

@@ -1,0 +1,294 @@
+//! Turns of a worker without threads: a list plays the socket, the test plays the clock.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use quinn_udp::Transmit;
+
+use super::*;
+use crate::{
+    config::Config,
+    endpoint::{
+        admission::{Admission, Limits},
+        batch::Origin,
+        conversation::Conversations,
+        port::Lane,
+        transmit::SendDatagrams,
+    },
+    wire::{Data, Options, Segment, Segments, SeqNum, Timestamp},
+};
+
+/// A socket that keeps what it is given, or fails as told.
+#[derive(Debug, Default)]
+struct Outbox {
+    trains: Mutex<Vec<Vec<Vec<u8>>>>,
+    failures: Mutex<VecDeque<io::Error>>,
+}
+
+impl SendDatagrams for Outbox {
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if let Some(error) = self.failures.lock().pop_front() {
+            return Err(error);
+        }
+        let size = transmit.segment_size.unwrap_or(transmit.contents.len());
+        let train = transmit.contents.chunks(size).map(<[u8]>::to_vec);
+        self.trains.lock().push(train.collect());
+        Ok(())
+    }
+
+    fn max_segments(&self) -> usize {
+        4
+    }
+}
+
+struct Lab {
+    outbox: Arc<Outbox>,
+    port: Arc<Port>,
+    shard: Arc<Shard>,
+    worker: Worker,
+    now: Instant,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let outbox = Arc::new(Outbox::default());
+        let port = Arc::new(Port::new(
+            address(1),
+            None,
+            Arc::new(Config::default()),
+            Admission::new(Limits::default(), None),
+            Conversations::starting_at(7),
+            vec![Lane::new(outbox.clone(), None)],
+        ));
+        let (shard, bell) = Shard::new();
+        Self {
+            outbox,
+            port,
+            worker: Worker::new(0, shard.clone(), bell),
+            shard,
+            now: Instant::now(),
+        }
+    }
+
+    /// An application opens a session.
+    fn open(&self) -> Arc<SessionHandle> {
+        let (id, permit) = self.port.admit_own(address(2)).unwrap();
+        let path = Path {
+            lane: 0,
+            destination: id.remote,
+            source: None,
+        };
+        let handle = new_handle(&self.port, &self.shard, id, path);
+        let opening = Opening {
+            id,
+            handle: handle.clone(),
+            permit,
+            path,
+        };
+        self.shard
+            .command(Command::Open(Box::new(opening)))
+            .unwrap();
+        handle
+    }
+
+    /// A peer's segment arrives.
+    fn receive(&mut self, conversation: u16, segment: Segment<'_>) {
+        let mut plaintext = Vec::new();
+        segment.encode(&mut plaintext);
+        let mut batch = DatagramBatch::default();
+        batch.push(Datagram {
+            port: &self.port,
+            origin: Origin {
+                remote: address(2),
+                local_ip: None,
+                lane: 0,
+            },
+            conversation,
+            plaintext: &plaintext,
+        });
+        self.shard.post(&mut batch).unwrap();
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.worker.turn(self.now);
+    }
+
+    /// Turns until nothing is left to do at this moment.
+    fn settle(&mut self) {
+        self.turn();
+        while !self.worker.touched.is_empty() {
+            self.turn();
+        }
+    }
+
+    fn fail_next(&self, error: io::Error) {
+        self.outbox.failures.lock().push_back(error);
+    }
+
+    /// How many datagrams each train had that was sent since.
+    fn sent(&self) -> Vec<usize> {
+        let trains = std::mem::take(&mut *self.outbox.trains.lock());
+        trains.iter().map(Vec::len).collect()
+    }
+
+    /// The numbers of the Data segments sent since.
+    fn sent_numbers(&self) -> Vec<u32> {
+        let trains = std::mem::take(&mut *self.outbox.trains.lock());
+        let mut numbers = Vec::new();
+        for mut datagram in trains.into_iter().flatten() {
+            for segment in Segments::new(self.port.codec.open(&mut datagram).unwrap()) {
+                if let Segment::Data(data) = segment {
+                    numbers.push(data.number.get());
+                }
+            }
+        }
+        numbers
+    }
+}
+
+fn address(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+fn write(handle: &SessionHandle, count: usize) {
+    let data = vec![7; count];
+    assert_eq!(handle.write(&[IoSlice::new(&data)]).unwrap(), count);
+}
+
+fn data(conversation: u16, number: u32) -> Segment<'static> {
+    Segment::Data(Data {
+        conversation,
+        options: Options::NONE,
+        timestamp: Timestamp::new(1),
+        number: SeqNum::new(number),
+        sending_next: SeqNum::ZERO,
+        payload: b"hello",
+    })
+}
+
+#[test]
+fn equal_datagrams_leave_as_trains() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    handle.set_nodelay(true);
+    write(&handle, 5 * 1326 + 10);
+    lab.settle();
+    // Five full ones in trains of at most four; the short one closes the second.
+    assert_eq!(lab.sent(), [4, 2]);
+    assert_eq!(lab.port.counters.datagrams_sent.get(), 6);
+    assert_eq!(lab.port.counters.send_calls.get(), 2);
+}
+
+#[test]
+fn a_refused_train_is_sent_again_singly_at_once() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    write(&handle, 4 * 1326);
+    lab.fail_next(io::Error::other("no segmentation here"));
+    lab.settle();
+    assert_eq!(lab.sent_numbers(), [0, 1, 2, 3]);
+    assert_eq!(lab.port.counters.send_errors.get(), 0);
+}
+
+#[test]
+fn a_datagram_that_cannot_be_sent_is_lost_and_counted() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    write(&handle, 10);
+    lab.fail_next(io::Error::other("network unreachable"));
+    lab.settle();
+    assert_eq!(lab.sent(), [0; 0]);
+    assert_eq!(lab.port.counters.send_errors.get(), 1);
+}
+
+#[test]
+fn a_full_kernel_holds_everything_back_in_order() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    let other = lab.open();
+    write(&handle, 6 * 1326);
+    lab.fail_next(io::ErrorKind::WouldBlock.into());
+    lab.settle();
+    write(&other, 10);
+    lab.settle();
+    assert_eq!(lab.sent(), [0; 0], "nothing may overtake what is held");
+    assert_eq!(lab.port.counters.send_blocked.get(), 1);
+    let next = lab.worker.deadlines.next();
+    assert!(
+        next.is_some_and(|next| next > lab.now),
+        "the worker would spin"
+    );
+
+    let writable = || Command::Writable(lab.port.id, 0);
+    lab.fail_next(io::ErrorKind::WouldBlock.into());
+    lab.shard.command(writable()).unwrap();
+    lab.settle();
+    assert_eq!(lab.sent(), [0; 0], "it was still full");
+    lab.shard
+        .command(Command::Writable(lab.port.id, 0))
+        .unwrap();
+    lab.settle();
+    assert_eq!(lab.sent_numbers(), [0, 1, 2, 3, 4, 5, 0]);
+}
+
+#[test]
+fn an_accepted_session_delivers_and_its_late_datagrams_meet_a_tombstone() {
+    let mut lab = Lab::new();
+    let queue = lab.port.start_listening().unwrap();
+    lab.receive(77, data(77, 0));
+    let handle = queue.accept_timeout(Duration::ZERO).unwrap();
+    assert_eq!(handle.info().peer, address(2));
+    assert_eq!(handle.receive_pipe().len(), 5);
+    handle.reset();
+    handle.release();
+    lab.settle();
+    assert_eq!(lab.port.sessions(), 0);
+    assert_eq!(lab.sent().len(), 1, "one Terminate");
+    lab.receive(77, data(77, 1));
+    assert_eq!(lab.sent().len(), 1, "it is said again");
+    lab.now += Tombstones::LIFETIME;
+    lab.receive(77, data(77, 0));
+    assert_eq!(lab.port.sessions(), 1, "a new life");
+}
+
+#[test]
+fn stopping_aborts_every_session_with_a_word_to_its_peer() {
+    let mut lab = Lab::new();
+    let handles = [lab.open(), lab.open()];
+    for handle in &handles {
+        write(handle, 10);
+    }
+    lab.settle();
+    assert_eq!(lab.sent().len(), 2);
+    lab.shard
+        .command(Command::Stop(ConnectionError::EndpointClosed))
+        .unwrap();
+    lab.turn();
+    assert!(lab.worker.stopped);
+    assert_eq!(lab.sent().len(), 2);
+    assert_eq!(lab.port.sessions(), 0);
+    for handle in &handles {
+        assert_eq!(handle.take_error(), Some(ConnectionError::EndpointClosed));
+    }
+    let late = lab.shard.command(Command::Dirty(handles[0].info().key));
+    assert_eq!(late.unwrap_err(), ConnectionError::EndpointClosed);
+}
+
+#[test]
+fn an_unused_worker_has_no_deadline() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    write(&handle, 10);
+    lab.settle();
+    assert!(lab.worker.deadlines.next().is_some());
+    handle.reset();
+    handle.release();
+    lab.settle();
+    assert_eq!(lab.worker.deadlines.next(), None);
+}
