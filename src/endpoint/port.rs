@@ -56,6 +56,8 @@ pub(super) struct Port {
     pub(super) admission: Admission,
     accepting: Mutex<Accepting>,
     sessions: AtomicUsize,
+    /// Sessions that ended before the peer had everything.
+    undelivered: AtomicUsize,
     /// No handle is left that could open a session.
     orphaned: AtomicBool,
     /// The user has ended it.
@@ -104,6 +106,7 @@ impl Port {
             admission,
             accepting: Mutex::new(Accepting::NotYet),
             sessions: AtomicUsize::new(0),
+            undelivered: AtomicUsize::new(0),
             orphaned: AtomicBool::new(false),
             shut_down: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
@@ -119,6 +122,16 @@ impl Port {
 
     pub(super) fn sessions(&self) -> usize {
         self.sessions.load(Ordering::SeqCst)
+    }
+
+    /// A session ended before the peer had everything.
+    pub(super) fn on_undelivered(&self) {
+        self.undelivered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many sessions ended before the peer had everything.
+    pub(super) fn undelivered(&self) -> usize {
+        self.undelivered.load(Ordering::SeqCst)
     }
 
     /// The queue for sessions that peers open; `None` if that was asked for before.

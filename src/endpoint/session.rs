@@ -168,11 +168,13 @@ impl Session {
 
     /// Takes leave of the application.
     pub(super) fn finish(&self) {
-        let unsent = self.handle.send_pipe().len();
+        let pipe = self.handle.send_pipe();
+        let delivered = pipe.len() == 0 && pipe.loss().is_none() && self.connection.is_flushed();
         let error = self.error();
-        if unsent == 0 && self.connection.is_flushed() {
+        if delivered {
             self.handle.set_closed(Ok(()));
         } else {
+            self.port().on_undelivered();
             self.handle
                 .set_closed(Err(error.unwrap_or(ConnectionError::Reset)));
         }
