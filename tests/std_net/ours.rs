@@ -204,6 +204,18 @@ fn errors_carry_their_cause() {
 }
 
 #[test]
+fn a_reset_is_seen_even_if_no_byte_is_missing() {
+    within_deadline(|| {
+        let (mut client, mut server) = pair();
+        client.write_all(b"x").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        eventually(|| (client.stats().send_queue == 0).then_some(()));
+        client.reset();
+        assert_eq!(kind(server.read(&mut [0])), ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
 fn both_ends_agree_on_the_conversation() {
     within_deadline(|| {
         let (client, server) = pair();
