@@ -133,7 +133,9 @@ impl Session {
 
     /// What follows from what was sent. To be called after flushing.
     pub(super) fn settle(&mut self) {
-        if !self.told.flushed && self.told.end_of_writing && self.connection.is_flushed() {
+        // Not before the peer has been told: a program that closes may exit at once.
+        let ended = self.told.end_of_writing && self.told.end_of_reading;
+        if !self.told.flushed && ended && self.connection.is_flushed() {
             self.told.flushed = true;
             self.handle.set_flushed();
         }
