@@ -66,6 +66,9 @@ mod listener;
 mod packet;
 mod stats;
 mod stream;
+mod sync;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[allow(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #[cfg_attr(not(feature = "internal"), allow(dead_code, unreachable_pub))]
 mod wire;

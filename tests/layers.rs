@@ -12,19 +12,29 @@ use std::{
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("error.rs", &[]),
+    ("sync.rs", &[]),
     ("stats.rs", &["error"]),
     ("config", &["error"]),
     ("packet", &["config", "error"]),
     ("connection", &["wire", "config", "error", "stats"]),
     (
         "endpoint",
-        &["connection", "packet", "wire", "config", "error", "stats"],
+        &[
+            "connection",
+            "packet",
+            "wire",
+            "config",
+            "error",
+            "stats",
+            "sync",
+        ],
     ),
     (
         "listener.rs",
         &["endpoint", "stream", "config", "error", "stats"],
     ),
-    ("stream.rs", &["endpoint", "config", "error", "stats"]),
+    ("stream", &["endpoint", "config", "error", "stats", "sync"]),
+    ("tls", &["stream", "listener", "error", "sync"]),
 ];
 
 #[test]

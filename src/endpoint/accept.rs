@@ -2,11 +2,11 @@
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
-use super::{
-    handle::SessionHandle,
-    sync::{Monitor, Stalled, Wake},
+use super::handle::SessionHandle;
+use crate::{
+    error::ConnectionError,
+    sync::{Monitor, Patience, Stalled, Wake},
 };
-use crate::error::ConnectionError;
 
 /// A bounded queue from the workers to `accept`, which can be closed from any thread.
 #[derive(Debug)]
@@ -96,23 +96,22 @@ impl AcceptQueue {
 impl AcceptQueue {
     /// The next session, waiting for it unless in non-blocking mode.
     pub(crate) fn accept(&self) -> Accepted {
-        self.queue.wait(Queue::next).unwrap_or_else(stalled)
+        self.wait(Patience::AsSet)
     }
 
     /// The next session, waiting at most `limit`, in non-blocking mode too.
     pub(crate) fn accept_timeout(&self, limit: Duration) -> Accepted {
-        self.queue
-            .wait_for(limit, Queue::next)
-            .unwrap_or_else(stalled)
+        self.wait(Patience::For(limit))
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
         self.queue.set_nonblocking(nonblocking);
     }
-}
 
-fn stalled(stalled: Stalled) -> Accepted {
-    Err(AcceptError::Stalled(stalled))
+    fn wait(&self, patience: Patience) -> Accepted {
+        let accepted = self.queue.wait(patience, Queue::next);
+        accepted.unwrap_or_else(|stalled| Err(AcceptError::Stalled(stalled)))
+    }
 }
 
 impl Queue {

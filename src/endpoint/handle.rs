@@ -15,14 +15,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{
-    pipe::{ReceivePipe, SendPipe},
-    sync::{AtomicBool, Monitor, Wake},
-};
+use super::pipe::{ReceivePipe, SendPipe};
 use crate::{
     config::{Config, derive},
     error::ConnectionError,
     stats::ConnectionStats,
+    sync::{AtomicBool, Monitor, Patience, Wake},
 };
 
 /// How much longer than the linger time an application waits for the worker's verdict.
@@ -183,7 +181,15 @@ impl SessionHandle {
 // The application's side: bytes.
 impl SessionHandle {
     pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let fetched = self.receive.read(buffers)?;
+        self.read_patiently(Patience::AsSet, buffers)
+    }
+
+    pub(crate) fn read_patiently(
+        &self,
+        patience: Patience,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> io::Result<usize> {
+        let fetched = self.receive.read(patience, buffers)?;
         if fetched.made_room {
             self.ring();
         }
@@ -200,6 +206,13 @@ impl SessionHandle {
             self.ring();
         }
         Ok(count)
+    }
+
+    /// Takes all of the bytes at once, even beyond the limit of the pipe.
+    pub(crate) fn write_whole(&self, bytes: &[u8]) -> io::Result<()> {
+        self.send.write_whole(bytes)?;
+        self.ring();
+        Ok(())
     }
 }
 
@@ -276,7 +289,7 @@ impl SessionHandle {
 impl SessionHandle {
     /// Waits for the first valid segment from the peer.
     pub(crate) fn wait_established(&self, limit: Duration) -> io::Result<()> {
-        let established = self.progress.wait_for(limit, |progress| {
+        let established = self.progress.wait(Patience::For(limit), |progress| {
             let known = progress.established || progress.closed.is_some();
             known.then_some((progress.established, Wake::Nobody))
         })?;
@@ -291,7 +304,7 @@ impl SessionHandle {
     /// everything or the linger time is over.
     pub(crate) fn wait_closed(&self) -> io::Result<()> {
         let limit = self.wishes.lock().linger.saturating_add(VERDICT);
-        let verdict = self.progress.wait_for(limit, |progress| {
+        let verdict = self.progress.wait(Patience::For(limit), |progress| {
             let flushed = progress.flushed.then_some(Ok(()));
             progress
                 .closed

@@ -33,7 +33,6 @@ mod runtime;
 mod session;
 mod shard;
 mod socket;
-mod sync;
 mod table;
 mod transmit;
 mod worker;

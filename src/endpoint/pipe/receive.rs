@@ -7,8 +7,8 @@ use std::{
 
 use super::{LONGEST_COPY, ring::ByteRing};
 use crate::{
-    endpoint::sync::{Monitor, Wake},
     error::ConnectionError,
+    sync::{Monitor, Patience, Wake},
 };
 
 /// The pipe from the worker to the application's readers.
@@ -81,8 +81,12 @@ impl ReceivePipe {
 impl ReceivePipe {
     /// Moves bytes into the buffers, waiting until there are some. No bytes mean end of file,
     /// unless the buffers are empty.
-    pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Fetched> {
-        self.fetch(buffers, |incoming, count| {
+    pub(crate) fn read(
+        &self,
+        patience: Patience,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> io::Result<Fetched> {
+        self.fetch(patience, buffers, |incoming, count| {
             incoming.bytes.consume(count);
             incoming.read += count as u64;
         })
@@ -90,7 +94,8 @@ impl ReceivePipe {
 
     /// As `read`, but leaves the bytes in the pipe.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let fetched = self.fetch(&mut [IoSliceMut::new(buffer)], |_, _| {})?;
+        let buffers = &mut [IoSliceMut::new(buffer)];
+        let fetched = self.fetch(Patience::AsSet, buffers, |_, _| {})?;
         Ok(fetched.count)
     }
 
@@ -125,8 +130,13 @@ impl ReceivePipe {
         self.incoming.set_nonblocking(nonblocking);
     }
 
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.incoming.is_nonblocking()
+    }
+
     fn fetch(
         &self,
+        patience: Patience,
         buffers: &mut [IoSliceMut<'_>],
         take: impl Fn(&mut Incoming, usize),
     ) -> io::Result<Fetched> {
@@ -136,7 +146,7 @@ impl ReceivePipe {
                 made_room: false,
             });
         }
-        let fetched = self.incoming.wait(|incoming| {
+        let fetched = self.incoming.wait(patience, |incoming| {
             if incoming.bytes.is_empty() {
                 let end = incoming.end?;
                 let nothing = Fetched {

@@ -33,7 +33,7 @@ impl ByteRing {
 
     /// How many bytes `push` would take.
     pub(super) fn room(&self) -> usize {
-        self.limit - self.bytes.len()
+        self.limit.saturating_sub(self.bytes.len())
     }
 
     /// Appends as much of `data` as there is room for; returns how much that was.
@@ -42,6 +42,12 @@ impl ByteRing {
         self.reserve(count);
         self.bytes.extend(&data[..count]);
         count
+    }
+
+    /// Appends all of `data`, even beyond the limit.
+    pub(super) fn push_beyond(&mut self, data: &[u8]) {
+        self.reserve(data.len());
+        self.bytes.extend(data);
     }
 
     /// The first bytes, as many as lie together; empty only if there are none.
@@ -88,11 +94,12 @@ impl ByteRing {
         self.bytes.capacity()
     }
 
-    /// Grows by doubling, but never beyond the limit.
+    /// Grows by doubling, but not beyond the limit without need.
     fn reserve(&mut self, count: usize) {
         let needed = self.bytes.len() + count;
         if needed > self.bytes.capacity() {
-            let target = needed.max(SMALLEST).next_power_of_two().min(self.limit);
+            let doubled = needed.max(SMALLEST).next_power_of_two();
+            let target = doubled.min(self.limit.max(needed));
             self.bytes.reserve_exact(target - self.bytes.len());
         }
     }

@@ -7,8 +7,8 @@ use std::{
 
 use super::{LONGEST_COPY, ring::ByteRing};
 use crate::{
-    endpoint::sync::{Monitor, Wake},
     error::ConnectionError,
+    sync::{Monitor, Patience, Wake},
 };
 
 /// The pipe from the application's writers to the worker.
@@ -86,7 +86,7 @@ impl SendPipe {
     /// Takes as many bytes as there is room for, waiting until there is some.
     pub(crate) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let empty = buffers.iter().all(|buffer| buffer.is_empty());
-        let written = self.outgoing.wait(|outgoing| {
+        let written = self.outgoing.wait(Patience::AsSet, |outgoing| {
             if let Some(error) = outgoing.end {
                 return Some((Err(error), Wake::Nobody));
             }
@@ -94,6 +94,46 @@ impl SendPipe {
             (count > 0 || empty).then(|| (Ok(count), outgoing.wake_writer()))
         })??;
         Ok(written)
+    }
+
+    /// Takes all of the bytes, even beyond the limit. For callers that bound what they write: they
+    /// wait for room first, or have only little to say.
+    pub(crate) fn write_whole(&self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        self.outgoing.update(|outgoing| {
+            if let Some(error) = outgoing.end {
+                return (Err(error), Wake::Nobody);
+            }
+            outgoing.bytes.push_beyond(bytes);
+            outgoing.written += bytes.len() as u64;
+            (Ok(()), Wake::Nobody)
+        })
+    }
+
+    /// Waits until there is room for so many bytes, or until `give_up` says so.
+    pub(crate) fn wait_for_room(
+        &self,
+        patience: Patience,
+        least: usize,
+        give_up: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        self.outgoing.wait(patience, |outgoing| {
+            if let Some(error) = outgoing.end {
+                return Some((Err(error), Wake::Nobody));
+            }
+            let enough = outgoing.bytes.room() >= least || give_up();
+            enough.then_some((Ok(()), Wake::Nobody))
+        })??;
+        Ok(())
+    }
+
+    /// Has blocked writers look again whether to give up.
+    pub(crate) fn wake_writers(&self) {
+        self.outgoing.update(|_| ((), Wake::All));
+    }
+
+    /// How many bytes `write` would take.
+    pub(crate) fn room(&self) -> usize {
+        self.outgoing.read(|outgoing| outgoing.bytes.room())
     }
 
     /// Ends writing; what is in the pipe is still delivered.

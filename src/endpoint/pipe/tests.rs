@@ -11,7 +11,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{LONGEST_COPY, ReceivePipe, SendPipe, ring::ByteRing};
-use crate::error::ConnectionError;
+use crate::{error::ConnectionError, sync::Patience};
 
 /// Long enough for any thread to get its turn; reached only when a test fails.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -24,7 +24,9 @@ fn write(pipe: &SendPipe, data: &[u8]) -> io::Result<usize> {
 
 fn read(pipe: &ReceivePipe, limit: usize) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; limit];
-    let count = pipe.read(&mut [IoSliceMut::new(&mut buffer)])?.count;
+    let count = pipe
+        .read(Patience::AsSet, &mut [IoSliceMut::new(&mut buffer)])?
+        .count;
     buffer.truncate(count);
     Ok(buffer)
 }
@@ -76,7 +78,7 @@ fn bytes_pass_in_order_and_in_pieces() {
     assert_eq!(pipe.push(b"abcdef"), 6);
     let (mut first, mut second) = ([0; 2], [0; 10]);
     let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
-    assert_eq!(pipe.read(&mut buffers).unwrap().count, 6);
+    assert_eq!(pipe.read(Patience::AsSet, &mut buffers).unwrap().count, 6);
     assert_eq!((&first, &second[..4]), (b"ab", &b"cdef"[..]));
     assert_eq!(pipe.bytes_read(), 6);
 }
@@ -110,7 +112,9 @@ fn a_full_pipe_takes_no_more() {
 fn the_worker_is_rung_when_half_is_free_and_only_if_it_waits() {
     let fetch = |pipe: &ReceivePipe, count: usize| {
         let mut buffer = vec![0; count];
-        let fetched = pipe.read(&mut [IoSliceMut::new(&mut buffer)]).unwrap();
+        let fetched = pipe
+            .read(Patience::AsSet, &mut [IoSliceMut::new(&mut buffer)])
+            .unwrap();
         fetched.made_room
     };
     let pipe = ReceivePipe::new(8);
@@ -280,7 +284,9 @@ fn nothing_is_lost_or_stuck_between_threads() {
         receive.set_timeout(Some(DEADLINE));
         let mut buffer = [0; 999];
         loop {
-            let fetched = receive.read(&mut [IoSliceMut::new(&mut buffer)]).unwrap();
+            let fetched = receive
+                .read(Patience::AsSet, &mut [IoSliceMut::new(&mut buffer)])
+                .unwrap();
             if fetched.made_room {
                 doorbell.send(()).ok();
             }

@@ -1,5 +1,8 @@
 //! `Stream`, as `std::net::TcpStream`.
 
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+mod carrier;
+
 use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},

@@ -40,6 +40,17 @@ pub(crate) enum Wake {
     All,
 }
 
+/// How long a call waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As the options of the monitor say at any time, counted from the beginning of the call.
+    AsSet,
+    /// As the options say, counted from an earlier moment: the call is a part of a longer one.
+    AsSetSince(Instant),
+    /// This long, whatever the options say.
+    For(Duration),
+}
+
 /// Why a call gave up waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stalled {
@@ -84,27 +95,21 @@ impl<S> Monitor<S> {
         result
     }
 
-    /// Repeats `attempt` until it succeeds, waiting for changes in between, for as long as the
-    /// options of this monitor allow.
+    /// Repeats `attempt` until it succeeds, waiting for changes in between.
     pub(crate) fn wait<R>(
         &self,
+        patience: Patience,
         attempt: impl FnMut(&mut S) -> Option<(R, Wake)>,
     ) -> Result<R, Stalled> {
-        self.wait_while_patient(attempt, |inner| {
-            if inner.nonblocking {
-                return Err(Stalled::WouldBlock);
-            }
-            Ok(inner.timeout)
+        let started = match patience {
+            Patience::AsSetSince(moment) => Some(moment),
+            Patience::AsSet | Patience::For(_) => None,
+        };
+        self.wait_while_patient(started, attempt, |inner| match patience {
+            Patience::For(limit) => Ok(Some(limit)),
+            _ if inner.nonblocking => Err(Stalled::WouldBlock),
+            _ => Ok(inner.timeout),
         })
-    }
-
-    /// As `wait`, but for at most `limit`, whatever the options say.
-    pub(crate) fn wait_for<R>(
-        &self,
-        limit: Duration,
-        attempt: impl FnMut(&mut S) -> Option<(R, Wake)>,
-    ) -> Result<R, Stalled> {
-        self.wait_while_patient(attempt, |_| Ok(Some(limit)))
     }
 
     /// How long `wait` waits; `None` is for ever. Holds for calls that are blocked already,
@@ -126,13 +131,18 @@ impl<S> Monitor<S> {
         self.release(inner, Wake::All);
     }
 
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        primitives::lock(&self.inner).nonblocking
+    }
+
+    /// `started` is `None` for now: the clock is read only by calls that have to wait.
     fn wait_while_patient<R>(
         &self,
+        mut started: Option<Instant>,
         mut attempt: impl FnMut(&mut S) -> Option<(R, Wake)>,
         patience: impl Fn(&Inner<S>) -> Result<Option<Duration>, Stalled>,
     ) -> Result<R, Stalled> {
         let mut inner = primitives::lock(&self.inner);
-        let mut started = None; // the clock is read only by calls that have to wait
         loop {
             // Before any reason to give up, so that a wake-up meant for this thread is never lost.
             if let Some((result, wake)) = attempt(&mut inner.state) {

@@ -1,0 +1,143 @@
+//! Certificates, connected pairs and deadlines.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{Arc, LazyLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+use mkcp::{
+    Config, Listener, Stream,
+    tls::{
+        self, TlsError, TlsListener, TlsStream,
+        rustls::{
+            ClientConfig, RootCertStore, ServerConfig,
+            pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+        },
+    },
+};
+use rand::{RngCore, SeedableRng, rngs::SmallRng};
+
+/// Long enough for any thread to get its turn; reached only when a test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// Long enough to be measured, short enough to wait for.
+pub(crate) const SHORT: Duration = Duration::from_millis(200);
+
+pub(crate) const NAME: &str = "server.test";
+
+/// A certificate for [`NAME`] that vouches for itself, and its key.
+pub(crate) struct Identity {
+    pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    pub(crate) fn new(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new([NAME.to_owned()]).unwrap();
+        change(&mut parameters);
+        let certificate = parameters.self_signed(&key).unwrap();
+        Self {
+            certificate: certificate.der().clone(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        tls::server_config(vec![self.certificate.clone()], self.key.clone_key()).unwrap()
+    }
+
+    /// Trusts this identity and nobody else.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        tls::client_config(roots).unwrap()
+    }
+}
+
+pub(crate) static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::new(|_| {}));
+
+pub(crate) fn name() -> ServerName<'static> {
+    NAME.try_into().unwrap()
+}
+
+/// A client and its server, before their handshake.
+pub(crate) fn pair() -> (TlsStream, TlsStream) {
+    pair_with(&Config::default())
+}
+
+pub(crate) fn pair_with(config: &Config) -> (TlsStream, TlsStream) {
+    let (client, server) = Stream::pair(config).unwrap();
+    (
+        tls::connect(client, IDENTITY.client(), name()).unwrap(),
+        tls::accept(server, IDENTITY.server()).unwrap(),
+    )
+}
+
+/// A client and its server, with the handshake behind them.
+pub(crate) fn established_pair() -> (TlsStream, TlsStream) {
+    let (client, server) = pair();
+    thread::scope(|scope| {
+        scope.spawn(|| server.handshake().unwrap());
+        client.handshake().unwrap();
+    });
+    (client, server)
+}
+
+pub(crate) fn listener() -> TlsListener {
+    TlsListener::new(Listener::bind("127.0.0.1:0").unwrap(), IDENTITY.server())
+}
+
+pub(crate) fn connect(listener: &TlsListener) -> TlsStream {
+    let stream = Stream::connect(listener.local_addr().unwrap()).unwrap();
+    tls::connect(stream, IDENTITY.client(), name()).unwrap()
+}
+
+/// Proves that a listener still serves others.
+pub(crate) fn assert_serves(listener: &TlsListener) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = connect(listener);
+            client.write_all(b"still there?").unwrap();
+            client.read_exact(&mut [0; 3]).unwrap();
+        });
+        loop {
+            // Others may have left sessions in the queue.
+            let (mut stream, _) = listener.accept_timeout(DEADLINE).unwrap();
+            stream.get_ref().set_read_timeout(Some(SHORT)).unwrap();
+            let mut question = [0; 12];
+            if stream.read_exact(&mut question).is_ok() {
+                assert_eq!(&question, b"still there?");
+                stream.write_all(b"yes").unwrap();
+                return stream.close().unwrap();
+            }
+        }
+    });
+}
+
+pub(crate) fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+pub(crate) fn tls_error(error: &io::Error) -> Option<&TlsError> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Runs a case on a thread of its own; a case that hangs fails.
+pub(crate) fn within_deadline(case: impl FnOnce() + Send + 'static) {
+    let (done, outcome) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        case();
+        let _ = done.send(());
+    });
+    match outcome.recv_timeout(DEADLINE) {
+        Ok(()) => {}
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(thread.join().unwrap_err());
+        }
+    }
+}
