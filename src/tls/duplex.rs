@@ -43,15 +43,16 @@ pub(super) struct Duplex {
     reading: ReadTurns,
     /// Held from sealing records until the stream has them; taken before `tls`.
     sending: Mutex<()>,
-    handshake: Mutex<Handshake>,
+    handshake: Mutex<HandshakeLimit>,
     flags: Flags,
     failure: Mutex<Option<TlsError>>,
     counters: Arc<Counters>,
 }
 
-struct Handshake {
+/// How long the handshake may take, and when it began.
+struct HandshakeLimit {
     limit: Option<Duration>,
-    started: Option<Instant>,
+    begun: Option<Instant>,
 }
 
 /// Each is set once.
@@ -88,10 +89,7 @@ impl Duplex {
             tls: Mutex::new(tls),
             reading: ReadTurns::new(),
             sending: Mutex::new(()),
-            handshake: Mutex::new(Handshake {
-                limit,
-                started: None,
-            }),
+            handshake: Mutex::new(HandshakeLimit { limit, begun: None }),
             flags: Flags::default(),
             failure: Mutex::new(None),
             counters,
@@ -106,16 +104,28 @@ impl Duplex {
         self.handshake.lock().limit = limit;
     }
 
-    /// Looks at the state of rustls.
-    pub(super) fn inspect<R>(&self, look: impl FnOnce(&Connection) -> R) -> R {
-        look(&self.tls.lock())
+    /// Has rustls work; never to wait meanwhile.
+    pub(super) fn with_tls<R>(&self, work: impl FnOnce(&mut Connection) -> R) -> R {
+        work(&mut self.tls.lock())
+    }
+
+    /// Why nothing works any more.
+    pub(super) fn failure(&self) -> Option<TlsError> {
+        self.failure.lock().clone()
+    }
+
+    /// When the handshake began, which is now unless it has, and how long it may take.
+    pub(super) fn begin_handshake(&self, now: Instant) -> Option<(Instant, Duration)> {
+        let mut handshake = self.handshake.lock();
+        let begun = *handshake.begun.get_or_insert(now);
+        handshake.limit.map(|limit| (begun, limit))
     }
 
     pub(super) fn is_established(&self) -> bool {
         self.flags.established.load(Ordering::Acquire)
     }
 
-    fn is_read_shut(&self) -> bool {
+    pub(super) fn is_read_shut(&self) -> bool {
         self.flags.read_shut.load(Ordering::Acquire)
     }
 
@@ -175,7 +185,7 @@ impl Duplex {
     /// Opens what has been received until the buffer is full or more is needed.
     fn open(&self, incoming: &mut Incoming, buffer: &mut [u8]) -> io::Result<Opened> {
         let mut filled = 0;
-        let mut failure = self.failure.lock().clone();
+        let mut failure = self.failure();
         let mut tls = self.tls.lock();
         let ended = loop {
             match fetch(&mut tls, buffer, &mut filled) {
@@ -230,7 +240,7 @@ impl Duplex {
     }
 
     /// Sends what rustls wants to say of its own accord.
-    fn send_control(&self) -> io::Result<()> {
+    pub(super) fn send_control(&self) -> io::Result<()> {
         let _order = self.sending.lock();
         let records = take_records(&mut self.tls.lock())?;
         if records.is_empty() {
@@ -246,7 +256,7 @@ impl Duplex {
     }
 
     fn check_writable(&self) -> io::Result<()> {
-        if let Some(error) = self.failure.lock().clone() {
+        if let Some(error) = self.failure() {
             return Err(error.into());
         }
         if self.is_write_shut() {
@@ -256,80 +266,37 @@ impl Duplex {
     }
 }
 
-/// The handshake.
+/// Waiting.
 impl Duplex {
-    /// Completes the handshake if it is not complete, within its own limit and that of a call that
-    /// began at `started`.
-    pub(super) fn complete_handshake(
+    pub(super) fn take_turn(
         &self,
-        started: Instant,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
-        if self.is_established() {
-            return Ok(());
-        }
-        let limit = self.begin_handshake(started);
-        loop {
-            if let Some(error) = self.failure.lock().clone() {
-                return Err(error.into());
-            }
-            let call = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-            let whole = limit.map(|(begun, limit)| limit.saturating_sub(begun.elapsed()));
-            let step = self.step_handshake([call, whole].into_iter().flatten().min());
-            match step {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) if is_stall(&error) => {
-                    let over = limit.filter(|(begun, limit)| begun.elapsed() >= *limit);
-                    let Some((_, limit)) = over else {
-                        return Err(error);
-                    };
-                    let error = self.fail(TlsError::HandshakeTimeout(limit));
-                    return Err(error.into());
-                }
-                Err(error) => return Err(error),
-            }
+        limit: Option<Duration>,
+        give_up: impl Fn() -> bool,
+    ) -> io::Result<Option<Turn<'_>>> {
+        let turn = self.reading.take(self.patience(limit), give_up);
+        turn.map_err(|stalled| self.as_stall(stalled.into()))
+    }
+
+    pub(super) fn patience(&self, limit: Option<Duration>) -> Patience {
+        match limit {
+            _ if self.stream.is_nonblocking() => Patience::For(Duration::ZERO),
+            Some(limit) => Patience::For(limit),
+            None => Patience::AsSet,
         }
     }
 
-    /// When the handshake began, and how long it may take.
-    fn begin_handshake(&self, now: Instant) -> Option<(Instant, Duration)> {
-        let mut handshake = self.handshake.lock();
-        let begun = *handshake.started.get_or_insert(now);
-        handshake.limit.map(|limit| (begun, limit))
+    /// A wait of no time at all is that of a stream that does not wait.
+    pub(super) fn as_stall(&self, error: io::Error) -> io::Error {
+        if is_stall(&error) && self.stream.is_nonblocking() {
+            return io::ErrorKind::WouldBlock.into();
+        }
+        error
     }
+}
 
-    /// Sends what is to be sent and, unless that was all, waits for more from the peer. Gives
-    /// whether the handshake is complete.
-    fn step_handshake(&self, limit: Option<Duration>) -> io::Result<bool> {
-        self.send_control()?;
-        if !self.tls.lock().is_handshaking() {
-            return self.on_established().map(|()| true);
-        }
-        let Some(mut turn) = self.take_turn(limit, || self.is_established())? else {
-            return Ok(true);
-        };
-        if turn.incoming.is_empty() {
-            let filled = turn.incoming.fill(&self.stream, self.patience(limit));
-            filled.map_err(|error| self.as_stall(error))?;
-            if turn.incoming.ended && self.is_read_shut() {
-                return Err(ConnectionError::LocallyClosed.into());
-            }
-            if turn.incoming.ended {
-                return Err(self.fail(TlsError::HandshakeCut).into());
-            }
-        }
-        let mut tls = self.tls.lock();
-        while tls.is_handshaking() && !turn.incoming.is_empty() {
-            if let Err(error) = feed(&mut tls, &mut turn.incoming) {
-                drop(tls);
-                return Err(self.fail(TlsError::Handshake(error)).into());
-            }
-        }
-        Ok(false)
-    }
-
-    fn on_established(&self) -> io::Result<()> {
+/// The end.
+impl Duplex {
+    pub(super) fn on_established(&self) -> io::Result<()> {
         let _order = self.sending.lock();
         if self.flags.established.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -341,34 +308,6 @@ impl Duplex {
         Ok(())
     }
 
-    fn take_turn(
-        &self,
-        limit: Option<Duration>,
-        give_up: impl Fn() -> bool,
-    ) -> io::Result<Option<Turn<'_>>> {
-        let turn = self.reading.take(self.patience(limit), give_up);
-        turn.map_err(|stalled| self.as_stall(stalled.into()))
-    }
-
-    fn patience(&self, limit: Option<Duration>) -> Patience {
-        match limit {
-            _ if self.stream.is_nonblocking() => Patience::For(Duration::ZERO),
-            Some(limit) => Patience::For(limit),
-            None => Patience::AsSet,
-        }
-    }
-
-    /// A wait of no time at all is that of a stream that does not wait.
-    fn as_stall(&self, error: io::Error) -> io::Error {
-        if is_stall(&error) && self.stream.is_nonblocking() {
-            return io::ErrorKind::WouldBlock.into();
-        }
-        error
-    }
-}
-
-/// The end.
-impl Duplex {
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if matches!(how, Shutdown::Read | Shutdown::Both) {
             self.flags.read_shut.store(true, Ordering::Release);
@@ -426,7 +365,7 @@ impl Duplex {
     }
 
     /// Ends everything for this reason, after telling the peer, unless there was one before.
-    fn fail(&self, error: TlsError) -> TlsError {
+    pub(super) fn fail(&self, error: TlsError) -> TlsError {
         let first = {
             let mut failure = self.failure.lock();
             if let Some(first) = &*failure {
@@ -487,7 +426,7 @@ fn fetch(tls: &mut Connection, buffer: &mut [u8], filled: &mut usize) -> Fetched
 }
 
 /// Has rustls look at more ciphertext.
-fn feed(tls: &mut Connection, incoming: &mut Incoming) -> Result<(), rustls::Error> {
+pub(super) fn feed(tls: &mut Connection, incoming: &mut Incoming) -> Result<(), rustls::Error> {
     let read = tls.read_tls(incoming);
     read.map_err(|error| rustls::Error::General(error.to_string()))?;
     tls.process_new_packets().map(drop)
@@ -503,7 +442,7 @@ fn take_records(tls: &mut Connection) -> io::Result<Vec<u8>> {
 }
 
 /// Whether a call gave up waiting; nothing has failed.
-fn is_stall(error: &io::Error) -> bool {
+pub(super) fn is_stall(error: &io::Error) -> bool {
     let waited = matches!(
         error.kind(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock

@@ -2,6 +2,7 @@
 
 mod duplex;
 mod error;
+mod handshake;
 mod incoming;
 mod listener;
 mod stats;

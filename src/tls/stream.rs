@@ -128,13 +128,13 @@ impl TlsStream {
         if !self.duplex().is_established() {
             return None;
         }
-        self.duplex().inspect(|tls| {
+        self.duplex().with_tls(|tls| {
             Some(TlsInfo {
                 version: tls.protocol_version()?,
                 cipher_suite: tls.negotiated_cipher_suite()?.suite(),
                 resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
                 alpn_protocol: tls.alpn_protocol().map(<[u8]>::to_vec),
-                server_name: match (tls, &self.shared.name) {
+                server_name: match (&*tls, &self.shared.name) {
                     (Connection::Server(server), _) => server.server_name().map(str::to_owned),
                     (Connection::Client(_), Some(ServerName::DnsName(name))) => {
                         Some(name.as_ref().to_owned())

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::{Listener, Stream};
+use mkcp::{Listener, Stream, tls::TlsStream};
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
 
 use crate::link::Link;
@@ -45,6 +45,15 @@ impl Socket for Stream {
     fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
         self.set_read_timeout(Some(timeout))?;
         self.set_write_timeout(Some(timeout))
+    }
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Socket for TlsStream {
+    fn set_timeouts(&self, timeout: Duration) -> io::Result<()> {
+        self.get_ref().set_timeouts(timeout)
     }
     fn end(&self) {
         let _ = self.shutdown(Shutdown::Both);

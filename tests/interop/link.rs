@@ -21,11 +21,25 @@ const SEEDS: [Option<&str>; 3] = [None, Some("correct horse"), Some("")];
 pub(crate) struct Link {
     header: Header,
     seed: Option<&'static str>,
+    /// v2ray's settings for TLS inside the stream, if there is any.
+    tls: Option<Value>,
 }
 
 impl Link {
     pub(crate) fn new(header: Header, seed: Option<&'static str>) -> Self {
-        Self { header, seed }
+        Self {
+            header,
+            seed,
+            tls: None,
+        }
+    }
+
+    /// With TLS, as v2ray is told.
+    pub(crate) fn with_tls(self, settings: &Value) -> Self {
+        Self {
+            tls: Some(settings.clone()),
+            ..self
+        }
     }
 
     /// Every header with every seed: 18 links.
@@ -57,7 +71,12 @@ impl Link {
         if let Some(seed) = self.seed {
             settings["seed"] = json!(seed);
         }
-        json!({ "network": "kcp", "kcpSettings": settings })
+        let mut settings = json!({ "network": "kcp", "kcpSettings": settings });
+        if let Some(tls) = &self.tls {
+            settings["security"] = json!("tls");
+            settings["tlsSettings"] = tls.clone();
+        }
+        settings
     }
 }
 

@@ -11,4 +11,5 @@ mod exchange;
 mod link;
 mod our_client;
 mod our_server;
+mod tls;
 mod v2ray;

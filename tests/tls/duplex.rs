@@ -1,7 +1,7 @@
 //! Both directions at once.
 
 use std::{
-    io::{ErrorKind, IoSlice, Read, Write},
+    io::{self, ErrorKind, IoSlice, Read, Write},
     net::Shutdown,
     sync::mpsc,
     thread,
@@ -32,6 +32,23 @@ fn one_thread_reads_while_another_writes_on_clones() {
                 scope.spawn(move || assert!(read_all(stream, gets.len()) == *gets));
             }
         });
+    });
+}
+
+/// The server says nothing of its own accord: nobody may wait for it once the handshake is over.
+#[test]
+fn reader_and_writer_may_share_the_handshake() {
+    within_deadline(|| {
+        for _ in 0..100 {
+            let (client, server) = pair();
+            thread::scope(|scope| {
+                scope.spawn(|| io::copy(&mut &server, &mut &server).unwrap());
+                let reader = scope.spawn(|| read_all(&client, 1000));
+                (&client).write_all(&[4; 1000]).unwrap();
+                assert_eq!(reader.join().unwrap(), [4; 1000]);
+                client.shutdown(Shutdown::Write).unwrap();
+            });
+        }
     });
 }
 
