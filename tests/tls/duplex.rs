@@ -190,7 +190,7 @@ fn a_nonblocking_stream_never_waits() {
         for stream in [&client, &server] {
             stream.get_ref().set_nonblocking(true).unwrap();
         }
-        let would_block = |result: std::io::Result<usize>| match result {
+        let would_block = |result: io::Result<usize>| match result {
             Ok(_) => false,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);

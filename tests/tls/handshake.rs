@@ -20,7 +20,7 @@ use mkcp::{
 
 use crate::support::{
     IDENTITY, Identity, NAME, SHORT, assert_serves, connect, established_pair, listener, name,
-    pair, tls_error, within_deadline,
+    pair, provider, tls_error, within_deadline,
 };
 
 #[test]
@@ -52,10 +52,7 @@ fn clients_show_certificates_if_asked() {
         let client_identity = Identity::new(|_| {});
         let mut trusted = RootCertStore::empty();
         trusted.add(client_identity.certificate.clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(
-            Arc::new(trusted),
-            Arc::new(rustls::crypto::ring::default_provider()),
-        );
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider());
         let server_config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -63,12 +60,10 @@ fn clients_show_certificates_if_asked() {
             .with_single_cert(vec![IDENTITY.certificate.clone()], IDENTITY.key.clone_key())
             .unwrap();
         let server_config = Arc::new(server_config);
-        let mut roots = RootCertStore::empty();
-        roots.add(IDENTITY.certificate.clone()).unwrap();
         let client_config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(IDENTITY.roots())
             .with_client_auth_cert(
                 vec![client_identity.certificate.clone()],
                 client_identity.key.clone_key(),
@@ -98,10 +93,6 @@ fn clients_show_certificates_if_asked() {
             "{error}"
         );
     });
-}
-
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// What client and server say of a handshake that fails, and that the listener serves others.
@@ -285,16 +276,10 @@ fn sessions_are_resumed() {
 #[test]
 fn tls_1_2_works_too() {
     within_deadline(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add(IDENTITY.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS12])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = IDENTITY.client_for(&[&rustls::version::TLS12]);
         let listener = listener();
         let stream = Stream::connect(listener.local_addr().unwrap()).unwrap();
-        let client = tls::connect(stream, Arc::new(config), name()).unwrap();
+        let client = tls::connect(stream, config, name()).unwrap();
         let other = thread::spawn(move || {
             let (server, _) = listener.accept().unwrap();
             std::io::copy(&mut &server, &mut &server).unwrap();

@@ -8,11 +8,11 @@ use std::{
 
 use mkcp::{
     Stream,
-    tls::{TlsError, TlsListener, rustls::ClientConnection},
+    tls::{TlsError, TlsListener},
 };
 
 use crate::support::{
-    IDENTITY, SHORT, assert_serves, listener, name, random_bytes, tls_error, within_deadline,
+    SHORT, assert_serves, client_hello, listener, random_bytes, tls_error, within_deadline,
 };
 
 /// What the server's reader gets for these bytes.
@@ -26,13 +26,6 @@ fn outcome(listener: &TlsListener, parts: &[&[u8]]) -> std::io::Error {
     let error = (&server).read(&mut [0; 16]).unwrap_err();
     assert!(tls_error(&error).is_some(), "{error:?}");
     error
-}
-
-fn client_hello() -> Vec<u8> {
-    let mut client = ClientConnection::new(IDENTITY.client(), name()).unwrap();
-    let mut hello = Vec::new();
-    client.write_tls(&mut hello).unwrap();
-    hello
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod duplex;
 mod ending;
 mod handshake;
 mod hostile;
+mod renegotiation;
 mod support;

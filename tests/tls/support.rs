@@ -12,7 +12,8 @@ use mkcp::{
     tls::{
         self, TlsError, TlsListener, TlsStream,
         rustls::{
-            ClientConfig, RootCertStore, ServerConfig,
+            ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
+            crypto::{CryptoProvider, ring},
             pki_types::{CertificateDer, PrivateKeyDer, ServerName},
         },
     },
@@ -50,13 +51,40 @@ impl Identity {
 
     /// Trusts this identity and nobody else.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        tls::client_config(self.roots()).unwrap()
+    }
+
+    /// Likewise, and speaks these versions only.
+    pub(crate) fn client_for(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let builder = ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_protocol_versions(versions).unwrap();
+        let builder = builder.with_root_certificates(self.roots());
+        Arc::new(builder.with_no_client_auth())
+    }
+
+    pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
-        tls::client_config(roots).unwrap()
+        roots
     }
 }
 
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
 pub(crate) static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::new(|_| {}));
+
+/// The first record of a client.
+pub(crate) fn client_hello() -> Vec<u8> {
+    let mut client = ClientConnection::new(IDENTITY.client(), name()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
 
 pub(crate) fn name() -> ServerName<'static> {
     NAME.try_into().unwrap()
