@@ -1,1 +1,33 @@
-fn main() {}
+//! Programs that insist on a socket of the system, over mKCP all the same: a pair of the example
+//! `forward` in between.
+
+// A case is a plain function that panics; only its callers carry `#[test]`.
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+mod process;
+mod redis;
+mod ssh;
+mod tunnel;
+
+macro_rules! suite {
+    ($($module:ident: $($case:ident)+;)+) => {
+        $($(
+            #[test]
+            fn $case() {
+                mkcp_ecosystem::within_deadline(crate::$module::$case);
+            }
+        )+)+
+    };
+}
+
+suite! {
+    redis:
+        redis_keeps_small_and_large_values
+        redis_takes_ten_thousand_commands_at_once
+        redis_publishes_to_a_subscriber
+        redis_serves_many_connections;
+    ssh:
+        ssh_runs_commands
+        ssh_copies_a_file_there_and_back;
+}
