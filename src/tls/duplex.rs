@@ -179,13 +179,17 @@ impl Duplex {
     }
 
     pub(super) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if total == 0 {
+            return Ok(0);
+        }
         let started = Instant::now();
         self.complete_handshake(started, self.stream.write_timeout()?)?;
-        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let least = total.min(LEAST_SEALED);
         loop {
             let shut = || self.is_write_shut();
-            self.stream.wait_for_room(started, least, shut)?;
+            let waited = self.stream.wait_for_room(started, least, shut);
+            waited.map_err(|error| self.failure().map_or(error, io::Error::from))?;
             let _order = self.sending.lock();
             self.check_writable()?;
             let room = self.stream.room();
