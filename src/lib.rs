@@ -37,7 +37,12 @@
 //! - **A program that writes and returns from `main` calls [`Stream::close`]**, which waits until
 //!   the peer has everything. Dropping a stream delivers in the background.
 //! - **A seed is no TLS.** It keeps outsiders from reading and forging, but they can replay.
-//!   Without a seed they can do all of it.
+//!   Without a seed they can do all of it. The module `tls` puts TLS into streams.
+//!
+//! # Features
+//!
+//! - `tls` (on by default): TLS inside streams, by rustls with ring.
+//! - `v2ray-config`: reads and writes the settings of V2Ray, V2Fly and Xray, in all their dialects.
 //!
 //! # How it works
 //!

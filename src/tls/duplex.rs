@@ -12,7 +12,7 @@
 
 use std::{
     fmt,
-    io::{self, IoSlice, Read, Write},
+    io::{self, BufRead, IoSlice, Read, Write},
     net::Shutdown,
     sync::{
         Arc,
@@ -137,6 +137,22 @@ impl Duplex {
 /// Bytes.
 impl Duplex {
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_by(take, buffer)
+    }
+
+    /// As `read`, but leaves the bytes for the next `read`.
+    pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_by(look, buffer)
+    }
+
+    /// Moves what has been opened already into the buffer; returns how much that was.
+    pub(super) fn read_opened(&self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        self.with_tls(|tls| take(tls, buffer, &mut filled));
+        filled
+    }
+
+    fn read_by(&self, fetch: Fetch, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
@@ -151,7 +167,7 @@ impl Duplex {
             return Ok(0);
         };
         loop {
-            match self.open(&mut turn.incoming, buffer)? {
+            match self.open(&mut turn.incoming, fetch, buffer)? {
                 Opened::Bytes(count) => return Ok(count),
                 Opened::End => return Ok(0),
                 Opened::Nothing => {
@@ -163,13 +179,17 @@ impl Duplex {
     }
 
     pub(super) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        if total == 0 {
+            return Ok(0);
+        }
         let started = Instant::now();
         self.complete_handshake(started, self.stream.write_timeout()?)?;
-        let total: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         let least = total.min(LEAST_SEALED);
         loop {
             let shut = || self.is_write_shut();
-            self.stream.wait_for_room(started, least, shut)?;
+            let waited = self.stream.wait_for_room(started, least, shut);
+            waited.map_err(|error| self.failure().map_or(error, io::Error::from))?;
             let _order = self.sending.lock();
             self.check_writable()?;
             let room = self.stream.room();
@@ -183,7 +203,7 @@ impl Duplex {
     }
 
     /// Opens what has been received until the buffer is full or more is needed.
-    fn open(&self, incoming: &mut Incoming, buffer: &mut [u8]) -> io::Result<Opened> {
+    fn open(&self, incoming: &mut Incoming, fetch: Fetch, buffer: &mut [u8]) -> io::Result<Opened> {
         let mut filled = 0;
         let mut failure = self.failure();
         let mut tls = self.tls.lock();
@@ -405,7 +425,7 @@ impl fmt::Debug for Duplex {
 }
 
 enum Fetched {
-    /// The buffer is full.
+    /// The buffer is full, or holds enough.
     Full,
     /// All that has been opened is in the buffer.
     All,
@@ -413,8 +433,11 @@ enum Fetched {
     End,
 }
 
-/// Moves what has been opened into the free part of the buffer.
-fn fetch(tls: &mut Connection, buffer: &mut [u8], filled: &mut usize) -> Fetched {
+/// A way to get at what has been opened; `filled` says how much of the buffer is full.
+type Fetch = fn(&mut Connection, buffer: &mut [u8], filled: &mut usize) -> Fetched;
+
+/// Moves it into the free part of the buffer.
+fn take(tls: &mut Connection, buffer: &mut [u8], filled: &mut usize) -> Fetched {
     while *filled < buffer.len() {
         match tls.reader().read(&mut buffer[*filled..]) {
             Ok(0) => return Fetched::End,
@@ -423,6 +446,19 @@ fn fetch(tls: &mut Connection, buffer: &mut [u8], filled: &mut usize) -> Fetched
         }
     }
     Fetched::Full
+}
+
+/// Copies the beginning of it, if there is any.
+fn look(tls: &mut Connection, buffer: &mut [u8], filled: &mut usize) -> Fetched {
+    match tls.reader().fill_buf() {
+        Ok([]) => Fetched::End,
+        Ok(bytes) => {
+            *filled = bytes.len().min(buffer.len());
+            buffer[..*filled].copy_from_slice(&bytes[..*filled]);
+            Fetched::Full
+        }
+        Err(_) => Fetched::All, // rustls would wait
+    }
 }
 
 /// Has rustls look at more ciphertext.

@@ -91,6 +91,15 @@ impl TlsStream {
         })
     }
 
+    /// As `read`, but leaves the bytes for the next `read`.
+    ///
+    /// # Errors
+    ///
+    /// As `read`.
+    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.duplex().peek(buf)
+    }
+
     /// Completes the handshake, if reading and writing have not done so yet: for those who want to
     /// know with whom they speak before the first byte.
     ///
@@ -195,6 +204,22 @@ impl TlsStream {
 impl Read for &TlsStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.duplex().read(buf)
+    }
+
+    /// Waits for the first buffer's bytes only.
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut total = 0;
+        for buffer in bufs.iter_mut().filter(|buffer| !buffer.is_empty()) {
+            let count = match total {
+                0 => self.duplex().read(buffer)?,
+                _ => self.duplex().read_opened(buffer),
+            };
+            total += count;
+            if count < buffer.len() {
+                break;
+            }
+        }
+        Ok(total)
     }
 }
 

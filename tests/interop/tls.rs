@@ -2,10 +2,10 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, LazyLock},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mkcp::{
@@ -28,6 +28,10 @@ use crate::{
 
 const NAME: &str = "server.test";
 const PATIENCE: Duration = Duration::from_secs(20);
+/// An answer of a v2ray that need not wait for a timer of its own.
+const PROMPT: Duration = Duration::from_secs(2);
+/// v2ray's word that it closes rides on a timer of 5 s, whatever we do.
+const V2RAY_CLOSE: Duration = Duration::from_secs(7);
 
 /// One certificate for whichever end is the server, which vouches for itself.
 struct Identity {
@@ -177,6 +181,55 @@ fn v2ray_and_we_agree_on_tls_1_3_and_a_protocol() {
         info.peer_certificates,
         std::slice::from_ref(&IDENTITY.certificate)
     );
+}
+
+/// Both roles: however v2ray ends a connection, it is an end and no truncation.
+#[test]
+fn ends_are_told_in_both_directions() {
+    let plain = Link::new(Header::None, None);
+    let (as_client, as_server) = (
+        plain.clone().with_tls(&IDENTITY.v2ray_client()),
+        plain.with_tls(&IDENTITY.v2ray_server()),
+    );
+    let listener = listen(&as_client);
+    let (_client, entries) = V2ray::client(&[(as_client, listener.local_addr().unwrap())]);
+    let behind = TcpListener::bind("127.0.0.1:0").unwrap();
+    let behind_address = behind.local_addr().unwrap();
+    let (_server, addresses) = V2ray::server(&[(as_server.clone(), behind_address)]);
+    let through_client = || {
+        let tcp = TcpStream::connect(entries[0]).unwrap();
+        (&tcp).write_all(b"hello").unwrap();
+        let (ours, _) = listener.accept_timeout(PATIENCE).unwrap();
+        exchange::expect(&ours, b"hello").unwrap();
+        (tcp, ours)
+    };
+    let through_server = || {
+        let ours = connect(addresses[0], &as_server);
+        (&ours).write_all(b"hello").unwrap();
+        let (tcp, _) = behind.accept().unwrap();
+        exchange::expect(&tcp, b"hello").unwrap();
+        (tcp, ours)
+    };
+    for (tcp, ours) in [through_client(), through_server()] {
+        ours.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        // v2ray loses bytes that it has just read when their connection ends: let it pass them on.
+        (&tcp).write_all(b"bye").unwrap();
+        exchange::expect(&ours, b"bye").unwrap();
+        drop(tcp);
+        assert_eq!((&ours).read(&mut [0; 1]).unwrap(), 0);
+    }
+    for (tcp, ours) in [through_client(), through_server()] {
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        (&ours).write_all(b"bye").unwrap();
+        exchange::expect(&tcp, b"bye").unwrap();
+        let started = Instant::now();
+        ours.shutdown(Shutdown::Both).unwrap();
+        assert_eq!((&tcp).read(&mut [0; 1]).unwrap(), 0);
+        assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+        // A v2ray that closes in answer acknowledges the last bytes only with its Terminate.
+        ours.close().unwrap();
+        assert!(started.elapsed() < V2RAY_CLOSE, "{:?}", started.elapsed());
+    }
 }
 
 #[test]

@@ -4,10 +4,18 @@ use std::{
     fmt::Debug,
     io::{self, ErrorKind, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    sync::{Arc, LazyLock},
+    thread,
     time::Duration,
 };
 
-use mkcp::Config;
+use mkcp::{
+    Config,
+    tls::{
+        self, TlsListener, TlsStream,
+        rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer},
+    },
+};
 
 /// Where `mkcp` differs from `std::net` on purpose. This is the whole list, together with what
 /// `ours.rs` shows: `accept` can be stopped and timed, options reach calls that are blocked, and
@@ -148,11 +156,84 @@ impl Transport for Mkcp {
     }
 }
 
+/// TLS over mKCP: the manners of the stream below.
+#[derive(Debug)]
+pub struct Tls;
+
+struct Configs {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+static CONFIGS: LazyLock<Configs> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed([Tls::NAME.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    Configs {
+        server: tls::server_config(vec![made.cert.der().clone()], key).unwrap(),
+        client: tls::client_config(roots).unwrap(),
+    }
+});
+
+impl Tls {
+    const NAME: &str = "server.test";
+
+    fn wrap(stream: mkcp::Stream) -> io::Result<TlsStream> {
+        tls::connect(
+            stream,
+            CONFIGS.client.clone(),
+            Self::NAME.try_into().unwrap(),
+        )
+    }
+}
+
+impl Transport for Tls {
+    type Stream = TlsStream;
+    type Listener = TlsListener;
+    const MANNERS: Manners = Mkcp::MANNERS;
+
+    fn bind() -> io::Result<TlsListener> {
+        Ok(TlsListener::new(Mkcp::bind()?, CONFIGS.server.clone()))
+    }
+
+    fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TlsStream> {
+        Self::wrap(Mkcp::connect(addr)?)
+    }
+
+    fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TlsStream> {
+        Self::wrap(Mkcp::connect_timeout(addr, timeout)?)
+    }
+
+    /// With the handshake behind them: cases that use both ends in one thread could not do it.
+    fn pair() -> (TlsStream, TlsStream) {
+        let listener = Self::bind().unwrap();
+        let client = Self::connect(listener.local_addr().unwrap()).unwrap();
+        thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                let (server, _) = listener.accept().unwrap();
+                server.handshake().map(|()| server)
+            });
+            client.handshake().unwrap();
+            (client, server.join().unwrap().unwrap())
+        })
+    }
+}
+
 /// The methods that have the same name and signature in both.
 macro_rules! delegate {
     ($type:ty; $(fn $name:ident(&self $(, $arg:ident: $arg_type:ty)*) -> $result:ty;)+) => {
         $(fn $name(&self $(, $arg: $arg_type)*) -> $result {
             <$type>::$name(self $(, $arg)*)
+        })+
+    };
+}
+
+/// The methods that a TLS stream leaves to the stream below.
+macro_rules! delegate_below {
+    ($(fn $name:ident(&self $(, $arg:ident: $arg_type:ty)*) -> $result:ty;)+) => {
+        $(fn $name(&self $(, $arg: $arg_type)*) -> $result {
+            self.get_ref().$name($($arg),*)
         })+
     };
 }
@@ -223,6 +304,55 @@ impl Stream for mkcp::Stream {
     delegate! { Self;
         fn set_linger(&self, linger: Option<Duration>) -> io::Result<()>;
         fn linger(&self) -> io::Result<Option<Duration>>;
+    }
+}
+
+impl Stream for TlsStream {
+    fn shared(&self) -> impl Read + Write + Send + '_ {
+        self
+    }
+
+    fn reset(self) {
+        self.get_ref().reset();
+    }
+
+    delegate! { TlsStream;
+        fn try_clone(&self) -> io::Result<Self>;
+        fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+        fn peek(&self, buf: &mut [u8]) -> io::Result<usize>;
+    }
+
+    delegate_below! {
+        fn peer_addr(&self) -> io::Result<SocketAddr>;
+        fn local_addr(&self) -> io::Result<SocketAddr>;
+        fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+        fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+        fn read_timeout(&self) -> io::Result<Option<Duration>>;
+        fn write_timeout(&self) -> io::Result<Option<Duration>>;
+        fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+        fn set_nodelay(&self, nodelay: bool) -> io::Result<()>;
+        fn nodelay(&self) -> io::Result<bool>;
+        fn set_linger(&self, linger: Option<Duration>) -> io::Result<()>;
+        fn linger(&self) -> io::Result<Option<Duration>>;
+        fn take_error(&self) -> io::Result<Option<io::Error>>;
+    }
+}
+
+impl Listener for TlsListener {
+    type Stream = TlsStream;
+
+    fn incoming(&self) -> impl Iterator<Item = io::Result<Self::Stream>> + '_ {
+        Self::incoming(self)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.get_ref().set_nonblocking(nonblocking)
+    }
+
+    delegate! { TlsListener;
+        fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)>;
+        fn local_addr(&self) -> io::Result<SocketAddr>;
+        fn try_clone(&self) -> io::Result<Self>;
     }
 }
 
