@@ -81,9 +81,7 @@ impl Entrance {
             Kind::Unix(listener, path) => listener
                 .accept()
                 .and_then(|(stream, _)| Ok((Socket::unix(stream)?, path.display().to_string()))),
-            Kind::Mkcp(listener) => listener
-                .accept()
-                .map(|(socket, peer)| (socket, peer.to_string())),
+            Kind::Mkcp(listener) => listener.accept(),
         };
         match accepted {
             _ if self.closed.load(Ordering::SeqCst) => Err(Refusal::Closed),

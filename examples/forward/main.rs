@@ -21,6 +21,7 @@ mod relay;
 mod sessions;
 mod socket;
 mod stats;
+mod tls;
 #[path = "../transport/usage.rs"]
 mod usage;
 
@@ -88,7 +89,13 @@ of the peer; write % as %25, & as %26):
   tti         transmission time interval of the peer in ms [default: 50]
   uplink      sending capacity in MiB/s [default: 5]
   downlink    receiving capacity in MiB/s [default: 20]
-  congestion  bbr, fixed or loss-rate [default: bbr]";
+  congestion  bbr, fixed or loss-rate [default: bbr]
+  tls         1 for TLS inside the connections
+  alpn        protocols to offer or accept, with commas [default: h2,http/1.1]
+  sni         the name that the server's certificate must have [default: HOST]  (with --to)
+  ca          PEM file of whom to trust [default: whom the system trusts]       (with --to)
+  insecure    1 to take any certificate                                         (with --to)
+  cert, key   PEM files of the certificate chain and the private key            (with --listen)";
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -161,14 +168,14 @@ fn run(options: &Options, display: &Display) -> io::Result<()> {
 /// Both ends, ready. Ends the process with a line and exit code 2 if they are not described well.
 fn open(options: &Options, events: Sender<Event>) -> io::Result<Arc<Forwarder>> {
     let carrier = |option: &str, address: &Address, role| {
-        let Address::Mkcp(_, parameters) = address else {
+        let Address::Mkcp(place, parameters) = address else {
             return Carrier::default();
         };
-        Carrier::from_parameters(parameters, role)
+        Carrier::new(place, parameters, role)
             .unwrap_or_else(|error| usage::bad_usage(format!("{option} {address}: {error}")))
     };
-    let near = carrier("--listen", &options.listen, Role::Server);
-    let far = carrier("--to", &options.to, Role::Client);
+    let near = carrier("--listen", &options.listen, Role::Listens);
+    let far = carrier("--to", &options.to, Role::Connects);
 
     let timeout = Duration::from_secs(options.connect_timeout);
     let exit = Exit::open(&options.to, far, timeout).map_err(|error| at(&options.to, &error))?;

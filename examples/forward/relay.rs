@@ -24,9 +24,9 @@
 //! - `--half-close`, after the connecting side has ended: an answer may be on its way.
 //! - [`AFTER_ANSWER`], or less if that is, after the side connected to has ended.
 //!
-//! Then both sides are closed in order, with one exception: if the connecting side has got nothing
-//! at all since it ended, it is reset, because what it waits for has not come. An end over plain
-//! mKCP means that the peer is gone altogether, so from then on the same limits hold.
+//! Then both sides are closed in order, with one exception: if the connecting side has never got
+//! anything it is reset, because what it waits for has not come. An end over plain mKCP means that
+//! the peer is gone altogether, so from then on the same limits hold.
 //!
 //! Where a half-close ends requests, and answers may be late, use TLS.
 
@@ -281,7 +281,6 @@ impl Relay {
     /// Waits until nothing comes out of `last` any more, and sees to it that this does not take
     /// for ever, now that `ended` has ended.
     fn limit_silence(&self, last: &Side, ended: &Side) {
-        let bytes_before = last.bytes.load(Ordering::Relaxed);
         let mut begun = Instant::now();
         let mut phase = last.phase.lock();
         loop {
@@ -304,11 +303,9 @@ impl Relay {
                 Some(_) => break,
             }
         }
-        let is_unanswered =
-            last.is(&self.far) && last.bytes.load(Ordering::Relaxed) == bytes_before;
         if !phase.is_waiting() {
             last.wronged.store(true, Ordering::SeqCst);
-        } else if is_unanswered {
+        } else if last.is(&self.far) && self.bytes_out() == 0 {
             ended.wronged.store(true, Ordering::SeqCst);
         }
         last.socket.end_reading();
