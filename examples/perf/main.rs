@@ -6,6 +6,8 @@
 
 mod bulk;
 mod connect;
+#[path = "../transport/files.rs"]
+mod files;
 mod idle;
 mod payload;
 mod ping;
@@ -42,7 +44,7 @@ enum Command {
 fn main() -> ExitCode {
     let options: Options = transport::parse();
     env_logger::init_from_env(env_logger::Env::default().default_filter_or("warn"));
-    process::allow_many_sockets();
+    files::allow_many(); // every outgoing stream has a socket of its own
     match run(&options.command) {
         Ok(code) => code,
         Err(error) => {

@@ -31,24 +31,3 @@ fn status(name: &str) -> u64 {
     let number = line.and_then(|rest| rest.split_whitespace().next());
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
-
-/// Raises the limit of open files, as every outgoing stream has a socket of its own.
-#[cfg(unix)]
-pub(crate) fn allow_many_sockets() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    ) {
-        log::debug!("the limit of open files stays: {error}");
-    }
-}
-
-/// Raises the limit of open files: there is none on this system.
-#[cfg(not(unix))]
-pub(crate) fn allow_many_sockets() {}

@@ -1,15 +1,18 @@
 //! What the command lines of the examples have in common: the transport's options, and bad
 //! usage answered by one line and exit code 2.
 
+mod usage;
+
 use std::{
-    fmt::Display,
     net::{SocketAddr, ToSocketAddrs},
-    process,
     time::Duration,
 };
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use mkcp::{Config, Congestion, Header, Security, Seed};
+
+use usage::bad_usage;
+pub(crate) use usage::parse;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -88,28 +91,10 @@ impl Transport {
     }
 }
 
-/// The options of this process. Bad ones end it with a line and exit code 2.
-pub(crate) fn parse<Options: Parser>() -> Options {
-    Options::try_parse().unwrap_or_else(|error| {
-        if !error.use_stderr() {
-            error.exit(); // `--help` and `--version` are no mistakes.
-        }
-        let text = error.to_string();
-        let message = text.split("\n\n").next().unwrap_or_default();
-        let words: Vec<_> = message.split_whitespace().collect();
-        bad_usage(words.join(" ").trim_start_matches("error: "))
-    })
-}
-
 /// Reads `HOST:PORT`, with a name or an address as host.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let mut addresses = text.to_socket_addrs().map_err(|error| error.to_string())?;
     addresses
         .next()
         .ok_or_else(|| "the name has no address".to_owned())
-}
-
-fn bad_usage(message: impl Display) -> ! {
-    eprintln!("error: {message} (try --help)");
-    process::exit(2)
 }

@@ -1,0 +1,130 @@
+//! The line about what goes on.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mkcp::EndpointStats;
+
+use crate::sessions::Snapshot;
+
+/// Where lines go: one that changes if the standard output is a terminal, else one after the other.
+#[derive(Clone)]
+pub(crate) struct Display {
+    bar: Option<ProgressBar>,
+}
+
+impl Display {
+    pub(crate) fn new(wanted: bool) -> Self {
+        let bar = (wanted && io::stdout().is_terminal()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_draw_target(ProgressDrawTarget::stdout());
+            match ProgressStyle::with_template("{wide_msg}") {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        });
+        Self { bar }
+    }
+
+    /// Shows the present state.
+    pub(crate) fn update(&self, line: String) {
+        match &self.bar {
+            Some(bar) => bar.set_message(line),
+            None => println!("{line}"),
+        }
+    }
+
+    /// Prints something that stays.
+    pub(crate) fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{line}")),
+            None => println!("{line}"),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What is logged goes to the standard error, and leaves the changing line alone.
+impl Write for Display {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Two looks make a line.
+pub(crate) struct Meter {
+    before: Snapshot,
+    at: Instant,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self {
+            before: Snapshot::default(),
+            at: Instant::now(),
+        }
+    }
+
+    /// The line about the time since the last look.
+    pub(crate) fn line(&mut self, now: Snapshot, endpoints: &[EndpointStats]) -> String {
+        let elapsed = self
+            .at
+            .elapsed()
+            .max(Duration::from_millis(1))
+            .as_secs_f64();
+        let (old, new) = (&self.before.traffic, &now.traffic);
+        let rate = |old: u64, new: u64| new.saturating_sub(old) as f64 / 1e6 / elapsed;
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        let since = |old: u64, new: u64| new.saturating_sub(old);
+        let loss = share(
+            since(old.segments_repeated, new.segments_repeated),
+            since(old.segments_sent, new.segments_sent),
+        );
+        let waste = share(
+            since(old.bytes_on_wire, new.bytes_on_wire),
+            since(old.bytes_acknowledged, new.bytes_acknowledged),
+        );
+        let mut line = format!(
+            "open {}, total {}, in {:.2} MB/s, out {:.2} MB/s, rtt {:.1} ms (most {:.1} ms), \
+             loss {}, waste {}",
+            now.open,
+            now.total,
+            rate(old.bytes_in, new.bytes_in),
+            rate(old.bytes_out, new.bytes_out),
+            now.rtt_mean.as_secs_f64() * 1e3,
+            now.rtt_max.as_secs_f64() * 1e3,
+            loss.map_or("-".to_owned(), |loss| format!("{:.2} %", loss * 100.0)),
+            waste.map_or("-".to_owned(), |waste| format!("{waste:.3}")),
+        );
+        line += &drops(endpoints);
+        (self.before, self.at) = (now, Instant::now());
+        line
+    }
+}
+
+/// What was dropped since the beginning, by reason.
+fn drops(endpoints: &[EndpointStats]) -> String {
+    let mut text = String::new();
+    for endpoint in endpoints {
+        for (reason, count) in endpoint.drops.iter().filter(|&(_, count)| count > 0) {
+            text += if text.is_empty() { ", dropped" } else { "" };
+            text += &format!(" {reason}={count}");
+        }
+    }
+    text
+}

@@ -1,0 +1,232 @@
+//! What cuts a connection short, and what does not.
+
+use std::{
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use socket2::SockRef;
+
+use crate::{
+    process::{Chain, Server},
+    service::{self, PAYLOAD, exchange, expect, expect_all, result},
+};
+
+fn assert_reset(mut stream: &TcpStream) {
+    let started = Instant::now();
+    let mut buffer = [0; 4096];
+    let error = loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => panic!("looks complete"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    println!("reset after {:?}", started.elapsed());
+}
+
+/// Sends without end, and gives the error that stops it.
+fn pour(mut stream: TcpStream) -> io::Error {
+    stream.read_exact(&mut [0]).unwrap();
+    loop {
+        if let Err(error) = stream.write_all(&PAYLOAD) {
+            return error;
+        }
+    }
+}
+
+#[test]
+fn a_refused_target_ends_only_that_connection() {
+    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = reserved.local_addr().unwrap();
+    drop(reserved);
+    let chain = Chain::plain(target, &[]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(b"hello").unwrap();
+    assert_reset(&stream);
+    let line = chain.exit.wait_for_log("cannot reach");
+    assert!(
+        line.contains(&format!("cannot reach tcp://{target}: ")),
+        "{line}"
+    );
+
+    let listener = TcpListener::bind(target).unwrap();
+    thread::spawn(move || service::copy_back(&listener.accept().unwrap().0));
+    exchange(&chain.entry.connect(), b"hello");
+}
+
+#[test]
+fn a_target_that_has_no_address_ends_only_that_connection() {
+    let server = Server::between("tcp://127.0.0.1:0", "mkcp://nowhere.invalid:1", &[]);
+    for _ in 0..2 {
+        assert_reset(&server.connect());
+        server.wait_for_log("cannot reach mkcp://nowhere.invalid:1: ");
+    }
+}
+
+#[test]
+fn a_killed_client_ends_the_session_at_the_other_end_promptly() {
+    let (target, results) = service::serve(pour);
+    let chain = Chain::plain(target, &[]);
+    for reset in [true, false] {
+        let stream = chain.entry.connect();
+        (&stream).write_all(b"?").unwrap();
+        expect(&stream, &PAYLOAD);
+        if reset {
+            SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+        }
+        drop(stream);
+        let started = Instant::now();
+        println!("the server: {}", result(&results));
+        assert!(
+            started.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            started.elapsed()
+        );
+        println!("after {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_killed_server_resets_the_client() {
+    let (target, _) = service::serve(|mut stream| {
+        stream.write_all(&PAYLOAD[..100_000]).unwrap();
+        SockRef::from(&stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    });
+    let chain = Chain::plain(target, &[]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(b"?").unwrap();
+    assert_reset(&stream);
+}
+
+#[test]
+fn a_killed_forwarder_resets_its_clients() {
+    let chain = Chain::plain(service::echo(), &[]);
+    let stream = chain.entry.connect();
+    exchange(&stream, b"hello");
+    chain.entry.signal(Signal::KILL);
+    assert_reset(&stream);
+}
+
+#[test]
+fn a_client_that_writes_and_closes_is_heard_to_the_end() {
+    let (target, results) = service::serve(|mut stream| {
+        let mut buffer = vec![0; 250_000];
+        let mut received: Vec<u8> = Vec::new();
+        loop {
+            match stream.read(&mut buffer).unwrap() {
+                0 => return received == *PAYLOAD,
+                count => received.extend(&buffer[..count]),
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let chain = Chain::plain(target, &["--half-close", "1"]);
+    let mut stream = chain.entry.connect();
+    stream.write_all(&PAYLOAD).unwrap();
+    drop(stream);
+    assert!(result(&results));
+}
+
+#[test]
+fn ctrl_c_lets_a_transfer_run_to_its_end() {
+    let (target, _) = service::serve(|mut stream| {
+        stream.read_exact(&mut [0]).unwrap();
+        stream.write_all(&PAYLOAD).unwrap();
+    });
+    let chain = Chain::plain(target, &["--drain", "50"]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(b"?").unwrap();
+    expect(&stream, &PAYLOAD[..1000]);
+    for server in [&chain.entry, &chain.exit] {
+        server.signal(Signal::INT);
+        assert_eq!(
+            server.next_line(),
+            "connections left: 1, which have 50 s to end"
+        );
+    }
+    TcpStream::connect(chain.entry.socket_addr()).unwrap_err();
+    thread::sleep(Duration::from_millis(500));
+    expect(&stream, &PAYLOAD[1000..]);
+    expect_all(&stream, b"");
+    drop(stream);
+    for server in [chain.entry, chain.exit] {
+        assert_eq!(server.wait(), (Some(0), vec![]));
+    }
+}
+
+#[test]
+fn what_does_not_end_in_time_is_cut_off_visibly() {
+    let chain = Chain::plain(service::echo(), &["--drain", "1"]);
+    let stream = chain.entry.connect();
+    exchange(&stream, b"hello");
+    chain.exit.signal(Signal::TERM);
+    assert_reset(&stream);
+    let (code, lines) = chain.exit.wait();
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        lines,
+        [
+            "connections left: 1, which have 1 s to end",
+            "connections cut off: 1"
+        ]
+    );
+    // Without connections it ends at once.
+    let started = Instant::now();
+    assert_eq!(chain.entry.stop(), (Some(0), vec![]));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_everything_at_once() {
+    let chain = Chain::plain(service::echo(), &["--drain", "3600"]);
+    let stream = chain.entry.connect();
+    exchange(&stream, b"hello");
+    chain.entry.signal(Signal::INT);
+    chain.entry.next_line();
+    chain.entry.signal(Signal::INT);
+    assert_reset(&stream);
+    let (code, lines) = chain.entry.wait();
+    assert_eq!(
+        (code, lines),
+        (Some(0), vec!["connections cut off: 1".to_owned()])
+    );
+}
+
+#[test]
+fn the_numbers_of_a_transfer_are_shown() {
+    let chain = Chain::plain(service::echo(), &["--stats", "1"]);
+    let stream = chain.entry.connect();
+    exchange(&stream, &PAYLOAD);
+    let line = (0..10)
+        .map(|_| chain.entry.next_line())
+        .find(|line| line.starts_with("open 1, total 1, in ") && !line.contains("waste -"))
+        .unwrap();
+    println!("{line}");
+    // "open 1, total 1, in 5.0 MB/s, out 4.9 MB/s, rtt 1.0 ms (most 2.0 ms), loss 0.00 %, waste 1.04"
+    let number = |before: &str| -> f64 {
+        let rest = line.split_once(before).unwrap().1;
+        rest.split([' ', ',']).next().unwrap().parse().unwrap()
+    };
+    assert!(number(" in ") > 0.0);
+    assert!(number(" rtt ") > 0.0 && number(" (most ") >= number(" rtt "));
+    assert!((0.0..50.0).contains(&number(" loss ")));
+    assert!((1.0..2.0).contains(&number(" waste ")));
+
+    // Datagrams of a stranger are counted by reason.
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let noise = [7; 100];
+    stranger.send_to(&noise, chain.exit.socket_addr()).unwrap();
+    let dropped = |line: &String| line.ends_with(", dropped bad_seal=1");
+    let line = (0..10).map(|_| chain.exit.next_line()).find(dropped);
+    println!("{line:?}");
+    line.unwrap();
+}

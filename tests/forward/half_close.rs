@@ -1,0 +1,161 @@
+//! One direction ends before the other.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    process::Chain,
+    service::{self, PAYLOAD, expect, expect_all, result},
+};
+
+/// The least time for silence.
+const SHORT: [&str; 2] = ["--half-close", "1"];
+const LONGER: Duration = Duration::from_secs(3);
+
+/// A certificate for `server.test` and its key, as files.
+pub(crate) struct Identity {
+    _folder: TempDir,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Identity {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["server.test".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+        );
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        Self {
+            _folder: folder,
+            certificate,
+            key,
+        }
+    }
+
+    /// For the end that listens.
+    pub(crate) fn server(&self) -> String {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        format!("tls=1&cert={certificate}&key={key}")
+    }
+
+    /// For the end that connects.
+    pub(crate) fn client(&self) -> String {
+        format!("tls=1&sni=server.test&ca={}", self.certificate.display())
+    }
+}
+
+/// Reads to the end, then waits, then answers.
+fn answer_late(mut stream: TcpStream) -> io::Result<usize> {
+    let mut request = Vec::new();
+    stream.read_to_end(&mut request)?;
+    thread::sleep(LONGER);
+    stream.write_all(&PAYLOAD)?;
+    Ok(request.len())
+}
+
+#[test]
+fn over_tls_the_answer_may_come_as_late_as_it_likes() {
+    let identity = Identity::new();
+    let (target, results) = service::serve(answer_late);
+    let chain = Chain::new(&identity.server(), &identity.client(), target, &SHORT);
+    let stream = chain.entry.connect();
+    (&stream).write_all(&PAYLOAD[..1_000_000]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    expect_all(&stream, &PAYLOAD);
+    assert_eq!(result(&results).unwrap(), 1_000_000);
+}
+
+#[test]
+fn between_sockets_the_answer_may_come_as_late_as_it_likes() {
+    let (target, _) = service::serve(answer_late);
+    let to = format!("tcp://{target}");
+    let server = crate::process::Server::between("tcp://127.0.0.1:0", &to, &SHORT);
+    let stream = server.connect();
+    stream.shutdown(Shutdown::Write).unwrap();
+    expect_all(&stream, &PAYLOAD);
+}
+
+#[test]
+fn over_plain_mkcp_an_answer_under_way_is_delivered_in_full() {
+    // It does not wait for the end of the request, and makes pauses.
+    let (target, _) = service::serve(|mut stream| {
+        stream.read_exact(&mut [0; 7]).unwrap();
+        for part in PAYLOAD.chunks(500_000) {
+            stream.write_all(part).unwrap();
+            thread::sleep(Duration::from_millis(300));
+        }
+    });
+    let chain = Chain::plain(target, &SHORT);
+    let stream = chain.entry.connect();
+    (&stream).write_all(b"request").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    expect(&stream, &PAYLOAD[..1_000_000]);
+    thread::sleep(LONGER); // A client that does not read is no silent server.
+    expect_all(&stream, &PAYLOAD[1_000_000..]);
+}
+
+#[test]
+fn over_plain_mkcp_a_request_is_complete_even_if_the_answer_never_comes() {
+    let (target, results) = service::serve(|mut stream| {
+        thread::sleep(LONGER);
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).unwrap();
+        // Too late: nobody hears it.
+        (request == *PAYLOAD, stream.write_all(b"ok"))
+    });
+    let chain = Chain::plain(target, &SHORT);
+    let stream = chain.entry.connect();
+    (&stream).write_all(&PAYLOAD).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    // No end of stream: that would be an empty answer.
+    let error = (&stream).read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(result(&results).0);
+}
+
+#[test]
+fn over_plain_mkcp_the_end_of_an_answer_is_told_within_seconds() {
+    let (target, _) = service::serve(|mut stream| {
+        stream.read_exact(&mut [0; 7]).unwrap();
+        stream.write_all(&PAYLOAD).unwrap();
+    });
+    let chain = Chain::plain(target, &[]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(b"request").unwrap();
+    expect(&stream, &PAYLOAD);
+    let started = Instant::now();
+    expect_all(&stream, b"");
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn over_tls_the_end_of_an_answer_is_told_at_once() {
+    let identity = Identity::new();
+    let (target, _) = service::serve(|mut stream| {
+        stream.write_all(b"answer").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).unwrap();
+        request
+    });
+    let chain = Chain::new(&identity.server(), &identity.client(), target, &SHORT);
+    let stream = chain.entry.connect();
+    expect_all(&stream, b"answer");
+    thread::sleep(LONGER);
+    (&stream).write_all(b"still here").unwrap();
+}

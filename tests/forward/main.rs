@@ -1,0 +1,14 @@
+//! The example `forward` as its users run it: between sockets of the system, over mKCP with and
+//! without TLS, and with the real v2ray at the other end. Without v2ray these tests fail.
+
+// A test fails by panicking, its helpers too.
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+mod ending;
+mod half_close;
+mod kinds;
+mod options;
+mod process;
+mod service;
+mod v2ray;

@@ -1,0 +1,264 @@
+//! The real v2ray at the other end (4.x; Debian's package `v2ray` is what it is run with).
+//!
+//! It has the dokodemo-door and freedom that users have: at the client, TCP in and mKCP out; at
+//! the server, mKCP in and TCP out.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    process::{DEADLINE, Server, with_deadline},
+    service::{self, PAYLOAD, exchange},
+};
+
+const MISSING: &str = "v2ray is missing: install it (Debian, Ubuntu: apt-get install v2ray)";
+const LOOPBACK: &str = "127.0.0.1";
+/// v2ray shares UDP ports without complaint but not TCP ports: another program may be quicker.
+const ATTEMPTS: usize = 3;
+
+/// A v2ray that runs until this is dropped, and what it was told.
+struct V2ray {
+    child: Child,
+    folder: TempDir,
+}
+
+impl V2ray {
+    /// Starts it with a configuration, which is made anew if ports turn out to be taken.
+    fn start<T>(configure: impl Fn() -> (Value, T)) -> (Self, T) {
+        for _ in 0..ATTEMPTS {
+            let (config, value) = configure();
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(config_in(&folder), config.to_string()).unwrap();
+            let mut child = Command::new("v2ray")
+                .arg("-config")
+                .arg(config_in(&folder))
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
+            let stdout = child.stdout.take().unwrap();
+            let v2ray = Self { child, folder };
+            if has_started(stdout) {
+                return (v2ray, value);
+            }
+        }
+        panic!("v2ray does not start");
+    }
+
+    /// The file that it was given.
+    fn config(&self) -> PathBuf {
+        config_in(&self.folder)
+    }
+}
+
+fn config_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("config.json")
+}
+
+impl Drop for V2ray {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until it says so, and goes on reading what it prints.
+fn has_started(stdout: ChildStdout) -> bool {
+    let (started, start) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if line.contains("V2Ray") && line.ends_with("started") {
+                let _ = started.send(());
+            }
+        }
+    });
+    start.recv_timeout(DEADLINE).is_ok()
+}
+
+/// How client and server are connected, as v2ray is told and as an `mkcp://` address says it.
+struct Link {
+    name: &'static str,
+    server: Value,
+    client: Value,
+    server_url: String,
+    client_url: String,
+    /// Holds the files that these name.
+    _files: Option<TempDir>,
+}
+
+impl Link {
+    fn plain() -> Self {
+        let settings = json!({
+            "network": "kcp",
+            "kcpSettings": { "header": { "type": "srtp" }, "seed": "correct & horse" },
+        });
+        let url = "header=srtp&seed=correct%20%26%20horse";
+        Self {
+            name: "plain",
+            server: settings.clone(),
+            client: settings,
+            server_url: url.to_owned(),
+            client_url: url.to_owned(),
+            _files: None,
+        }
+    }
+
+    /// With a certificate made by v2ray.
+    fn tls() -> Self {
+        let certificate = v2ctl_certificate();
+        let folder = tempfile::tempdir().unwrap();
+        let pem = |name: &str| {
+            let lines = certificate[name].as_array().unwrap().iter();
+            let lines: Vec<_> = lines.map(|line| line.as_str().unwrap()).collect();
+            let path = folder.path().join(name);
+            fs::write(&path, lines.join("\n")).unwrap();
+            path.display().to_string()
+        };
+        let (cert, key) = (pem("certificate"), pem("key"));
+        let plain = Self::plain();
+        let with = |settings: &Value, tls: Value| {
+            let mut settings = settings.clone();
+            settings["security"] = json!("tls");
+            settings["tlsSettings"] = tls;
+            settings
+        };
+        Self {
+            name: "TLS",
+            server: with(&plain.server, json!({ "certificates": [certificate] })),
+            client: with(
+                &plain.client,
+                json!({ "serverName": "server.test", "allowInsecure": true }),
+            ),
+            server_url: format!("{}&tls=1&cert={cert}&key={key}", plain.server_url),
+            client_url: format!("{}&tls=1&sni=server.test&insecure=1", plain.client_url),
+            _files: Some(folder),
+        }
+    }
+
+    fn both() -> [Self; 2] {
+        [Self::plain(), Self::tls()]
+    }
+}
+
+fn v2ctl_certificate() -> Value {
+    let output = Command::new("v2ctl")
+        .args(["cert", "-json", "-domain=server.test"])
+        .output()
+        .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// An end is passed on soon.
+fn config(inbound: Value, outbound: Value) -> Value {
+    json!({
+        "log": { "access": "none", "loglevel": "warning" },
+        "policy": { "levels": { "0": { "uplinkOnly": 1, "downlinkOnly": 1 } } },
+        "inbounds": [inbound],
+        "outbounds": [outbound],
+    })
+}
+
+/// Takes TCP connections, and passes them on over mKCP.
+fn client(link: &Link, door: u16, server: SocketAddr) -> Value {
+    config(
+        json!({
+            "protocol": "dokodemo-door", "listen": LOOPBACK, "port": door,
+            "settings": { "address": LOOPBACK, "port": server.port(), "network": "tcp" },
+        }),
+        json!({
+            "protocol": "freedom",
+            "settings": { "redirect": server.to_string() },
+            "streamSettings": link.client,
+        }),
+    )
+}
+
+/// Takes connections over mKCP, and passes them on to a TCP server.
+fn server(link: &Link, port: u16, target: SocketAddr) -> Value {
+    config(
+        json!({
+            "protocol": "dokodemo-door", "listen": LOOPBACK, "port": port,
+            "settings": { "address": LOOPBACK, "port": target.port(), "network": "tcp" },
+            "streamSettings": link.server,
+        }),
+        json!({ "protocol": "freedom", "settings": {} }),
+    )
+}
+
+fn free_tcp_port() -> u16 {
+    let listener = TcpListener::bind((LOOPBACK, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn free_udp_port() -> u16 {
+    let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((LOOPBACK, port)).unwrap();
+    with_deadline(&stream);
+    stream
+}
+
+/// v2ray as client in front of our forwarder.
+fn v2ray_to_us(link: &Link, forwarder: &Server) -> (V2ray, TcpStream) {
+    let server = forwarder.socket_addr();
+    let (v2ray, door) = V2ray::start(|| {
+        let door = free_tcp_port();
+        (client(link, door, server), door)
+    });
+    (v2ray, connect(door))
+}
+
+/// v2ray as server behind our forwarder, and its mKCP address.
+fn v2ray_server(link: &Link, target: SocketAddr) -> (V2ray, SocketAddr) {
+    V2ray::start(|| {
+        let port = free_udp_port();
+        (
+            server(link, port, target),
+            SocketAddr::from(([127, 0, 0, 1], port)),
+        )
+    })
+}
+
+#[test]
+fn v2ray_connects_to_us_as_an_address_describes_it() {
+    for link in Link::both() {
+        let to = format!("tcp://{}", service::echo());
+        let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
+        let forwarder = Server::between(&listen, &to, &[]);
+        let (_v2ray, stream) = v2ray_to_us(&link, &forwarder);
+        exchange(&stream, &PAYLOAD);
+        drop(stream);
+        let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
+        println!("{}: {line}", link.name);
+    }
+}
+
+#[test]
+fn we_connect_to_v2ray_as_an_address_describes_it() {
+    for link in Link::both() {
+        let (_v2ray, address) = v2ray_server(&link, service::echo());
+        let to = format!("mkcp://{address}?{}", link.client_url);
+        let forwarder = Server::between("tcp://127.0.0.1:0", &to, &[]);
+        let stream = forwarder.connect();
+        exchange(&stream, &PAYLOAD);
+        drop(stream);
+        let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
+        println!("{}: {line}", link.name);
+    }
+}
+
+fn _unused(_: &Path) {}
