@@ -12,12 +12,27 @@ mod tunnel;
 
 macro_rules! suite {
     ($($module:ident: $($case:ident)+;)+) => {
-        $($(
-            #[test]
-            fn $case() {
-                mkcp_ecosystem::within_deadline(crate::$module::$case);
-            }
-        )+)+
+        mod plain {
+            $($(
+                #[test]
+                fn $case() {
+                    mkcp_ecosystem::within_deadline(|| {
+                        crate::$module::$case(crate::tunnel::Link::Plain);
+                    });
+                }
+            )+)+
+        }
+
+        mod tls {
+            $($(
+                #[test]
+                fn $case() {
+                    mkcp_ecosystem::within_deadline(|| {
+                        crate::$module::$case(crate::tunnel::Link::Tls);
+                    });
+                }
+            )+)+
+        }
     };
 }
 

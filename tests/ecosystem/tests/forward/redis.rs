@@ -8,7 +8,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     process::{Server, program},
-    tunnel::Tunnel,
+    tunnel::{Link, Tunnel},
 };
 
 const MIB: usize = 1024 * 1024;
@@ -21,7 +21,7 @@ struct Redis {
 }
 
 impl Redis {
-    fn start() -> Self {
+    fn start(link: Link) -> Self {
         let folder = tempdir().unwrap();
         let socket = folder.path().join("redis.sock");
         let mut command = program("redis-server");
@@ -31,7 +31,7 @@ impl Redis {
         let ready = |line: &str| line.contains("eady to accept connections").then_some(());
         let (server, ()) = Server::start(command, ready);
         Self {
-            tunnel: Tunnel::to(&format!("unix://{}", socket.display())),
+            tunnel: Tunnel::to(&format!("unix://{}", socket.display()), link),
             _server: server,
             _folder: folder,
         }
@@ -43,8 +43,8 @@ impl Redis {
     }
 }
 
-pub(crate) fn redis_keeps_small_and_large_values() {
-    let redis = Redis::start();
+pub(crate) fn redis_keeps_small_and_large_values(link: Link) {
+    let redis = Redis::start(link);
     let mut connection = redis.connect();
     let missing: Option<Vec<u8>> = connection.get("missing").unwrap();
     assert_eq!(missing, None);
@@ -57,9 +57,9 @@ pub(crate) fn redis_keeps_small_and_large_values() {
     }
 }
 
-pub(crate) fn redis_takes_ten_thousand_commands_at_once() {
+pub(crate) fn redis_takes_ten_thousand_commands_at_once(link: Link) {
     const COMMANDS: usize = 10_000;
-    let redis = Redis::start();
+    let redis = Redis::start(link);
     let mut connection = redis.connect();
     let mut pipeline = pipe();
     for number in 0..COMMANDS {
@@ -76,9 +76,9 @@ pub(crate) fn redis_takes_ten_thousand_commands_at_once() {
     assert_eq!(count, COMMANDS);
 }
 
-pub(crate) fn redis_publishes_to_a_subscriber() {
+pub(crate) fn redis_publishes_to_a_subscriber(link: Link) {
     const MESSAGES: usize = 1_000;
-    let redis = Redis::start();
+    let redis = Redis::start(link);
     let (subscribed, wait) = mpsc::channel();
     thread::scope(|scope| {
         let subscriber = scope.spawn(|| {
@@ -105,10 +105,10 @@ pub(crate) fn redis_publishes_to_a_subscriber() {
     });
 }
 
-pub(crate) fn redis_serves_many_connections() {
+pub(crate) fn redis_serves_many_connections(link: Link) {
     const CONNECTIONS: usize = 20;
     const ROUNDS: usize = 50;
-    let redis = Redis::start();
+    let redis = Redis::start(link);
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {

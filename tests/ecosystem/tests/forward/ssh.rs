@@ -13,12 +13,15 @@ use mkcp_ecosystem::pattern;
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 use tempfile::{TempDir, tempdir};
 
-use crate::{process::program, tunnel::Tunnel};
+use crate::{
+    process::program,
+    tunnel::{Link, Tunnel},
+};
 
 const LENGTH: usize = 5_000_000;
 
-pub(crate) fn ssh_runs_commands() {
-    let sshd = Sshd::start();
+pub(crate) fn ssh_runs_commands(link: Link) {
+    let sshd = Sshd::start(link);
     let session = sshd.log_in();
     for (command, input, output, status) in [
         ("echo hello", "", "hello\n", 0),
@@ -40,8 +43,8 @@ pub(crate) fn ssh_runs_commands() {
     }
 }
 
-pub(crate) fn ssh_copies_a_file_there_and_back() {
-    let sshd = Sshd::start();
+pub(crate) fn ssh_copies_a_file_there_and_back(link: Link) {
+    let sshd = Sshd::start(link);
     let session = sshd.log_in();
     let path = sshd.folder.path().join("file");
     let sent = pattern(LENGTH, 1);
@@ -72,7 +75,7 @@ struct Sshd {
 }
 
 impl Sshd {
-    fn start() -> Self {
+    fn start(link: Link) -> Self {
         let folder = tempdir().unwrap();
         generate_key(&folder.path().join("host"));
         generate_key(&folder.path().join("user"));
@@ -87,7 +90,7 @@ impl Sshd {
                 serve(socket.unwrap(), &config);
             }
         });
-        let tunnel = Tunnel::to(&format!("tcp://{address}"));
+        let tunnel = Tunnel::to(&format!("tcp://{address}"), link);
         Self { tunnel, folder }
     }
 
