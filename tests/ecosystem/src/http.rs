@@ -84,19 +84,6 @@ impl MkcpConnector {
         }
         Err(failure)
     }
-
-    /// Completes the handshake, so that what is wrong with it is an error of connecting.
-    fn secure(&self, stream: Stream, host: &str, limit: Duration) -> Result<TlsStream, Error> {
-        let Some(config) = &self.tls else {
-            return Err(Error::TlsRequired);
-        };
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
-            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-        let stream = tls::connect(stream, Arc::clone(config), name)?;
-        stream.set_handshake_timeout(Some(limit));
-        stream.handshake()?;
-        Ok(stream)
-    }
 }
 
 impl Connector for MkcpConnector {
@@ -107,20 +94,30 @@ impl Connector for MkcpConnector {
         details: &ConnectionDetails<'_>,
         _chained: Option<()>,
     ) -> Result<Option<Self::Out>, Error> {
-        let timeout = details.timeout;
-        let limit = timeout.not_zero().map_or(CONNECT, |limit| *limit);
+        let timeout = details.timeout.not_zero();
+        let limit = timeout.map_or(CONNECT, |timeout| *timeout);
+        let to_ureq = |error: io::Error| match error.kind() {
+            ErrorKind::TimedOut => Error::Timeout(details.timeout.reason),
+            _ => error.into(),
+        };
         let started = Instant::now();
-        let stream = self
-            .open(&details.addrs, limit)
-            .map_err(|error| to_ureq(error, Timeout::Connect))?;
+        let stream = self.open(&details.addrs, limit).map_err(to_ureq)?;
         stream.set_nodelay(details.config.no_delay())?;
         if !details.needs_tls() {
             return Ok(Some(Either::A(MkcpTransport::new(stream, details)?)));
         }
-        let limit = limit.saturating_sub(started.elapsed());
+        let Some(config) = &self.tls else {
+            return Err(Error::TlsRequired);
+        };
         let host = details.uri.host().unwrap_or_default();
-        let stream = self.secure(stream, host, limit)?;
-        Ok(Some(Either::B(MkcpTransport::new(stream, details)?)))
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        let stream = tls::connect(stream, Arc::clone(config), name)?;
+        stream.set_handshake_timeout(Some(limit.saturating_sub(started.elapsed())));
+        let transport = MkcpTransport::new(stream, details)?;
+        // Here, so that what is wrong with it is an error of connecting.
+        transport.stream().handshake().map_err(to_ureq)?;
+        Ok(Some(Either::B(transport)))
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     error,
     io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write},
+    net::UdpSocket,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use mkcp::Listener;
-use mkcp_ecosystem::{DEADLINE, Duplex, MkcpConnector, pattern};
+use mkcp_ecosystem::{DEADLINE, Duplex, MkcpConnector, pattern, within_deadline};
 use ureq::{
     Agent, Error, Timeout,
     config::{Config, ConfigBuilder},
@@ -117,9 +118,34 @@ pub fn ureq_times_out_where_nothing_is_answered<T: Transport>() {
     assert_eq!(fetch(&patient, &server.uri("/hello")).unwrap(), "hello");
 }
 
+pub fn ureq_times_out_where_nobody_answers<T: Transport>() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    assert_no_connection(&format!("{}://{address}/", T::SCHEME));
+}
+
+#[test]
+fn ureq_times_out_where_no_handshake_is_answered() {
+    within_deadline(|| {
+        let listener = Listener::bind_with("127.0.0.1:0", &config()).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_no_connection(&format!("https://{address}/"));
+    });
+}
+
+fn assert_no_connection(uri: &str) {
+    let agent = agent(|config| config.timeout_connect(Some(SHORT)));
+    let started = Instant::now();
+    match fetch(&agent, uri) {
+        Err(Error::Timeout(reason)) => assert_eq!(reason, Timeout::Connect),
+        other => panic!("{other:?}"),
+    }
+    assert!(started.elapsed() >= SHORT);
+}
+
 pub fn ureq_says_that_nobody_listens<T: Transport>() {
     let uri = {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         format!("{}://{}/", T::SCHEME, socket.local_addr().unwrap())
     };
     match fetch(&agent(|config| config), &uri) {

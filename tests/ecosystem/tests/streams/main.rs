@@ -50,6 +50,7 @@ suite! {
         ureq_uses_an_idle_connection_again
         ureq_does_not_use_a_connection_that_has_ended
         ureq_times_out_where_nothing_is_answered
+        ureq_times_out_where_nobody_answers
         ureq_says_that_nobody_listens
         ureq_can_be_shut_down_while_it_waits;
     messages:
@@ -66,5 +67,6 @@ suite! {
         native_tls_runs_inside
         native_tls_ends_with_close_notify;
     lines:
-        imap_like_lines_and_literals;
+        lines_and_literals_by_hand
+        imap_reads_and_appends_mail;
 }
