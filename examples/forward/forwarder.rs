@@ -1,7 +1,7 @@
 //! The forwarder: an entrance, an exit, and a thread for each connection between them.
 
 use std::{
-    io,
+    io, mem,
     sync::{Arc, mpsc::Sender},
     thread,
     time::Duration,
@@ -59,13 +59,19 @@ impl Forwarder {
     ///
     /// Why nothing can come in any more.
     pub(crate) fn serve(self: &Arc<Self>) -> io::Result<()> {
+        let mut is_news = true;
         while self.sessions.wait_for_room() {
             let (socket, peer) = match self.entrance.accept() {
-                Ok(accepted) => accepted,
+                Ok(accepted) => {
+                    is_news = true;
+                    accepted
+                }
                 Err(Refusal::Closed) => break,
                 Err(Refusal::Broken(error)) => return Err(error),
                 Err(Refusal::Once(error)) => {
-                    log::warn!("a connection could not be accepted: {error}");
+                    if mem::take(&mut is_news) {
+                        log::warn!("connections cannot be accepted: {error}");
+                    }
                     thread::sleep(PAUSE);
                     continue;
                 }

@@ -183,8 +183,16 @@ impl Relay {
             if side.wronged.load(Ordering::SeqCst) && side.socket.mkcp().is_none() {
                 continue; // Dropping it is a reset.
             }
-            if let Err(error) = side.socket.close() {
-                self.fail(side.describe(&error));
+            match side.socket.close() {
+                Ok(()) => {}
+                // The peer has closed too, and did not wait for the last word.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    log::debug!("{}", side.describe(&error));
+                }
+                // The other side still gets all.
+                Err(error) => {
+                    self.failure.lock().get_or_insert(side.describe(&error));
+                }
             }
         }
     }

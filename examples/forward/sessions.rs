@@ -4,12 +4,14 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, mpsc::Sender},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::{Event, relay::Relay};
+
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// All connections of a forwarder.
 pub(crate) struct Sessions {
@@ -25,6 +27,8 @@ struct Table {
     open: usize,
     total: u64,
     stopping: bool,
+    /// When it was last said that there is no room.
+    warned_at: Option<Instant>,
     relays: HashMap<u64, Arc<Relay>>,
     /// What the connections that are gone have moved.
     gone: Traffic,
@@ -68,7 +72,10 @@ impl Sessions {
     /// Waits until there may be one more; false if there may be none any more.
     pub(crate) fn wait_for_room(&self) -> bool {
         let mut table = self.table.lock();
-        if table.open >= self.most {
+        let now = Instant::now();
+        let is_news = |at: Instant| now >= at + BETWEEN_WARNINGS;
+        if table.open >= self.most && table.warned_at.is_none_or(is_news) {
+            table.warned_at = Some(now);
             log::warn!("{} connections are open, more have to wait", table.open);
         }
         self.changed.wait_while(&mut table, |table| {

@@ -100,7 +100,7 @@ impl Meter {
             since(old.bytes_acknowledged, new.bytes_acknowledged),
         );
         let mut line = format!(
-            "open {}, total {}, in {:.2} MB/s, out {:.2} MB/s, rtt {:.1} ms (most {:.1} ms), \
+            "connections {}, total {}, in {:.2} MB/s, out {:.2} MB/s, rtt mean {:.1} ms max {:.1} ms, \
              loss {}, waste {}",
             now.open,
             now.total,

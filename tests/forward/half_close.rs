@@ -3,57 +3,19 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 use crate::{
-    process::Chain,
+    process::{Chain, Server},
     service::{self, PAYLOAD, expect, expect_all, result},
+    tls::Identity,
 };
 
 /// The least time for silence.
 const SHORT: [&str; 2] = ["--half-close", "1"];
 const LONGER: Duration = Duration::from_secs(3);
-
-/// A certificate for `server.test` and its key, as files.
-pub(crate) struct Identity {
-    _folder: TempDir,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-}
-
-impl Identity {
-    pub(crate) fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["server.test".to_owned()]).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (certificate, key) = (
-            folder.path().join("cert.pem"),
-            folder.path().join("key.pem"),
-        );
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        Self {
-            _folder: folder,
-            certificate,
-            key,
-        }
-    }
-
-    /// For the end that listens.
-    pub(crate) fn server(&self) -> String {
-        let (certificate, key) = (self.certificate.display(), self.key.display());
-        format!("tls=1&cert={certificate}&key={key}")
-    }
-
-    /// For the end that connects.
-    pub(crate) fn client(&self) -> String {
-        format!("tls=1&sni=server.test&ca={}", self.certificate.display())
-    }
-}
 
 /// Reads to the end, then waits, then answers.
 fn answer_late(mut stream: TcpStream) -> io::Result<usize> {
@@ -80,7 +42,7 @@ fn over_tls_the_answer_may_come_as_late_as_it_likes() {
 fn between_sockets_the_answer_may_come_as_late_as_it_likes() {
     let (target, _) = service::serve(answer_late);
     let to = format!("tcp://{target}");
-    let server = crate::process::Server::between("tcp://127.0.0.1:0", &to, &SHORT);
+    let server = Server::between("tcp://127.0.0.1:0", &to, &SHORT);
     let stream = server.connect();
     stream.shutdown(Shutdown::Write).unwrap();
     expect_all(&stream, &PAYLOAD);

@@ -11,4 +11,5 @@ mod kinds;
 mod options;
 mod process;
 mod service;
+mod tls;
 mod v2ray;

@@ -94,13 +94,14 @@ impl Server {
 
     /// Waits until it logs a line with this text in it.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        loop {
-            let line = self.log.recv_timeout(DEADLINE);
-            let line = line.unwrap_or_else(|_| panic!("{text:?} not logged"));
+        let mut others = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(DEADLINE) {
             if line.contains(text) {
                 return line;
             }
+            others.push(line);
         }
+        panic!("{text:?} not logged, but: {others:?}");
     }
 
     fn logged(&self) -> Vec<String> {

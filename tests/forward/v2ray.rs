@@ -5,9 +5,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc,
     thread,
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     process::{DEADLINE, Server, with_deadline},
-    service::{self, PAYLOAD, exchange},
+    service::{self, PAYLOAD, exchange, expect_all},
 };
 
 const MISSING: &str = "v2ray is missing: install it (Debian, Ubuntu: apt-get install v2ray)";
@@ -261,4 +261,27 @@ fn we_connect_to_v2ray_as_an_address_describes_it() {
     }
 }
 
-fn _unused(_: &Path) {}
+/// Answers, and closes.
+fn answer(mut stream: TcpStream) -> io::Result<()> {
+    stream.read_exact(&mut [0])?;
+    stream.write_all(&PAYLOAD)
+}
+
+#[test]
+fn the_end_of_an_answer_goes_through_v2ray() {
+    for link in Link::both() {
+        let (target, _) = service::serve(answer);
+        let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
+        let forwarder = Server::between(&listen, &format!("tcp://{target}"), &[]);
+        let (_client, stream) = v2ray_to_us(&link, &forwarder);
+        (&stream).write_all(b"?").unwrap();
+        expect_all(&stream, &PAYLOAD);
+
+        let (_server, address) = v2ray_server(&link, target);
+        let to = format!("mkcp://{address}?{}", link.client_url);
+        let forwarder = Server::between("tcp://127.0.0.1:0", &to, &[]);
+        let stream = forwarder.connect();
+        (&stream).write_all(b"?").unwrap();
+        expect_all(&stream, &PAYLOAD);
+    }
+}

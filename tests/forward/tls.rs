@@ -1,0 +1,85 @@
+//! TLS between two forwarders.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{
+    ending::assert_reset,
+    process::Chain,
+    service::{self, PAYLOAD, exchange},
+};
+
+/// A certificate for `server.test` and its key, as files.
+pub(crate) struct Identity {
+    _folder: TempDir,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Identity {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["server.test".to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+        );
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        Self {
+            _folder: folder,
+            certificate,
+            key,
+        }
+    }
+
+    /// For the end that listens.
+    pub(crate) fn server(&self) -> String {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        format!("tls=1&cert={certificate}&key={key}")
+    }
+
+    /// For the end that connects.
+    pub(crate) fn client(&self) -> String {
+        format!("tls=1&sni=server.test&ca={}", self.certificate.display())
+    }
+}
+
+#[test]
+fn tls_carries_20_mb_both_ways() {
+    let identity = Identity::new();
+    let (server, client) = (identity.server(), identity.client());
+    let (server, client) = (
+        format!("seed=s&header=dtls&{server}"),
+        format!("seed=s&header=dtls&{client}"),
+    );
+    let chain = Chain::new(&server, &client, service::echo(), &[]);
+    exchange(&chain.entry.connect(), &PAYLOAD.repeat(4));
+}
+
+#[test]
+fn a_client_that_trusts_anybody_trusts_anybody() {
+    let client = "tls=1&insecure=1&sni=other.test&alpn=h2";
+    let chain = Chain::new(&Identity::new().server(), client, service::echo(), &[]);
+    exchange(&chain.entry.connect(), b"hello");
+}
+
+#[test]
+fn a_server_that_is_not_trusted_ends_only_that_connection() {
+    let (server, other) = (Identity::new(), Identity::new());
+    let chain = Chain::new(&server.server(), &other.client(), service::echo(), &[]);
+    for _ in 0..2 {
+        assert_reset(&chain.entry.connect());
+        chain.entry.wait_for_log("target: TLS handshake failed: ");
+        chain.exit.wait_for_log("client: TLS handshake failed: ");
+    }
+}
+
+#[test]
+fn a_peer_without_tls_is_no_peer() {
+    let chain = Chain::new(&Identity::new().server(), "", service::echo(), &[]);
+    let stream = chain.entry.connect();
+    std::io::Write::write_all(&mut &stream, b"this is no TLS record").unwrap();
+    assert_reset(&stream);
+}
