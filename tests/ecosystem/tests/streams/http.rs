@@ -144,10 +144,10 @@ fn assert_no_connection(uri: &str) {
 }
 
 pub fn ureq_says_that_nobody_listens<T: Transport>() {
-    let uri = {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        format!("{}://{}/", T::SCHEME, socket.local_addr().unwrap())
-    };
+    // A socket that has a peer takes nothing from others, and nobody else can have its port.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect("127.0.0.1:9").unwrap();
+    let uri = format!("{}://{}/", T::SCHEME, socket.local_addr().unwrap());
     match fetch(&agent(|config| config), &uri) {
         Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
         other => panic!("{other:?}"),
