@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Reached only by a test that fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Fails instead of hanging.
 pub fn within_deadline(test: impl FnOnce() + Send + 'static) {

@@ -77,7 +77,7 @@ pub(crate) fn redis_takes_ten_thousand_commands_at_once(link: Link) {
 }
 
 pub(crate) fn redis_publishes_to_a_subscriber(link: Link) {
-    const MESSAGES: usize = 1_000;
+    const MESSAGES: usize = 200;
     let redis = Redis::start(link);
     let (subscribed, wait) = mpsc::channel();
     thread::scope(|scope| {
