@@ -95,24 +95,34 @@ pub(super) fn read_new(
             let why = "has no effect here: windows follow from what is measured";
             warnings.push(Warning::new(multiplier.path(), why));
         }
-        let window = kcp.get("maxSendingWindow");
-        if dialect == Dialect::Xray26_1 && window.is_none() {
-            builder = old_policy(&mut kcp, builder, warnings)?;
-        }
-        if let Some(window) = window {
+        if let Some(window) = kcp.get("maxSendingWindow") {
             let bytes = window.number_in(LEAST_BUFFER.max(mtu), MAX_BUFFER_MIB * MIB)?;
             builder = builder.write_buffer(to_usize(bytes));
+        } else if dialect == Dialect::Xray26_1 {
+            for aged in ["congestion", "writeBufferSize"] {
+                if kcp.has(aged) {
+                    let message = "is obeyed, but has no effect since Xray 26.4.13";
+                    warnings.push(Warning::new(kcp.path_of(aged), message));
+                }
+            }
+            builder = old_policy(&mut kcp, builder, warnings)?;
+            kcp.finish(warnings);
+            return finish_new(builder, mtu + overhead, masks, path);
         }
         for dead in ["congestion", "readBufferSize", "writeBufferSize"] {
             kcp.dead(dead, " since Xray 26.4.13", warnings);
         }
         kcp.finish(warnings);
     }
-    builder = builder
-        .mtu(to_u16(mtu + overhead))
+    finish_new(builder, mtu + overhead, masks, path)
+}
+
+fn finish_new(builder: ConfigBuilder, mtu: u64, masks: Masks, path: &str) -> Result<Config, Error> {
+    let builder = builder
+        .mtu(to_u16(mtu))
         .header(masks.header)
         .security(masks.security);
-    build(builder, path, path)
+    build(builder, path, &masks.header_path)
 }
 
 /// Applies the rules of this crate, and tells a breach at the place in the document.

@@ -17,6 +17,8 @@ use crate::config::{Config, Header, Security};
 #[derive(Debug, PartialEq)]
 pub(super) struct Masks {
     pub(super) header: Header,
+    /// The entry that the header is from.
+    pub(super) header_path: String,
     pub(super) security: Security,
 }
 
@@ -33,6 +35,7 @@ pub(super) fn read(
 ) -> Result<Masks, Error> {
     let mut masks = Masks {
         header: Header::None,
+        header_path: String::new(),
         security: Security::None,
     };
     let Some(finalmask) = finalmask else {
@@ -57,6 +60,7 @@ pub(super) fn read(
             Mask::Header(_) if securities > 0 => return Err(wrong_order(&udp, dialect)),
             Mask::Header(header) => {
                 masks.header = header;
+                entry.path().clone_into(&mut masks.header_path);
                 headers += 1;
             }
             Mask::Security(security) => {
@@ -238,11 +242,11 @@ fn read_legacy(
     let Some(read) = named_header(&name) else {
         return Err(header.error("dns, dtls, srtp, utp, wechat or wireguard"));
     };
-    if let Some(value) = value {
-        if !value.secret()?.is_empty() {
-            let why = format!("has no effect beside the header {name}");
-            warnings.push(Warning::new(value.path(), why));
-        }
+    if let Some(value) = value
+        && !value.secret()?.is_empty()
+    {
+        let why = format!("has no effect beside the header {name}");
+        warnings.push(Warning::new(value.path(), why));
     }
     Ok(Mask::Header(read))
 }
