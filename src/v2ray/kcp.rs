@@ -252,3 +252,47 @@ fn to_u16(number: u64) -> u16 {
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_and_rates_are_converted() {
+        let kcp = json!({"writeBufferSize": 3, "uplinkCapacity": 7, "congestion": true, "tti": 99});
+        let mut warnings = Vec::new();
+        let cursor = Cursor::root(&kcp);
+        let config = read_old(Some(cursor), "kcp", Dialect::V2ray4, &mut warnings).unwrap();
+        assert_eq!(config.write_buffer(), 3 << 20);
+        assert_eq!(config.uplink(), 7 << 20);
+        assert_eq!(config.congestion(), Congestion::LossRate);
+        assert_eq!(config.tti(), Duration::from_millis(99));
+        assert_eq!(warnings, []);
+    }
+
+    #[test]
+    fn the_longest_mtu_leaves_room_for_the_masks() {
+        let read = |mtu: u64| {
+            let masks = Masks {
+                header: Header::Srtp,
+                header_path: String::new(),
+                security: Security::Simple,
+            };
+            let kcp = json!({ "mtu": mtu });
+            read_new(
+                Some(Cursor::root(&kcp)),
+                "",
+                masks,
+                Dialect::Xray,
+                &mut Vec::new(),
+            )
+        };
+        assert_eq!(read(65497).unwrap().mtu(), 65507);
+        assert_eq!(read(21).unwrap().mtu(), 31);
+        for mtu in [0, 20, 65498] {
+            assert!(read(mtu).is_err());
+        }
+    }
+}

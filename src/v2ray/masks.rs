@@ -261,3 +261,46 @@ fn named_header(name: &str) -> Option<Header> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_list(list: Value, dialect: Dialect) -> Result<Masks, Error> {
+        let document = json!({ "udp": list });
+        let mut warnings = Vec::new();
+        let read = read(Some(Cursor::root(&document)), dialect, &mut warnings);
+        assert_eq!(warnings, []);
+        read
+    }
+
+    #[test]
+    fn the_order_was_turned_round() {
+        let seed = json!({"type": "mkcp-legacy", "settings": {"value": "s"}});
+        let header = json!({"type": "mkcp-legacy", "settings": {"header": "wechat"}});
+        let inside_first = json!([seed, header]);
+        let outside_first = json!([header, seed]);
+        let new = read_list(inside_first.clone(), Dialect::Xray).unwrap();
+        let old = read_list(outside_first.clone(), Dialect::Xray26_6_1).unwrap();
+        for masks in [new, old] {
+            assert_eq!(masks.header, Header::WechatVideo);
+            assert_eq!(masks.security, kcp::seed("s"));
+        }
+        assert!(read_list(outside_first, Dialect::Xray).is_err());
+        assert!(read_list(inside_first, Dialect::Xray26_6_1).is_err());
+    }
+
+    #[test]
+    fn an_empty_password_is_a_seed_but_an_empty_value_is_none() {
+        let password = json!([{"type": "mkcp-aes128gcm"}]);
+        let masks = read_list(password, Dialect::Xray26_1).unwrap();
+        assert_eq!(masks.security, kcp::seed(""));
+        let value = json!([{"type": "mkcp-legacy", "settings": {"value": ""}}]);
+        let masks = read_list(value, Dialect::Xray).unwrap();
+        assert_eq!(masks.security, Security::Simple);
+        assert_eq!(
+            read_list(json!([]), Dialect::Xray).unwrap().security,
+            Security::None
+        );
+    }
+}

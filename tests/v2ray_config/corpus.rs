@@ -92,7 +92,7 @@ pub(crate) fn summary(reading: &Reading) -> String {
     if reading.address().is_some() || reading.port().is_some() {
         let port = reading
             .port()
-            .map_or("-".to_owned(), |port| port.to_string());
+            .map_or_else(|| "-".to_owned(), |port| port.to_string());
         line += &format!(" at {}:{port}", reading.address().unwrap_or("*"));
     }
     line += &format!(
