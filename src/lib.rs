@@ -74,6 +74,8 @@ mod stream;
 mod sync;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "v2ray-config")]
+pub mod v2ray;
 #[allow(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #[cfg_attr(not(feature = "internal"), allow(dead_code, unreachable_pub))]
 mod wire;

@@ -35,6 +35,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("stream", &["endpoint", "config", "error", "stats", "sync"]),
     ("tls", &["stream", "listener", "error", "sync"]),
+    (
+        "v2ray",
+        &["tls", "listener", "stream", "endpoint", "config", "error"],
+    ),
 ];
 
 #[test]

@@ -197,7 +197,7 @@ pub struct ParseOptionError {
 }
 
 impl ParseOptionError {
-    fn new(option: &'static str, text: &str, expected: &'static str) -> Self {
+    pub(crate) fn new(option: &'static str, text: &str, expected: &'static str) -> Self {
         Self {
             option,
             text: text.to_owned(),

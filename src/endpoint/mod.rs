@@ -120,6 +120,12 @@ impl Endpoint {
         EndpointBuilder::default()
     }
 
+    /// The settings of everything on this endpoint.
+    #[cfg(feature = "v2ray-config")]
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.port.config
+    }
+
     /// The address of the socket.
     ///
     /// # Errors

@@ -1,0 +1,224 @@
+//! A stream with or without TLS.
+
+use std::{
+    fmt,
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    net::Shutdown,
+};
+
+use super::StreamSettings;
+use crate::{
+    endpoint::Endpoint,
+    stream::Stream,
+    tls::{self, TlsInfo, TlsStream},
+};
+
+/// A stream that carries TLS if its settings ask for it.
+///
+/// Reading and writing work through a reference too, as with [`Stream`].
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum MaybeTlsStream {
+    /// Without TLS.
+    Plain(Stream),
+    /// With TLS.
+    Tls(TlsStream),
+}
+
+impl StreamSettings {
+    /// Connects to `host:port`, as upstream's `DialKCP` does.
+    ///
+    /// It returns at once, because mKCP has no handshake, and that of TLS runs at the first read
+    /// or write. With TLS and no server name in the settings, the certificate must be for the
+    /// host that is dialled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stream::connect_with`] and [`TlsSettings::client_config`]; `InvalidInput` if
+    /// the host can be no server's name.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use mkcp::v2ray::{self, ReadOptions};
+    ///
+    /// # let listener = mkcp::Listener::bind("127.0.0.1:0")?;
+    /// # let server = listener.local_addr()?;
+    /// let json = r#"{"network": "kcp", "kcpSettings": {"header": {"type": "none"}}}"#;
+    /// let settings = v2ray::read(json, &ReadOptions::new())?.into_settings();
+    /// let mut stream = settings.connect(server)?;
+    /// stream.write_all(b"hello")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// [`TlsSettings::client_config`]: super::TlsSettings::client_config
+    pub fn connect(&self, addr: impl fmt::Display) -> io::Result<MaybeTlsStream> {
+        let addr = addr.to_string();
+        self.wrap(&addr, || Stream::connect_with(addr.as_str(), &self.config))
+    }
+
+    /// Connects over this endpoint's socket, beside all others. The endpoint's own
+    /// [`Config`](crate::Config) holds for it; what is used of these settings is TLS.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the endpoint has another header or security than these settings. Those of [`Endpoint::connect`], else as [`connect`](Self::connect).
+    pub fn connect_over(
+        &self,
+        endpoint: &Endpoint,
+        addr: impl fmt::Display,
+    ) -> io::Result<MaybeTlsStream> {
+        self.check_endpoint(endpoint)?;
+        let addr = addr.to_string();
+        self.wrap(&addr, || endpoint.connect(addr.as_str()))
+    }
+
+    /// Everything that can fail by the settings alone does so before anything is opened.
+    fn wrap(
+        &self,
+        addr: &str,
+        open: impl FnOnce() -> io::Result<Stream>,
+    ) -> io::Result<MaybeTlsStream> {
+        let Some(settings) = &self.tls else {
+            return open().map(MaybeTlsStream::Plain);
+        };
+        let name = settings.server_name(host_of(addr))?;
+        let config = settings.client_config()?;
+        tls::connect(open()?, config, name).map(MaybeTlsStream::Tls)
+    }
+}
+
+impl MaybeTlsStream {
+    /// The stream under TLS, or the stream. Bytes that are read from or written to it bypass TLS.
+    pub fn get_ref(&self) -> &Stream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+
+    /// Another handle for the same stream.
+    /// Never fails.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Plain(stream) => Self::Plain(stream.try_clone()?),
+            Self::Tls(stream) => Self::Tls(stream.try_clone()?),
+        })
+    }
+
+    /// Ends reading, writing or both: [`Stream::shutdown`] or [`TlsStream::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the latter.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.shutdown(how),
+            Self::Tls(stream) => stream.shutdown(how),
+        }
+    }
+
+    /// Ends the stream and waits until the peer has everything: [`Stream::close`] or
+    /// [`TlsStream::close`].
+    ///
+    /// # Errors
+    ///
+    /// As those.
+    pub fn close(self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.close(),
+            Self::Tls(stream) => stream.close(),
+        }
+    }
+
+    /// What the TLS handshake came to; `None` without TLS, or before it is done.
+    pub fn tls_info(&self) -> Option<TlsInfo> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.tls_info(),
+        }
+    }
+}
+
+impl Read for &MaybeTlsStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            MaybeTlsStream::Plain(stream) => (&*stream).read(buf),
+            MaybeTlsStream::Tls(stream) => (&*stream).read(buf),
+        }
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match self {
+            MaybeTlsStream::Plain(stream) => (&*stream).read_vectored(bufs),
+            MaybeTlsStream::Tls(stream) => (&*stream).read_vectored(bufs),
+        }
+    }
+}
+
+impl Write for &MaybeTlsStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            MaybeTlsStream::Plain(stream) => (&*stream).write(buf),
+            MaybeTlsStream::Tls(stream) => (&*stream).write(buf),
+        }
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            MaybeTlsStream::Plain(stream) => (&*stream).write_vectored(bufs),
+            MaybeTlsStream::Tls(stream) => (&*stream).write_vectored(bufs),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            MaybeTlsStream::Plain(stream) => (&*stream).flush(),
+            MaybeTlsStream::Tls(stream) => (&*stream).flush(),
+        }
+    }
+}
+
+impl Read for MaybeTlsStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(bufs)
+    }
+}
+
+impl Write for MaybeTlsStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
+    }
+}
+
+/// The host of `host:port`, as a server's name.
+fn host_of(addr: &str) -> &str {
+    let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn hosts_are_found_in_addresses() {
+        assert_eq!(host_of("example.org:443"), "example.org");
+        assert_eq!(host_of("192.0.2.1:443"), "192.0.2.1");
+        assert_eq!(host_of("[2001:db8::1]:443"), "2001:db8::1");
+    }
+}
