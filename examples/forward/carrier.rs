@@ -1,9 +1,13 @@
-//! How an mKCP end carries its connections: the settings, and TLS inside or not.
+//! mKCP ends: a socket for all connections, and TLS inside them or not.
 
-use std::{io, sync::Arc};
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
+    sync::Arc,
+};
 
 use mkcp::{
-    Config, Endpoint,
+    Endpoint, Listener,
     tls::{
         self,
         rustls::{ClientConfig, pki_types::ServerName},
@@ -13,31 +17,81 @@ use mkcp::{
 
 use crate::address::Place;
 
-/// An end that listens.
-pub(crate) struct Server {
-    settings: StreamSettings,
+/// An mKCP end that listens.
+pub(crate) struct Server(MaybeTlsListener);
+
+impl Server {
+    pub(crate) fn open(place: &Place, settings: &StreamSettings) -> io::Result<Self> {
+        let endpoint = open_endpoint(settings, place.pair())?;
+        Ok(Self(settings.listen_on(&endpoint)?))
+    }
+
+    /// Waits for the next connection, and gives it with its peer's name: all that come from one
+    /// socket have the same but for the number of the conversation.
+    pub(crate) fn accept(&self) -> io::Result<(MaybeTlsStream, String)> {
+        let (stream, peer) = self.0.accept()?;
+        let name = format!("{peer}/{}", stream.get_ref().conversation());
+        Ok((stream, name))
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        self.0.get_ref()
+    }
 }
 
-/// An end that connects.
+/// An mKCP end that connects.
 pub(crate) struct Client {
-    settings: StreamSettings,
-    /// Made once: it remembers sessions to take up again.
+    target: Place,
+    endpoint: Endpoint,
+    /// Made once, because it remembers TLS sessions that can be taken up again.
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
-impl Server {
-    /// # Errors
-    ///
-    /// What is wrong with certificates.
-    pub(crate) fn new(settings: StreamSettings) -> io::Result<Self> {
-        if let Some(tls) = settings.tls() {
-            tls.server_config()?;
-        }
-        Ok(Self { settings })
+impl Client {
+    pub(crate) fn open(target: &Place, settings: &StreamSettings) -> io::Result<Self> {
+        let tls = match settings.tls() {
+            Some(tls) => Some((tls.client_config()?, tls.server_name(&target.host)?)),
+            None => None,
+        };
+        let bind = |address: IpAddr| open_endpoint(settings, (address, 0));
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let endpoint = match target.host.parse() {
+            Ok(IpAddr::V4(_)) => bind(v4)?,
+            Ok(IpAddr::V6(_)) => bind(v6)?,
+            // What a name stands for may change: one socket for both families, where there are both.
+            Err(_) => bind(v6).or_else(|_| bind(v4))?,
+        };
+        Ok(Self {
+            target: target.clone(),
+            endpoint,
+            tls,
+        })
     }
 
-    pub(crate) fn listen_at(&self, place: &Place) -> io::Result<MaybeTlsListener> {
-        let endpoint = builder(self.settings.config()).bind(place.pair())?;
-        self.settings.listen_on(&endpoint)
+    /// Opens a connection, which does not wait for an answer.
+    pub(crate) fn connect(&self) -> io::Result<MaybeTlsStream> {
+        let stream = self.endpoint.connect(self.target.pair())?;
+        Ok(match &self.tls {
+            Some((config, name)) => {
+                MaybeTlsStream::Tls(tls::connect(stream, config.clone(), name.clone())?)
+            }
+            None => MaybeTlsStream::Plain(stream),
+        })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+fn open_endpoint(settings: &StreamSettings, address: impl ToSocketAddrs) -> io::Result<Endpoint> {
+    Endpoint::builder()
+        .config(settings.config().clone())
+        .bind(address)
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mkcp://{}", self.target)
     }
 }

@@ -130,23 +130,41 @@ impl<'a> Tls<'a> {
                 None => Ok(None),
             };
         }
-        let mut settings = match (side, self.cert, self.key) {
-            (Side::Inbound, Some(cert), Some(key)) => TlsSettings::server_files(cert, key),
-            (Side::Inbound, ..) => {
-                return Err("tls is 1, which needs cert=FILE and key=FILE".to_owned());
-            }
-            _ => TlsSettings::new().with_allow_insecure(self.insecure),
+        let mut settings = match side {
+            Side::Inbound => self.server()?,
+            _ => self.client()?,
         };
         if let Some(alpn) = self.alpn {
             settings = settings.with_alpn(alpn.split(',').filter(|name| !name.is_empty()));
         }
+        Ok(Some(settings))
+    }
+
+    fn server(&self) -> Result<TlsSettings, String> {
+        let (Some(cert), Some(key)) = (self.cert, self.key) else {
+            return Err("tls is 1, which needs cert=FILE and key=FILE".to_owned());
+        };
+        let settings = TlsSettings::server_files(cert, key);
+        let checked = settings.server_config();
+        checked.map_err(|error| {
+            format!("cert is {cert:?} and key {key:?}, must be PEM files that fit: {error}")
+        })?;
+        Ok(settings)
+    }
+
+    fn client(&self) -> Result<TlsSettings, String> {
+        let mut settings = TlsSettings::new().with_allow_insecure(self.insecure);
         if let Some(sni) = self.sni {
             settings = settings.with_server_name(sni);
+            let checked = settings.server_name("");
+            checked.map_err(|_| format!("sni is {sni:?}, must be a host name"))?;
         }
         if let Some(ca) = self.ca {
             settings = settings.with_root_file(ca).with_system_roots(false);
+            let checked = settings.client_config();
+            checked.map_err(|error| format!("ca is {ca:?}, must be a PEM file: {error}"))?;
         }
-        Ok(Some(settings))
+        Ok(settings)
     }
 }
 

@@ -26,11 +26,9 @@ impl ConfigFile {
         self.config.is_some()
     }
 
-    /// What the file says about a side, if there is a file. Oddities are logged.
-    pub(crate) fn read(&self, side: Side) -> Result<Option<Reading>, String> {
-        let Some(path) = &self.config else {
-            return Ok(None);
-        };
+    /// What the file says about a side. Oddities are logged.
+    pub(crate) fn read(&self, side: Side) -> Result<Reading, String> {
+        let path = self.config.as_ref().ok_or("--config is missing")?;
         let name = path.display();
         let json = fs::read_to_string(path).map_err(|error| format!("--config {name}: {error}"))?;
         let mut options = ReadOptions::new();
@@ -50,6 +48,6 @@ impl ConfigFile {
         for warning in reading.warnings() {
             log::warn!("{name}: {warning}");
         }
-        Ok(Some(reading))
+        Ok(reading)
     }
 }
