@@ -39,7 +39,7 @@ pub(crate) enum End {
     Tcp(Place),
     #[cfg(unix)]
     Unix(PathBuf),
-    Mkcp(Place, StreamSettings),
+    Mkcp(Place, Box<StreamSettings>),
 }
 
 impl Ends {
@@ -101,7 +101,7 @@ impl Ends {
             };
             checked.map_err(|error| format!("--config: {error}"))?;
         }
-        Ok(End::Mkcp(place, reading.into_settings()))
+        Ok(End::Mkcp(place, reading.into_settings().into()))
     }
 }
 
@@ -132,7 +132,8 @@ impl End {
             #[cfg(not(unix))]
             Address::Unix(_) => return Err("there are no such sockets here".to_owned()),
             Address::Mkcp(place, parameters) => {
-                Self::Mkcp(place.clone(), parameters::read(parameters, side)?)
+                let settings = parameters::read(parameters, side)?;
+                Self::Mkcp(place.clone(), settings.into())
             }
         })
     }

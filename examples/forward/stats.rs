@@ -33,15 +33,15 @@ impl Display {
     pub(crate) fn update(&self, line: String) {
         match &self.bar {
             Some(bar) => bar.set_message(line),
-            None => println!("{line}"),
+            None => print_line(&line),
         }
     }
 
     /// Prints something that stays.
     pub(crate) fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{line}")),
-            None => println!("{line}"),
+            Some(bar) => bar.suspend(|| print_line(line)),
+            None => print_line(line),
         }
     }
 
@@ -50,6 +50,11 @@ impl Display {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether or not anybody reads it.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// What is logged goes to the standard error, and leaves the changing line alone.
