@@ -45,8 +45,9 @@ pub(crate) enum Wake {
 pub(crate) enum Patience {
     /// As the options of the monitor say at any time, counted from the beginning of the call.
     AsSet,
-    /// As the options say, counted from an earlier moment: the call is a part of a longer one.
-    AsSetSince(Instant),
+    /// As the options say, counted from an earlier moment, because the call is a part of a longer
+    /// one; and not beyond the end, if there is any.
+    AsSetSince(Instant, Option<Instant>),
     /// This long, whatever the options say.
     For(Duration),
 }
@@ -102,12 +103,18 @@ impl<S> Monitor<S> {
         attempt: impl FnMut(&mut S) -> Option<(R, Wake)>,
     ) -> Result<R, Stalled> {
         let started = match patience {
-            Patience::AsSetSince(moment) => Some(moment),
+            Patience::AsSetSince(moment, _) => Some(moment),
             Patience::AsSet | Patience::For(_) => None,
         };
         self.wait_while_patient(started, attempt, |inner| match patience {
             Patience::For(limit) => Ok(Some(limit)),
             _ if inner.nonblocking => Err(Stalled::WouldBlock),
+            Patience::AsSetSince(moment, Some(end)) => {
+                let limit = end.saturating_duration_since(moment);
+                Ok(Some(
+                    inner.timeout.map_or(limit, |timeout| timeout.min(limit)),
+                ))
+            }
             _ => Ok(inner.timeout),
         })
     }

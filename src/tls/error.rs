@@ -16,7 +16,9 @@ pub enum TlsError {
     /// The ends could not agree: an unknown or expired certificate, another name, no common
     /// version, an alert of the peer, or bytes that are no TLS at all.
     Handshake(Error),
-    /// The peer did not complete the handshake within this time.
+    /// The peer did not complete the handshake within this time. Its kind is that of a call whose
+    /// own timeout is over, but it is final, and an `io::Error` of a mere timeout carries nothing
+    /// inside.
     HandshakeTimeout(Duration),
     /// The stream ended before the handshake was complete.
     HandshakeCut,

@@ -25,17 +25,33 @@ impl Incoming {
         self.start == self.end
     }
 
-    /// Waits for more. To be called when all else has been taken.
-    pub(super) fn fill(&mut self, stream: &Stream, patience: Patience) -> io::Result<()> {
-        // The buffer grows for those who fill it.
-        let was_full = self.end == self.buffer.len();
-        if was_full && self.buffer.len() < MOST_BUFFER {
-            let size = (2 * self.buffer.len()).clamp(LEAST_BUFFER, MOST_BUFFER);
+    /// How many bytes the last `fill` brought.
+    pub(super) fn last_fill(&self) -> usize {
+        self.end
+    }
+
+    /// Waits for more, or until `give_up` says so. To be called when all else has been taken.
+    pub(super) fn fill(
+        &mut self,
+        stream: &Stream,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        (self.start, self.end) = (0, 0);
+        if stream.received() == 0 {
+            // An idle stream holds no memory.
+            self.buffer = Vec::new();
+            stream.wait_for_bytes(patience, &give_up)?;
+            if give_up() {
+                return Ok(());
+            }
+        }
+        let size = stream.received().clamp(LEAST_BUFFER, MOST_BUFFER);
+        if self.buffer.len() < size {
             self.buffer.resize(size, 0);
         }
-        let count = stream.read_patiently(patience, &mut self.buffer)?;
-        (self.start, self.end) = (0, count);
-        self.ended = count == 0;
+        self.end = stream.read_at_once(&mut self.buffer)?;
+        self.ended = self.end == 0;
         Ok(())
     }
 }
@@ -64,7 +80,7 @@ impl ReadTurns {
         }
     }
 
-    /// Waits for the turn, or until `give_up` says that it is not needed any more (`None`).
+    /// Waits for the turn, or until `give_up` says so (`None`).
     pub(super) fn take(
         &self,
         patience: Patience,
@@ -81,6 +97,11 @@ impl ReadTurns {
             };
             Some((Some(turn), Wake::Nobody))
         })
+    }
+
+    /// Has threads that wait for their turn ask again whether to give up.
+    pub(super) fn wake(&self) {
+        self.idle.update(|_| ((), Wake::All));
     }
 }
 

@@ -145,9 +145,11 @@ impl TlsListener {
 
 /// One end of TLS that has not heard anything yet.
 pub(super) fn server(config: &Arc<ServerConfig>) -> io::Result<Connection> {
-    let tls = ServerConnection::new(Arc::clone(config));
-    tls.map(Connection::from)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    let mut tls = ServerConnection::new(Arc::clone(config))
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    // It could be replayed, and bytes that must be asked for apart would be lost to `read`.
+    tls.reject_early_data();
+    Ok(tls.into())
 }
 
 impl fmt::Debug for TlsListener {

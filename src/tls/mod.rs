@@ -1,10 +1,12 @@
 #![doc = include_str!("../manual/tls.md")]
 
 mod duplex;
+mod ending;
 mod error;
 mod handshake;
 mod incoming;
 mod listener;
+mod records;
 mod stats;
 mod stream;
 

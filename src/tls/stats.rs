@@ -10,11 +10,12 @@ use super::error::TlsError;
 pub struct TlsStats {
     /// Handshakes that were completed.
     pub handshakes_completed: u64,
-    /// Handshakes that failed: no TLS, no agreement, an alert, or an end in between.
+    /// Handshakes that failed: no TLS, no agreement, an alert, or an end or a reset in between.
     pub handshakes_failed: u64,
     /// Handshakes that were not completed within the handshake timeout.
     pub handshakes_timed_out: u64,
-    /// Streams that failed after their handshake: damaged records or an alert.
+    /// Streams that failed after their handshake: damaged records, an alert, or an end without
+    /// close_notify.
     pub sessions_failed: u64,
 }
 
@@ -34,6 +35,8 @@ impl Counter {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) completed: Counter,
+    /// Handshakes that failed because the stream below did.
+    pub(super) lost: Counter,
     failed: Counter,
     timed_out: Counter,
     sessions_failed: Counter,
@@ -51,7 +54,7 @@ impl Counters {
     pub(super) fn snapshot(&self) -> TlsStats {
         TlsStats {
             handshakes_completed: self.completed.get(),
-            handshakes_failed: self.failed.get(),
+            handshakes_failed: self.failed.get() + self.lost.get(),
             handshakes_timed_out: self.timed_out.get(),
             sessions_failed: self.sessions_failed.get(),
         }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
 };
 
-use super::{duplex::Duplex, stats::Counters};
+use super::{duplex::Duplex, handshake::Caller, stats::Counters};
 use crate::stream::Stream;
 
 /// How long a handshake may take unless
@@ -25,7 +25,8 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The handshake runs at the first read or write. Reading and writing work through `&TlsStream`
 /// too, and in two threads at once: neither waits for the other, whatever the peer does.
 /// Timeouts, non-blocking mode and the like are set on the stream below,
-/// [`get_ref`](Self::get_ref), and hold for the TLS stream.
+/// [`get_ref`](Self::get_ref), and hold for the TLS stream. (A write that waits for the handshake
+/// keeps the timeout that it began with.)
 ///
 /// # The end of a stream
 ///
@@ -83,6 +84,18 @@ impl TlsStream {
         self.duplex().stream()
     }
 
+    /// The address of the peer.
+    /// Never fails.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
+    }
+
+    /// The address of the socket that carries this stream.
+    /// Never fails.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().local_addr()
+    }
+
     /// Another handle for the same stream.
     /// Never fails.
     pub fn try_clone(&self) -> io::Result<Self> {
@@ -106,29 +119,34 @@ impl TlsStream {
     /// # Errors
     ///
     /// A [`TlsError`](super::TlsError) if the ends do not agree, if the handshake timeout is over
-    /// or if the stream ends meanwhile; `TimedOut` alone if the read timeout is over, and
-    /// `WouldBlock` in non-blocking mode, after which it can be called again.
+    /// or if the stream ends meanwhile; what the stream below gives if it fails; `TimedOut` alone
+    /// if the read timeout is over, and `WouldBlock` in non-blocking mode, after which it can be
+    /// called again.
+    ///
+    /// In TLS 1.3 the handshake is complete for a client before the server has looked at the
+    /// client's certificate. If that is refused, a later read or write says so.
     pub fn handshake(&self) -> io::Result<()> {
-        let timeout = self.get_ref().read_timeout()?;
-        self.duplex().complete_handshake(Instant::now(), timeout)
+        let started = Instant::now();
+        self.duplex().complete_handshake(Caller::Reader, started)
     }
 
     /// How long the handshake may take, counted from the first read or write. After that the
     /// stream is reset. `None` is for ever. Default: 10 s.
     ///
-    /// It holds in addition to the timeouts of reading and writing.
+    /// It holds in addition to the timeouts of reading and writing, and for calls that wait
+    /// already.
     pub fn set_handshake_timeout(&self, timeout: Option<Duration>) {
         self.duplex().set_handshake_timeout(timeout);
     }
 
     /// Takes a new key for what is written from now on, and has the peer do so too (TLS 1.3). rustls
-    /// does it of itself before a key has been used too much.
+    /// does it of itself before a key has been used too much. Peers give up on those who do it
+    /// often without sending anything in between.
     ///
     /// # Errors
     ///
-    /// As [`handshake`](Self::handshake), and `InvalidData` if the agreed version is TLS 1.2.
+    /// As writing, and `InvalidData` if the agreed version is TLS 1.2.
     pub fn refresh_traffic_keys(&self) -> io::Result<()> {
-        self.handshake()?;
         self.duplex().refresh_keys()
     }
 
@@ -171,12 +189,13 @@ impl TlsStream {
 
     /// Ends reading, writing or both, for all clones.
     ///
-    /// Blocked calls return at once: readers get `Ok(0)`, writers `BrokenPipe`. What was written
-    /// is still delivered.
+    /// Blocked calls return at once: readers get what was received and then `Ok(0)`, writers
+    /// `BrokenPipe`. What was written is still delivered.
     ///
     /// `Shutdown::Write` sends a close_notify: the peer reads to the end of the stream, while it
-    /// can go on writing. Once both directions have ended, by this side or by the peer's
-    /// close_notify, the stream below is closed too.
+    /// can go on writing. Before the handshake is complete there is nothing in which to say it;
+    /// then the end of the handshake does. Once both directions have ended, by this side or by the
+    /// peer's close_notify, the stream below is closed too.
     ///
     /// # Errors
     ///
@@ -203,23 +222,11 @@ impl TlsStream {
 
 impl Read for &TlsStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.duplex().read(buf)
+        self.read_vectored(&mut [IoSliceMut::new(buf)])
     }
 
-    /// Waits for the first buffer's bytes only.
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let mut total = 0;
-        for buffer in bufs.iter_mut().filter(|buffer| !buffer.is_empty()) {
-            let count = match total {
-                0 => self.duplex().read(buffer)?,
-                _ => self.duplex().read_opened(buffer),
-            };
-            total += count;
-            if count < buffer.len() {
-                break;
-            }
-        }
-        Ok(total)
+        self.duplex().read(bufs)
     }
 }
 

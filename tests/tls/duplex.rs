@@ -5,10 +5,11 @@ use std::{
     net::Shutdown,
     sync::mpsc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use mkcp::{Config, tls::TlsStream};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::support::{SHORT, established_pair, pair, pair_with, random_bytes, within_deadline};
 
@@ -213,4 +214,52 @@ fn a_nonblocking_stream_never_waits() {
         let chunk = vec![1; MIB];
         while !would_block((&client).write(&chunk)) {}
     });
+}
+
+/// Everything at once, by threads that choose at random: nothing hangs and nothing panics.
+#[test]
+fn clones_may_do_anything_at_any_time() {
+    for seed in 0..40 {
+        within_deadline(move || {
+            println!("seed {seed}");
+            let (client, server) = pair();
+            thread::scope(|scope| {
+                for (side, stream) in [client, server].iter().enumerate() {
+                    for number in 0..4 {
+                        let clone = stream.try_clone().unwrap();
+                        let rng = SmallRng::seed_from_u64(seed << 8 | (side as u64) << 4 | number);
+                        scope.spawn(move || do_anything(clone, rng));
+                    }
+                }
+            });
+        });
+    }
+}
+
+fn do_anything(mut stream: TlsStream, mut rng: SmallRng) {
+    let mut buffer = vec![0; 70_000];
+    let patience = Some(Duration::from_millis(20));
+    stream.get_ref().set_read_timeout(patience).unwrap();
+    stream.get_ref().set_write_timeout(patience).unwrap();
+    for _ in 0..30 {
+        let count = rng.random_range(1..buffer.len());
+        let some_time = Some(Duration::from_millis(rng.random_range(1..50)));
+        // Errors are what most of this gives in the end.
+        match rng.random_range(0..100) {
+            0..40 => drop(stream.read(&mut buffer[..count])),
+            40..80 => drop(stream.write(&buffer[..count])),
+            80..84 => drop(stream.peek(&mut buffer[..count])),
+            84..90 => drop(stream.refresh_traffic_keys()),
+            90..93 => stream.get_ref().set_read_timeout(some_time).unwrap(),
+            93..96 => stream.get_ref().set_write_timeout(some_time).unwrap(),
+            96 => stream.get_ref().set_nonblocking(rng.random()).unwrap(),
+            97 => drop(stream.shutdown(Shutdown::Write)),
+            98 => drop(stream.shutdown(Shutdown::Read)),
+            _ => drop(stream.tls_info()),
+        }
+    }
+    if rng.random_bool(0.3) {
+        stream.get_ref().set_linger(patience).unwrap();
+        let _ = stream.close();
+    }
 }

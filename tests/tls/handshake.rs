@@ -12,8 +12,8 @@ use mkcp::{
     tls::{
         self, TlsError,
         rustls::{
-            self, CipherSuite, ClientConfig, ProtocolVersion, RootCertStore, ServerConfig,
-            pki_types::ServerName, server::WebPkiClientVerifier,
+            self, CipherSuite, ClientConfig, ClientConnection, ProtocolVersion, RootCertStore,
+            ServerConfig, pki_types::ServerName, server::WebPkiClientVerifier,
         },
     },
 };
@@ -306,5 +306,42 @@ fn keys_may_be_refreshed_at_any_time() {
             (&server).write_all(&got).unwrap();
             (&client).read_exact(&mut got).unwrap();
         }
+    });
+}
+
+#[test]
+fn early_data_is_declined() {
+    within_deadline(|| {
+        let mut server_config = (*IDENTITY.server()).clone();
+        server_config.max_early_data_size = 1000;
+        let server_config = Arc::new(server_config);
+        let mut client_config = (*IDENTITY.client()).clone();
+        client_config.enable_early_data = true;
+        let client_config = Arc::new(client_config);
+        let mut offered = Vec::new();
+        for _ in 0..2 {
+            let (ours, theirs) = Stream::pair(&mkcp::Config::default()).unwrap();
+            let server = tls::accept(theirs, server_config.clone()).unwrap();
+            let other = thread::spawn(move || {
+                (&server).write_all(b"x").unwrap();
+                let mut got = Vec::new();
+                (&server).read_to_end(&mut got).map(|_| got)
+            });
+            let mut client = ClientConnection::new(client_config.clone(), name()).unwrap();
+            let early = client
+                .early_data()
+                .map(|mut early| early.write(b"early").unwrap());
+            offered.push(early.is_some());
+            client.complete_io(&mut &ours).unwrap();
+            assert!(!client.is_early_data_accepted());
+            let mut io = &ours;
+            let mut stream = rustls::Stream::new(&mut client, &mut io);
+            stream.write_all(b"late").unwrap();
+            stream.read_exact(&mut [0; 1]).unwrap();
+            client.send_close_notify();
+            client.complete_io(&mut io).unwrap();
+            assert_eq!(other.join().unwrap().unwrap(), b"late");
+        }
+        assert_eq!(offered, [false, true]);
     });
 }

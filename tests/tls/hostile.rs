@@ -2,6 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
+    net::Shutdown,
     thread,
     time::{Duration, Instant},
 };
@@ -140,5 +141,21 @@ fn a_damaged_record_after_the_handshake_ends_the_stream_with_its_bytes_first() {
         );
         let error = (&client).read(&mut [0; 1]).unwrap_err();
         assert!(error.to_string().contains("BadRecordMac"), "{error}");
+    });
+}
+
+#[test]
+fn a_damaged_record_after_our_close_notify_is_an_error_too() {
+    within_deadline(|| {
+        let (client, server) = crate::support::established_pair();
+        server.shutdown(Shutdown::Write).unwrap();
+        let mut raw = client.get_ref();
+        raw.write_all(b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb")
+            .unwrap();
+        let error = (&server).read(&mut [0; 1]).unwrap_err();
+        assert!(
+            matches!(tls_error(&error), Some(TlsError::Session(_))),
+            "{error:?}"
+        );
     });
 }

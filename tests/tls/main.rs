@@ -6,7 +6,9 @@
 
 mod duplex;
 mod ending;
+mod flood;
 mod handshake;
 mod hostile;
 mod renegotiation;
 mod support;
+mod waiting;

@@ -8,7 +8,7 @@ use std::{
 use super::{LONGEST_COPY, ring::ByteRing};
 use crate::{
     error::ConnectionError,
-    sync::{Monitor, Patience, Wake},
+    sync::{Monitor, Patience, Stalled, Wake},
 };
 
 /// The pipe from the worker to the application's readers.
@@ -97,6 +97,23 @@ impl ReceivePipe {
         let buffers = &mut [IoSliceMut::new(buffer)];
         let fetched = self.fetch(Patience::AsSet, buffers, |_, _| {})?;
         Ok(fetched.count)
+    }
+
+    /// Waits until there are bytes, or there will be no more, or until `give_up` says so.
+    pub(crate) fn wait_for_bytes(
+        &self,
+        patience: Patience,
+        give_up: impl Fn() -> bool,
+    ) -> Result<(), Stalled> {
+        self.incoming.wait(patience, |incoming| {
+            let known = !incoming.bytes.is_empty() || incoming.end.is_some();
+            (known || give_up()).then_some(((), incoming.wake_next_reader()))
+        })
+    }
+
+    /// Has blocked readers look again whether to give up.
+    pub(crate) fn wake_readers(&self) {
+        self.incoming.update(|_| ((), Wake::All));
     }
 
     /// Throws away what has not been read, as nobody will. Readers get end of file.
