@@ -54,6 +54,12 @@ impl<'a> Cursor<'a> {
         Ok(items.iter().enumerate().map(item).collect())
     }
 
+    /// An array of secret texts: errors do not show the value.
+    pub(super) fn lines(&self) -> Result<Vec<Self>, Error> {
+        let hide = |_| Error::new(&self.path, kind(self.value), "an array of lines");
+        self.array().map_err(hide)
+    }
+
     pub(super) fn string(&self) -> Result<&'a str, Error> {
         self.value.as_str().ok_or_else(|| self.error("a string"))
     }
@@ -80,7 +86,14 @@ impl<'a> Cursor<'a> {
         self.value
             .as_u64()
             .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| self.error(&format!("{least} to {most}")))
+            .ok_or_else(|| {
+                let number = if self.value.is_number() {
+                    ""
+                } else {
+                    "a number, "
+                };
+                self.error(&format!("{number}{least} to {most}"))
+            })
     }
 
     /// A number, or a text of digits, as protobuf's JSON has it.
@@ -169,7 +182,7 @@ impl<'a> Object<'a> {
 
     /// Warns if the key is there, because it does nothing.
     pub(super) fn dead(&mut self, key: &str, why: &str, warnings: &mut Vec<Warning>) {
-        if let Some(cursor) = self.get_or_null(key) {
+        if let Some(cursor) = self.get(key) {
             warnings.push(Warning::new(cursor.path, format!("has no effect{why}")));
         }
     }

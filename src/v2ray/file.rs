@@ -259,3 +259,31 @@ fn ports(cursor: Option<Cursor<'_>>) -> Option<(u16, u16)> {
     let (from, to) = first.split_once('-').unwrap_or((first, first));
     Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_split() {
+        let split = |text| {
+            let (host, ports) = split_host_port(text);
+            (host.unwrap_or_default(), ports.map(|(port, _)| port))
+        };
+        assert_eq!(split("a.org:80"), ("a.org".to_owned(), Some(80)));
+        assert_eq!(split(":80"), (String::new(), Some(80)));
+        assert_eq!(split("[::1]:80"), ("::1".to_owned(), Some(80)));
+        assert_eq!(split("a.org"), ("a.org".to_owned(), None));
+        assert_eq!(split("a.org:http"), ("a.org".to_owned(), None));
+    }
+
+    #[test]
+    fn ports_come_in_every_form() {
+        let read = |value: serde_json::Value| ports(Some(Cursor::root(&value)));
+        assert_eq!(read(443.into()), Some((443, 443)));
+        assert_eq!(read("443".into()), Some((443, 443)));
+        assert_eq!(read("1000-2000, 3000".into()), Some((1000, 2000)));
+        assert_eq!(read("env:PORT".into()), None);
+        assert_eq!(read(65536.into()), None);
+    }
+}

@@ -95,24 +95,34 @@ pub(super) fn read_new(
             let why = "has no effect here: windows follow from what is measured";
             warnings.push(Warning::new(multiplier.path(), why));
         }
-        let window = kcp.get("maxSendingWindow");
-        if dialect == Dialect::Xray26_1 && window.is_none() {
-            builder = old_policy(&mut kcp, builder, warnings)?;
-        }
-        if let Some(window) = window {
+        if let Some(window) = kcp.get("maxSendingWindow") {
             let bytes = window.number_in(LEAST_BUFFER.max(mtu), MAX_BUFFER_MIB * MIB)?;
             builder = builder.write_buffer(to_usize(bytes));
+        } else if dialect == Dialect::Xray26_1 {
+            for aged in ["congestion", "writeBufferSize"] {
+                if kcp.has(aged) {
+                    let message = "is obeyed, but has no effect since Xray 26.4.13";
+                    warnings.push(Warning::new(kcp.path_of(aged), message));
+                }
+            }
+            builder = old_policy(&mut kcp, builder, warnings)?;
+            kcp.finish(warnings);
+            return finish_new(builder, mtu + overhead, masks, path);
         }
         for dead in ["congestion", "readBufferSize", "writeBufferSize"] {
             kcp.dead(dead, " since Xray 26.4.13", warnings);
         }
         kcp.finish(warnings);
     }
-    builder = builder
-        .mtu(to_u16(mtu + overhead))
+    finish_new(builder, mtu + overhead, masks, path)
+}
+
+fn finish_new(builder: ConfigBuilder, mtu: u64, masks: Masks, path: &str) -> Result<Config, Error> {
+    let builder = builder
+        .mtu(to_u16(mtu))
         .header(masks.header)
         .security(masks.security);
-    build(builder, path, path)
+    build(builder, path, &masks.header_path)
 }
 
 /// Applies the rules of this crate, and tells a breach at the place in the document.
@@ -241,4 +251,48 @@ fn to_u16(number: u64) -> u16 {
 
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_and_rates_are_converted() {
+        let kcp = json!({"writeBufferSize": 3, "uplinkCapacity": 7, "congestion": true, "tti": 99});
+        let mut warnings = Vec::new();
+        let cursor = Cursor::root(&kcp);
+        let config = read_old(Some(cursor), "kcp", Dialect::V2ray4, &mut warnings).unwrap();
+        assert_eq!(config.write_buffer(), 3 << 20);
+        assert_eq!(config.uplink(), 7 << 20);
+        assert_eq!(config.congestion(), Congestion::LossRate);
+        assert_eq!(config.tti(), Duration::from_millis(99));
+        assert_eq!(warnings, []);
+    }
+
+    #[test]
+    fn the_longest_mtu_leaves_room_for_the_masks() {
+        let read = |mtu: u64| {
+            let masks = Masks {
+                header: Header::Srtp,
+                header_path: String::new(),
+                security: Security::Simple,
+            };
+            let kcp = json!({ "mtu": mtu });
+            read_new(
+                Some(Cursor::root(&kcp)),
+                "",
+                masks,
+                Dialect::Xray,
+                &mut Vec::new(),
+            )
+        };
+        assert_eq!(read(65497).unwrap().mtu(), 65507);
+        assert_eq!(read(21).unwrap().mtu(), 31);
+        for mtu in [0, 20, 65498] {
+            assert!(read(mtu).is_err());
+        }
+    }
 }

@@ -17,6 +17,8 @@ use crate::config::{Config, Header, Security};
 #[derive(Debug, PartialEq)]
 pub(super) struct Masks {
     pub(super) header: Header,
+    /// The entry that the header is from.
+    pub(super) header_path: String,
     pub(super) security: Security,
 }
 
@@ -33,6 +35,7 @@ pub(super) fn read(
 ) -> Result<Masks, Error> {
     let mut masks = Masks {
         header: Header::None,
+        header_path: String::new(),
         security: Security::None,
     };
     let Some(finalmask) = finalmask else {
@@ -57,6 +60,7 @@ pub(super) fn read(
             Mask::Header(_) if securities > 0 => return Err(wrong_order(&udp, dialect)),
             Mask::Header(header) => {
                 masks.header = header;
+                entry.path().clone_into(&mut masks.header_path);
                 headers += 1;
             }
             Mask::Security(security) => {
@@ -238,11 +242,11 @@ fn read_legacy(
     let Some(read) = named_header(&name) else {
         return Err(header.error("dns, dtls, srtp, utp, wechat or wireguard"));
     };
-    if let Some(value) = value {
-        if !value.secret()?.is_empty() {
-            let why = format!("has no effect beside the header {name}");
-            warnings.push(Warning::new(value.path(), why));
-        }
+    if let Some(value) = value
+        && !value.secret()?.is_empty()
+    {
+        let why = format!("has no effect beside the header {name}");
+        warnings.push(Warning::new(value.path(), why));
     }
     Ok(Mask::Header(read))
 }
@@ -256,4 +260,47 @@ fn named_header(name: &str) -> Option<Header> {
         "wireguard" => Header::Wireguard,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_list(list: Value, dialect: Dialect) -> Result<Masks, Error> {
+        let document = json!({ "udp": list });
+        let mut warnings = Vec::new();
+        let read = read(Some(Cursor::root(&document)), dialect, &mut warnings);
+        assert_eq!(warnings, []);
+        read
+    }
+
+    #[test]
+    fn the_order_was_turned_round() {
+        let seed = json!({"type": "mkcp-legacy", "settings": {"value": "s"}});
+        let header = json!({"type": "mkcp-legacy", "settings": {"header": "wechat"}});
+        let inside_first = json!([seed, header]);
+        let outside_first = json!([header, seed]);
+        let new = read_list(inside_first.clone(), Dialect::Xray).unwrap();
+        let old = read_list(outside_first.clone(), Dialect::Xray26_6_1).unwrap();
+        for masks in [new, old] {
+            assert_eq!(masks.header, Header::WechatVideo);
+            assert_eq!(masks.security, kcp::seed("s"));
+        }
+        assert!(read_list(outside_first, Dialect::Xray).is_err());
+        assert!(read_list(inside_first, Dialect::Xray26_6_1).is_err());
+    }
+
+    #[test]
+    fn an_empty_password_is_a_seed_but_an_empty_value_is_none() {
+        let password = json!([{"type": "mkcp-aes128gcm"}]);
+        let masks = read_list(password, Dialect::Xray26_1).unwrap();
+        assert_eq!(masks.security, kcp::seed(""));
+        let value = json!([{"type": "mkcp-legacy", "settings": {"value": ""}}]);
+        let masks = read_list(value, Dialect::Xray).unwrap();
+        assert_eq!(masks.security, Security::Simple);
+        assert_eq!(
+            read_list(json!([]), Dialect::Xray).unwrap().security,
+            Security::None
+        );
+    }
 }

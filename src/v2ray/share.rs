@@ -215,6 +215,8 @@ struct Params<'a> {
     /// Whether there is a header, a seed or a list of masks.
     described: bool,
     dns: bool,
+    /// Whether the query itself has the character that stands for broken text.
+    replaced: bool,
 }
 
 impl<'a> Params<'a> {
@@ -223,6 +225,8 @@ impl<'a> Params<'a> {
             pairs: parse_query(query.as_bytes()).collect(),
             described: false,
             dns: false,
+            replaced: query.contains(char::REPLACEMENT_CHARACTER)
+                || query.to_ascii_uppercase().contains("%EF%BF%BD"),
         };
         let filled = |key: &str| params.peek(key).is_some_and(|value| !value.is_empty());
         let described = filled("headerType") || filled("seed") || filled("fm");
@@ -300,7 +304,7 @@ fn to_stream(params: &mut Params<'_>, warnings: &mut Vec<Warning>) -> Result<Val
         }
         kcp.insert("header".to_owned(), header);
         if let Some(seed) = seed {
-            if seed.contains(char::REPLACEMENT_CHARACTER) {
+            if seed.contains(char::REPLACEMENT_CHARACTER) && !params.replaced {
                 return Err(Error::new("seed", "not text", "UTF-8, percent-encoded"));
             }
             kcp.insert("seed".to_owned(), seed.into());
@@ -317,7 +321,7 @@ fn to_stream(params: &mut Params<'_>, warnings: &mut Vec<Warning>) -> Result<Val
             stream.insert("finalmask".to_owned(), masks);
         }
         let asked = stream.get("security").and_then(Value::as_str);
-        if asked.is_some_and(|security| settings::is_tls(security)) {
+        if asked.is_some_and(settings::is_tls) {
             stream.insert("tlsSettings".to_owned(), tls);
         }
     }

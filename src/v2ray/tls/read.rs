@@ -75,10 +75,10 @@ pub(super) fn refuse_lost_checks(
     pins: &[&str],
     warnings: &mut Vec<Warning>,
 ) -> Result<(), Error> {
-    if let Some(verify) = object.get("verifyClientCertificate") {
-        if verify.bool()? {
-            return Err(verify.error("false: certificates of clients are not checked here"));
-        }
+    if let Some(verify) = object.get("verifyClientCertificate")
+        && verify.bool()?
+    {
+        return Err(verify.error("false: certificates of clients are not checked here"));
     }
     for pin in pins {
         let Some(cursor) = object.get(pin) else {
@@ -151,7 +151,7 @@ fn read_pem(object: &mut Object<'_>, file: &str, text: &str) -> Result<Option<Pe
         return Ok(None);
     };
     let mut lines = Vec::new();
-    for line in text.array()? {
+    for line in text.lines()? {
         lines.push(line.secret()?.to_owned());
     }
     Ok((!lines.is_empty()).then(|| Pem::Text(lines.join("\n"))))

@@ -68,11 +68,11 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
         }
     }
     refuse_lost_checks(&mut object, &settings, &PINS, warnings)?;
-    if let Some(allow) = object.get("allowInsecureIfPinnedPeerCertificate") {
-        if allow.bool()? {
-            let message = "has no effect here: the certificate is checked in the ordinary way";
-            warnings.push(Warning::new(allow.path(), message));
-        }
+    if let Some(allow) = object.get("allowInsecureIfPinnedPeerCertificate")
+        && allow.bool()?
+    {
+        let message = "has no effect here: the certificate is checked in the ordinary way";
+        warnings.push(Warning::new(allow.path(), message));
     }
     for key in DEAD {
         object.dead(key, " here", warnings);

@@ -1,0 +1,140 @@
+//! Share links as clients and panels make them.
+
+use mkcp::{
+    Header, Security,
+    v2ray::{self, Dialect, Reading, StreamSettings, TlsSettings},
+};
+
+use crate::corpus::summary;
+
+fn read(link: &str) -> Reading {
+    v2ray::read_share_params(link).unwrap()
+}
+
+fn warned(reading: &Reading) -> Vec<&str> {
+    reading
+        .warnings()
+        .iter()
+        .map(|warning| warning.path())
+        .collect()
+}
+
+#[test]
+fn whole_links_give_address_port_and_name() {
+    let link = "vless://3c1a7a9e@example.org:20001?type=kcp&encryption=none&flow=&headerType=wechat-video\
+                &seed=a%2Bb%20c%26d&security=none#%E9%A6%99%E6%B8%AF+1";
+    let reading = read(link);
+    assert_eq!(
+        summary(&reading),
+        "v2ray4 outbound 香港+1 at example.org:20001, wechat-video seed:a+b c&d, \
+         mtu 1350 tti 50 up 5 down 20 write 2097152 bbr"
+    );
+    assert_eq!(warned(&reading), [""; 0]);
+    let reading = read("trojan://pw@[2001:db8::9]:443/?type=mkcp&seed=x");
+    assert_eq!(
+        (reading.address(), reading.port()),
+        (Some("2001:db8::9"), Some(443))
+    );
+    assert_eq!(reading.tag(), None);
+}
+
+#[test]
+fn bare_parameters_will_do() {
+    let reading = read("type=kcp&headerType=srtp&seed=s&mtu=1400&tti=20");
+    assert_eq!(
+        summary(&reading),
+        "v2ray4 outbound, srtp seed:s, mtu 1400 tti 20 up 5 down 20 write 2097152 bbr"
+    );
+    let reading = read("type=kcp&headerType=dns&host=a.example");
+    assert_eq!(reading.dialect(), Dialect::Xray25);
+    let header = reading.settings().config().header().clone();
+    assert_eq!(header, Header::Dns("a.example".to_owned()));
+}
+
+#[test]
+fn tls_is_obeyed_by_every_name() {
+    let reading =
+        read("type=kcp&seed=s&security=tls&sni=x.org&alpn=h2%2Chttp%2F1.1&fp=chrome&insecure=1");
+    let tls = reading.settings().tls().unwrap();
+    assert_eq!(tls.configured_server_name(), Some("x.org"));
+    assert!(tls.allow_insecure());
+    assert_eq!(warned(&reading), ["fp"]);
+    let reading = read("type=kcp&seed=s&security=xtls&sni=x.org&flow=xtls-rprx-direct");
+    assert_eq!(
+        reading.settings().tls(),
+        Some(&TlsSettings::client("x.org"))
+    );
+    assert_eq!(warned(&reading), ["security"]);
+    let reading = read("type=kcp&seed=s&security=none&sni=x.org");
+    assert!(reading.settings().tls().is_none());
+}
+
+#[test]
+fn masks_come_as_json() {
+    let fm = "%7B%22udp%22%3A%5B%7B%22type%22%3A%22mkcp-legacy%22%2C%22settings%22%3A%7B%22value%22%3A%22s%22%7D%7D%5D%7D";
+    let reading = read(&format!("type=kcp&fm={fm}&mtu=1300"));
+    assert_eq!(reading.dialect(), Dialect::Xray);
+    assert_eq!(reading.settings().config().mtu(), 1328);
+    assert_eq!(warned(&reading), [""; 0]);
+    let reading = read(&format!("type=kcp&fm={fm}&headerType=srtp"));
+    assert_eq!(warned(&reading), ["fm"]);
+}
+
+#[test]
+fn what_is_ambiguous_or_unknown_is_told() {
+    let reading = read("type=kcp&headerType=&seed=&speed=11");
+    assert_eq!(reading.settings().config().security(), &Security::Simple);
+    assert_eq!(warned(&reading), ["headerType", "speed"]);
+}
+
+#[test]
+fn wrong_values_are_named_by_their_parameter() {
+    let cases = [
+        ("", "type is \"tcp\", must be kcp or mkcp"),
+        ("type=ws&path=%2F", "type is \"ws\", must be kcp or mkcp"),
+        ("type=kcp&mtu=99", "mtu is 99, must be 576 to 1460"),
+        ("type=kcp&tti=fast", "tti is \"fast\", must be a number"),
+        (
+            "type=kcp&headerType=http",
+            "headerType is \"http\", must be none, srtp,",
+        ),
+        ("type=kcp&seed=%FF", "seed is not text, must be UTF-8"),
+        (
+            "type=kcp&security=reality&pbk=x",
+            "security is \"reality\", must be none, tls or xtls",
+        ),
+        (
+            "type=kcp&security=tls&allowInsecure=maybe",
+            "allowInsecure is \"maybe\", must be 1 or 0",
+        ),
+        ("type=kcp&fm=%7B", "fm is not JSON"),
+        (
+            "vmess://eyJ2IjoiMiJ9",
+            "the document is a link without parameters",
+        ),
+    ];
+    for (link, start) in cases {
+        let text = v2ray::read_share_params(link).unwrap_err().to_string();
+        assert!(
+            text.starts_with(start),
+            "{text:?} does not start with {start:?}"
+        );
+    }
+}
+
+#[test]
+fn links_are_written_for_those_who_do_not_take_plus_for_space() {
+    let config = mkcp::Config::builder()
+        .seed("a b+c")
+        .header(Header::Utp)
+        .mtu(1400);
+    let settings = StreamSettings::new(config.build().unwrap());
+    let query = v2ray::write_share_params(&settings, Dialect::V2ray4).unwrap();
+    assert_eq!(
+        query,
+        "type=kcp&headerType=utp&seed=a%20b%2Bc&mtu=1400&security=none"
+    );
+    let settings = settings.with_tls(TlsSettings::server("c", "k"));
+    let error = v2ray::write_share_params(&settings, Dialect::V2ray4).unwrap_err();
+    assert_eq!(error.path(), "tls.certificates");
+}
