@@ -46,6 +46,14 @@ impl Socket {
         Ok(Self::Unix(stream))
     }
 
+    /// Completes the handshake, if there is to be TLS.
+    pub(crate) fn handshake(&self) -> io::Result<()> {
+        match self {
+            Self::Mkcp(MaybeTlsStream::Tls(stream)) => stream.handshake(),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the peer can be told the end of one direction while the other goes on.
     pub(crate) fn can_half_close(&self) -> bool {
         !matches!(self, Self::Mkcp(MaybeTlsStream::Plain(_)))

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     process::{DEADLINE, Server, example, with_deadline},
-    service::{self, PAYLOAD, exchange, expect_all},
+    service::{self, PAYLOAD, exchange, exchange_through_v2ray, expect_all},
 };
 
 const MISSING: &str = "v2ray is missing: install it (Debian, Ubuntu: apt-get install v2ray)";
@@ -206,14 +206,13 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// v2ray as client in front of our forwarder.
-fn v2ray_to_us(link: &Link, forwarder: &Server) -> (V2ray, TcpStream) {
+/// v2ray as client in front of our forwarder, and its TCP port.
+fn v2ray_client(link: &Link, forwarder: &Server) -> (V2ray, u16) {
     let server = forwarder.socket_addr();
-    let (v2ray, door) = V2ray::start(|| {
+    V2ray::start(|| {
         let door = free_tcp_port();
         (client(link, door, server), door)
-    });
-    (v2ray, connect(door))
+    })
 }
 
 /// v2ray as server behind our forwarder, and its mKCP address.
@@ -233,9 +232,8 @@ fn v2ray_connects_to_us_as_an_address_describes_it() {
         let to = format!("tcp://{}", service::echo());
         let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
         let forwarder = Server::between(&listen, &to, &[]);
-        let (_v2ray, stream) = v2ray_to_us(&link, &forwarder);
-        exchange(&stream, &PAYLOAD);
-        drop(stream);
+        let (_v2ray, door) = v2ray_client(&link, &forwarder);
+        drop(exchange_through_v2ray(|| connect(door), &PAYLOAD));
         let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
         println!("{}: {line}", link.name);
     }
@@ -247,9 +245,7 @@ fn we_connect_to_v2ray_as_an_address_describes_it() {
         let (_v2ray, address) = v2ray_server(&link, service::echo());
         let to = format!("mkcp://{address}?{}", link.client_url);
         let forwarder = Server::between("tcp://127.0.0.1:0", &to, &[]);
-        let stream = forwarder.connect();
-        exchange(&stream, &PAYLOAD);
-        drop(stream);
+        drop(exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD));
         let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
         println!("{}: {line}", link.name);
     }
@@ -267,7 +263,8 @@ fn the_end_of_an_answer_goes_through_v2ray() {
         let (target, _) = service::serve(answer);
         let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
         let forwarder = Server::between(&listen, &format!("tcp://{target}"), &[]);
-        let (_client, stream) = v2ray_to_us(&link, &forwarder);
+        let (_client, door) = v2ray_client(&link, &forwarder);
+        let stream = connect(door);
         (&stream).write_all(b"?").unwrap();
         expect_all(&stream, &PAYLOAD);
 
@@ -325,21 +322,21 @@ fn the_files_of_v2ray_are_files_of_ours() {
         println!("{}: we are the client", link.name);
         let v2ray = V2ray::run(&server).unwrap();
         let forwarder = our_client();
-        exchange(&forwarder.connect(), &PAYLOAD);
+        exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD);
         drop((v2ray, forwarder));
 
         println!("{}: we are the server", link.name);
         let forwarder = Server::forward(&["--config", server_name, "--to", &to]);
         assert_eq!(forwarder.address, address);
         let v2ray = V2ray::run(&client).unwrap();
-        exchange(&connect(files.door), &PAYLOAD);
+        exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
         drop(forwarder);
 
         println!("{}: our echo server is the server", link.name);
         let mut command = example("echo_server");
         let echo = Server::start(command.args(["--config", server_name]));
         assert_eq!(echo.address, address);
-        exchange(&connect(files.door), &PAYLOAD);
+        exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
         drop((v2ray, echo));
 
         println!("{}: we are both", link.name);
