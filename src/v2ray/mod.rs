@@ -1,6 +1,5 @@
 #![doc = include_str!("../manual/configs.md")]
 
-mod base64;
 mod cursor;
 mod dialect;
 mod error;
@@ -16,7 +15,12 @@ mod tls;
 mod v5;
 mod write;
 
-use std::io;
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+
+use rustls::ClientConfig;
 
 use crate::{config::Config, endpoint::Endpoint};
 
@@ -37,22 +41,32 @@ pub use write::{Written, write};
 /// let settings = StreamSettings::new(Config::default()).with_tls(TlsSettings::client("example.org"));
 /// assert!(settings.tls().is_some());
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct StreamSettings {
     config: Config,
     tls: Option<TlsSettings>,
+    /// What rustls has made of `tls` for a client: authorities are read once, and sessions are
+    /// resumed from one connection to the next.
+    client: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
 impl StreamSettings {
     /// mKCP with these settings, without TLS.
     pub fn new(config: Config) -> Self {
-        Self { config, tls: None }
+        Self {
+            config,
+            ..Self::default()
+        }
     }
 
     /// With TLS.
-    pub fn with_tls(mut self, tls: TlsSettings) -> Self {
-        self.tls = Some(tls);
-        self
+    #[must_use]
+    pub fn with_tls(self, tls: TlsSettings) -> Self {
+        Self {
+            config: self.config,
+            tls: Some(tls),
+            client: Arc::default(),
+        }
     }
 
     /// The settings of mKCP.
@@ -76,5 +90,11 @@ impl StreamSettings {
             io::ErrorKind::InvalidInput,
             "the endpoint has another header or security than the settings",
         ))
+    }
+}
+
+impl PartialEq for StreamSettings {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.config, &self.tls) == (&other.config, &other.tls)
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn read(
         }
         kcp::read_old(own.or(shared), &kcp_path, dialect, warnings)?
     };
-    let tls = read_security(&mut stream, warnings)?;
+    let tls = read_security(&mut stream, dialect, warnings)?;
     for other in OTHERS {
         stream.dead(other, ", because the network is kcp", warnings);
     }
@@ -199,6 +199,7 @@ fn has_dns_header(kcp: &Object<'_>) -> bool {
 
 fn read_security(
     stream: &mut Object<'_>,
+    dialect: Dialect,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<TlsSettings>, Error> {
     let asked = asks_for_tls(stream.get("security"), warnings)?;
@@ -220,8 +221,14 @@ fn read_security(
             stream.dead(unused, &format!(" beside {chosen}"), warnings);
         }
     }
-    settings.map_or_else(
-        || Ok(Some(TlsSettings::new())),
-        |settings| tls::read(&settings, warnings).map(Some),
-    )
+    let Some(cursor) = settings else {
+        return Ok(Some(TlsSettings::new()));
+    };
+    let settings = tls::read(&cursor, warnings)?;
+    if settings.allow_insecure() && matches!(dialect, Dialect::Xray26_6_1 | Dialect::Xray) {
+        let path = format!("{}.allowInsecure", cursor.path());
+        let message = "is obeyed here, but Xray has refused it since June 2026";
+        warnings.push(Warning::new(path, message));
+    }
+    Ok(Some(settings))
 }

@@ -4,9 +4,12 @@ use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},
     net::Shutdown,
+    sync::Arc,
 };
 
-use super::StreamSettings;
+use rustls::ClientConfig;
+
+use super::{StreamSettings, TlsSettings};
 use crate::{
     endpoint::Endpoint,
     stream::Stream,
@@ -30,7 +33,8 @@ impl StreamSettings {
     ///
     /// It returns at once, because mKCP has no handshake, and that of TLS runs at the first read
     /// or write. With TLS and no server name in the settings, the certificate must be for the
-    /// host that is dialled.
+    /// host that is dialled. Certificates are read by the first call; later ones, those of clones
+    /// too, use what it has read and resume its sessions.
     ///
     /// # Errors
     ///
@@ -49,8 +53,6 @@ impl StreamSettings {
     /// stream.write_all(b"hello")?;
     /// # std::io::Result::Ok(())
     /// ```
-    ///
-    /// [`TlsSettings::client_config`]: super::TlsSettings::client_config
     pub fn connect(&self, addr: impl fmt::Display) -> io::Result<MaybeTlsStream> {
         let addr = addr.to_string();
         self.wrap(&addr, || Stream::connect_with(addr.as_str(), &self.config))
@@ -61,7 +63,8 @@ impl StreamSettings {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the endpoint has another header or security than these settings. Those of [`Endpoint::connect`], else as [`connect`](Self::connect).
+    /// `InvalidInput` if the endpoint has another header or security than these settings; those of
+    /// [`Endpoint::connect`], else as [`connect`](Self::connect).
     pub fn connect_over(
         &self,
         endpoint: &Endpoint,
@@ -82,8 +85,16 @@ impl StreamSettings {
             return open().map(MaybeTlsStream::Plain);
         };
         let name = settings.server_name(host_of(addr))?;
-        let config = settings.client_config()?;
+        let config = self.client_config(settings)?;
         tls::connect(open()?, config, name).map(MaybeTlsStream::Tls)
+    }
+
+    fn client_config(&self, settings: &TlsSettings) -> io::Result<Arc<ClientConfig>> {
+        if let Some(config) = self.client.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = settings.client_config()?;
+        Ok(Arc::clone(self.client.get_or_init(|| config)))
     }
 }
 

@@ -102,6 +102,26 @@ fn with_tls_and_with_xtls_as_tls() {
 }
 
 #[test]
+fn sessions_are_resumed_by_later_connections_of_the_same_settings() {
+    let made = made("example.org");
+    let server = TlsSettings::server(&made.cert, &made.key);
+    let server = StreamSettings::new(Config::default()).with_tls(server);
+    let (address, _listener) = listening(&server);
+    let tls = TlsSettings::client("example.org").with_root(&made.cert);
+    let client = StreamSettings::new(Config::default()).with_tls(tls.with_system_roots(false));
+    let resumed = |settings: &StreamSettings| {
+        let stream = settings.connect(address).unwrap();
+        exchange(&stream).unwrap();
+        let info = stream.tls_info().unwrap();
+        stream.close().unwrap();
+        info.resumed
+    };
+    assert!(!resumed(&client));
+    assert!(resumed(&client));
+    assert!(resumed(&client.clone()));
+}
+
+#[test]
 fn a_client_checks_the_name_that_it_dials() {
     let made = made("localhost");
     let server =

@@ -1,5 +1,9 @@
 //! `securitySettings` of V2Fly 5: the protobuf message of its TLS, in JSON.
 
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -8,7 +12,6 @@ use super::{
     read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_alpn, with_name},
 };
 use crate::v2ray::{
-    base64,
     cursor::{Cursor, Object},
     error::{Error, Warning},
 };
@@ -150,16 +153,27 @@ fn read_pem(object: &mut Object<'_>, file: &str, bytes: &str) -> Result<Option<P
     let Some(bytes) = bytes else {
         return Ok(None);
     };
-    let text = base64::decode(bytes.secret()?).and_then(|pem| String::from_utf8(pem).ok());
+    let text = decode(bytes.secret()?).and_then(|pem| String::from_utf8(pem).ok());
     let text = text.ok_or_else(|| Error::new(bytes.path(), "something else", "PEM in base64"))?;
     Ok((!text.is_empty()).then_some(Pem::Text(text)))
+}
+
+/// Protobuf's JSON allows both alphabets, with or without padding.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    const ANY: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const ENGINES: [GeneralPurpose; 2] = [
+        GeneralPurpose::new(&alphabet::STANDARD, ANY),
+        GeneralPurpose::new(&alphabet::URL_SAFE, ANY),
+    ];
+    ENGINES.iter().find_map(|engine| engine.decode(text).ok())
 }
 
 fn write_certificate(certificate: &Certificate) -> Value {
     let mut object = Map::new();
     let mut put = |file: &str, bytes: &str, pem: &Pem| match pem {
         Pem::File(path) => object.insert(file.to_owned(), path.to_string_lossy().into()),
-        Pem::Text(text) => object.insert(bytes.to_owned(), base64::encode(text.as_bytes()).into()),
+        Pem::Text(text) => object.insert(bytes.to_owned(), STANDARD.encode(text).into()),
     };
     put("certificateFile", "Certificate", &certificate.chain);
     if let Some(key) = &certificate.key {
