@@ -3,15 +3,10 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
-    sync::Arc,
 };
 
 use mkcp::{
     Endpoint, Listener,
-    tls::{
-        self,
-        rustls::{ClientConfig, pki_types::ServerName},
-    },
     v2ray::{MaybeTlsListener, MaybeTlsStream, StreamSettings},
 };
 
@@ -42,17 +37,15 @@ impl Server {
 /// An mKCP end that connects.
 pub(crate) struct Client {
     target: Place,
+    settings: StreamSettings,
     endpoint: Endpoint,
-    /// Made once, because it remembers TLS sessions that can be taken up again.
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
 impl Client {
     pub(crate) fn open(target: &Place, settings: &StreamSettings) -> io::Result<Self> {
-        let tls = match settings.tls() {
-            Some(tls) => Some((tls.client_config()?, tls.server_name(&target.host)?)),
-            None => None,
-        };
+        if let Some(tls) = settings.tls() {
+            tls.server_name(&target.host)?;
+        }
         let bind = |address: IpAddr| open_endpoint(settings, (address, 0));
         let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
         let endpoint = match target.host.parse() {
@@ -63,20 +56,14 @@ impl Client {
         };
         Ok(Self {
             target: target.clone(),
+            settings: settings.clone(),
             endpoint,
-            tls,
         })
     }
 
     /// Opens a connection, which does not wait for an answer.
     pub(crate) fn connect(&self) -> io::Result<MaybeTlsStream> {
-        let stream = self.endpoint.connect(self.target.pair())?;
-        Ok(match &self.tls {
-            Some((config, name)) => {
-                MaybeTlsStream::Tls(tls::connect(stream, config.clone(), name.clone())?)
-            }
-            None => MaybeTlsStream::Plain(stream),
-        })
+        self.settings.connect_over(&self.endpoint, &self.target)
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Tcp(Place, Duration),
     #[cfg(unix)]
     Unix(PathBuf),
-    Mkcp(Client),
+    Mkcp(Box<Client>),
 }
 
 impl Exit {
@@ -27,7 +27,7 @@ impl Exit {
             End::Tcp(place) => Self::Tcp(place.clone(), timeout),
             #[cfg(unix)]
             End::Unix(path) => Self::Unix(path.clone()),
-            End::Mkcp(place, settings) => Self::Mkcp(Client::open(place, settings)?),
+            End::Mkcp(place, settings) => Self::Mkcp(Client::open(place, settings)?.into()),
         })
     }
 

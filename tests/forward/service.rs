@@ -79,7 +79,8 @@ pub(crate) fn exchange_through_v2ray(connect: impl Fn() -> TcpStream, payload: &
         if result.is_err() {
             let _ = stream.shutdown(Shutdown::Both); // wakes the writer
         }
-        result.and(writer.join().unwrap())
+        let written = writer.join().unwrap();
+        result.and(written)
     });
     match result {
         Ok(()) => stream,
