@@ -1,13 +1,16 @@
 //! Sends everything back, to V2Ray or to any other mKCP client.
 //!
 //! `cargo run --release --example echo_server` starts it on 127.0.0.1:20001 with the settings
-//! that V2Ray has by default; `-- --help` shows what can be changed.
+//! that V2Ray has by default; `-- --help` shows what can be changed. With `-- --config FILE` it is
+//! the inbound of a configuration file, TLS included.
 
+#[path = "transport/file.rs"]
+mod file;
 mod transport;
 
 use std::{
     io::{self, Read, Write},
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs},
     process::ExitCode,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread,
@@ -15,7 +18,11 @@ use std::{
 };
 
 use clap::Parser;
-use mkcp::{Endpoint, EndpointStats, Listener, Stream};
+use file::ConfigFile;
+use mkcp::{
+    Endpoint, EndpointStats,
+    v2ray::{MaybeTlsListener, MaybeTlsStream, Reading, Side, StreamSettings},
+};
 use transport::Transport;
 
 /// A thread that echoes needs little, and address space is not free with 10,000 of them.
@@ -25,12 +32,18 @@ const MOST_BUFFER: usize = 256 * 1024;
 /// For how long sessions may take to end when the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+const DEFAULT_ADDRESS: &str = "127.0.0.1:20001";
+/// Where an inbound listens that does not say it.
+const EVERYWHERE: &str = "0.0.0.0";
+
 /// Sends everything back to mKCP clients.
 #[derive(Parser)]
+#[command(mut_arg("config", |config| config.conflicts_with("Transport")))]
 struct Options {
-    /// UDP address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:20001", value_parser = transport::address)]
-    listen: SocketAddr,
+    /// UDP address to listen on; unless given, with --config that of the inbound [default:
+    /// 127.0.0.1:20001]
+    #[arg(long, value_name = "ADDR", value_parser = transport::address)]
+    listen: Option<SocketAddr>,
 
     /// Threads that serve sessions [default: one less than there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -41,7 +54,40 @@ struct Options {
     stats: Option<u64>,
 
     #[command(flatten)]
+    file: ConfigFile,
+
+    #[command(flatten)]
     transport: Transport,
+}
+
+impl Options {
+    /// Where to listen, and how.
+    fn settings(&self) -> Result<(SocketAddr, StreamSettings), String> {
+        if !self.file.is_given() {
+            let default = || transport::address(DEFAULT_ADDRESS);
+            let address = self.listen.map_or_else(default, Ok)?;
+            return Ok((address, StreamSettings::new(self.transport.config())));
+        }
+        let reading = self.file.read(Side::Inbound)?;
+        let address = self.listen.map_or_else(|| address_in(&reading), Ok)?;
+        let settings = reading.into_settings();
+        if let Some(tls) = settings.tls() {
+            let checked = tls.server_config();
+            checked.map_err(|error| format!("--config: {error}"))?;
+        }
+        Ok((address, settings))
+    }
+}
+
+fn address_in(reading: &Reading) -> Result<SocketAddr, String> {
+    let host = reading.address().unwrap_or(EVERYWHERE);
+    let port = reading.port();
+    let port = port.ok_or("the file says no port, so there must be --listen")?;
+    let address = (host, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next());
+    address.ok_or_else(|| format!("the file says listen: {host:?}, which has no address"))
 }
 
 fn main() -> ExitCode {
@@ -58,14 +104,16 @@ fn main() -> ExitCode {
 
 /// Serves until Ctrl-C or SIGTERM, then closes all sessions.
 fn run(options: &Options) -> io::Result<()> {
-    let config = options.transport.config();
-    let mut builder = Endpoint::builder().config(config);
+    let (address, settings) = options
+        .settings()
+        .unwrap_or_else(|error| transport::bad_usage(error));
+    let mut builder = Endpoint::builder().config(settings.config().clone());
     if let Some(workers) = options.workers {
         builder = builder.workers(workers.into());
     }
-    let endpoint = builder.bind(options.listen)?;
-    let listener = endpoint.listen()?;
-    println!("listening on {}", listener.local_addr()?);
+    let endpoint = builder.bind(address)?;
+    let listener = settings.listen_on(&endpoint)?;
+    println!("listening on {}", endpoint.local_addr()?);
 
     let (stop, stopped) = mpsc::channel();
     let signal = stop.clone();
@@ -103,7 +151,7 @@ fn wait(
 }
 
 /// Gives each session a thread of its own, until the listener is closed.
-fn serve(listener: &Listener, stop: &Sender<io::Result<()>>) {
+fn serve(listener: &MaybeTlsListener, stop: &Sender<io::Result<()>>) {
     for accepted in listener.incoming() {
         let session = accepted.and_then(|stream| {
             thread::Builder::new()
@@ -119,7 +167,7 @@ fn serve(listener: &Listener, stop: &Sender<io::Result<()>>) {
 }
 
 /// Sends back what comes until the peer closes. The buffer grows only for those who fill it.
-fn echo(mut stream: &Stream) -> io::Result<u64> {
+fn echo(mut stream: &MaybeTlsStream) -> io::Result<u64> {
     let mut buffer = vec![0; LEAST_BUFFER];
     let mut total = 0;
     loop {
@@ -135,8 +183,10 @@ fn echo(mut stream: &Stream) -> io::Result<u64> {
     }
 }
 
-fn report(stream: &Stream, result: io::Result<u64>) {
-    let Ok(peer) = stream.peer_addr() else { return };
+fn report(stream: &MaybeTlsStream, result: io::Result<u64>) {
+    let Ok(peer) = stream.get_ref().peer_addr() else {
+        return;
+    };
     match result {
         Ok(total) => log::info!("{peer} closed after {total} bytes"),
         Err(error) => log::info!("{peer} failed: {error}"),

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, ToSocketAddrs},
+    net::{TcpStream, ToSocketAddrs},
     time::{Duration, Instant},
 };
 #[cfg(unix)]
@@ -10,32 +10,24 @@ use std::{os::unix::net::UnixStream, path::PathBuf};
 
 use mkcp::Endpoint;
 
-use crate::{
-    address::{Address, Place},
-    carrier::Carrier,
-    socket::Socket,
-};
+use crate::{address::Place, carrier::Client, plan::End, socket::Socket};
 
 /// A target of any kind.
 pub(crate) enum Exit {
     Tcp(Place, Duration),
     #[cfg(unix)]
     Unix(PathBuf),
-    /// All connections share the endpoint.
-    Mkcp(Place, Carrier, Endpoint),
+    Mkcp(Box<Client>),
 }
 
 impl Exit {
     /// Nothing is sent yet, and no name looked up. `timeout` is for TCP.
-    pub(crate) fn open(address: &Address, carrier: Carrier, timeout: Duration) -> io::Result<Self> {
-        Ok(match address {
-            Address::Tcp(place) => Self::Tcp(place.clone(), timeout),
+    pub(crate) fn open(end: &End, timeout: Duration) -> io::Result<Self> {
+        Ok(match end {
+            End::Tcp(place) => Self::Tcp(place.clone(), timeout),
             #[cfg(unix)]
-            Address::Unix(path) => Self::Unix(path.clone()),
-            Address::Mkcp(place, _) => {
-                let endpoint = open_endpoint(place, &carrier)?;
-                Self::Mkcp(place.clone(), carrier, endpoint)
-            }
+            End::Unix(path) => Self::Unix(path.clone()),
+            End::Mkcp(place, settings) => Self::Mkcp(Client::open(place, settings)?.into()),
         })
     }
 
@@ -45,14 +37,14 @@ impl Exit {
             Self::Tcp(place, timeout) => Socket::tcp(connect_tcp(place, *timeout)?),
             #[cfg(unix)]
             Self::Unix(path) => Socket::unix(UnixStream::connect(path)?),
-            Self::Mkcp(place, carrier, endpoint) => carrier.connect_over(endpoint, place),
+            Self::Mkcp(client) => Ok(Socket::Mkcp(client.connect()?)),
         }
     }
 
     /// The UDP socket, if there is one.
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::Mkcp(_, _, endpoint) => Some(endpoint),
+            Self::Mkcp(client) => Some(client.endpoint()),
             _ => None,
         }
     }
@@ -64,23 +56,7 @@ impl fmt::Display for Exit {
             Self::Tcp(place, _) => write!(f, "tcp://{place}"),
             #[cfg(unix)]
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Mkcp(place, ..) => write!(f, "mkcp://{place}"),
-        }
-    }
-}
-
-/// A socket for the family of the target, or for both if that is known only later.
-fn open_endpoint(target: &Place, carrier: &Carrier) -> io::Result<Endpoint> {
-    let bind = |address: IpAddr| {
-        Endpoint::builder()
-            .config(carrier.config().clone())
-            .bind((address, 0))
-    };
-    match target.host.parse() {
-        Ok(IpAddr::V4(_)) => bind(Ipv4Addr::UNSPECIFIED.into()),
-        Ok(IpAddr::V6(_)) => bind(Ipv6Addr::UNSPECIFIED.into()),
-        Err(_) => {
-            bind(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| bind(Ipv4Addr::UNSPECIFIED.into()))
+            Self::Mkcp(client) => client.fmt(f),
         }
     }
 }

@@ -90,8 +90,17 @@ impl Forwarder {
 
     /// One connection from beginning to end. Whatever happens to it, it happens to it alone.
     fn forward(&self, near: Socket, peer: &str, session: &Session) {
+        // Before that nobody reaches the target. A failure has told the peer.
+        if let Err(error) = near.handshake() {
+            log::info!("{peer} failed: {error}");
+            return;
+        }
         let exit = &self.exit;
-        let far = match exit.connect() {
+        let connected = exit.connect().and_then(|far| {
+            far.handshake()?;
+            Ok(far)
+        });
+        let far = match connected {
             Ok(far) => far,
             Err(error) => {
                 log::warn!("{peer}: cannot reach {exit}: {error}");

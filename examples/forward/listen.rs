@@ -18,11 +18,7 @@ use std::{
 use mkcp::Endpoint;
 use socket2::SockRef;
 
-use crate::{
-    address::{Address, Place},
-    carrier::{Carrier, CarrierListener},
-    socket::Socket,
-};
+use crate::{carrier::Server, plan::End, socket::Socket};
 
 /// A listening socket of any kind.
 pub(crate) struct Entrance {
@@ -34,7 +30,7 @@ enum Kind {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener, PathBuf),
-    Mkcp(CarrierListener),
+    Mkcp(Server),
 }
 
 /// Why there is no connection.
@@ -48,12 +44,12 @@ pub(crate) enum Refusal {
 }
 
 impl Entrance {
-    pub(crate) fn open(address: &Address, carrier: &Carrier) -> io::Result<Self> {
-        let kind = match address {
-            Address::Tcp(place) => Kind::Tcp(TcpListener::bind(place.pair())?),
+    pub(crate) fn open(end: &End) -> io::Result<Self> {
+        let kind = match end {
+            End::Tcp(place) => Kind::Tcp(TcpListener::bind(place.pair())?),
             #[cfg(unix)]
-            Address::Unix(path) => Kind::Unix(listen_at(path)?, path.clone()),
-            Address::Mkcp(place, _) => Kind::Mkcp(open_mkcp(place, carrier)?),
+            End::Unix(path) => Kind::Unix(listen_at(path)?, path.clone()),
+            End::Mkcp(place, settings) => Kind::Mkcp(Server::open(place, settings)?),
         };
         Ok(Self {
             kind,
@@ -67,7 +63,7 @@ impl Entrance {
             Kind::Tcp(listener) => listener.local_addr()?.to_string(),
             #[cfg(unix)]
             Kind::Unix(_, path) => path.display().to_string(),
-            Kind::Mkcp(listener) => listener.get_ref().local_addr()?.to_string(),
+            Kind::Mkcp(server) => server.listener().local_addr()?.to_string(),
         })
     }
 
@@ -81,7 +77,9 @@ impl Entrance {
             Kind::Unix(listener, path) => listener
                 .accept()
                 .and_then(|(stream, _)| Ok((Socket::unix(stream)?, path.display().to_string()))),
-            Kind::Mkcp(listener) => listener.accept(),
+            Kind::Mkcp(server) => server
+                .accept()
+                .map(|(stream, peer)| (Socket::Mkcp(stream), peer)),
         };
         match accepted {
             _ if self.closed.load(Ordering::SeqCst) => Err(Refusal::Closed),
@@ -101,8 +99,8 @@ impl Entrance {
             Kind::Unix(listener, path) => SockRef::from(listener)
                 .shutdown(Shutdown::Both)
                 .and_then(|()| fs::remove_file(path)),
-            Kind::Mkcp(listener) => {
-                listener.get_ref().close();
+            Kind::Mkcp(server) => {
+                server.listener().close();
                 Ok(())
             }
         };
@@ -114,17 +112,10 @@ impl Entrance {
     /// The UDP socket, if there is one.
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
         match &self.kind {
-            Kind::Mkcp(listener) => Some(listener.get_ref().endpoint()),
+            Kind::Mkcp(server) => Some(server.listener().endpoint()),
             _ => None,
         }
     }
-}
-
-fn open_mkcp(place: &Place, carrier: &Carrier) -> io::Result<CarrierListener> {
-    let endpoint = Endpoint::builder()
-        .config(carrier.config().clone())
-        .bind(place.pair())?;
-    carrier.listen_on(&endpoint)
 }
 
 /// Binds to a path; a file there is replaced only if it is a socket at which nobody listens.

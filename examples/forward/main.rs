@@ -13,15 +13,18 @@
 mod address;
 mod carrier;
 mod dial;
+#[path = "../transport/file.rs"]
+mod file;
 #[path = "../transport/files.rs"]
 mod files;
 mod forwarder;
 mod listen;
+mod parameters;
+mod plan;
 mod relay;
 mod sessions;
 mod socket;
 mod stats;
-mod tls;
 #[path = "../transport/usage.rs"]
 mod usage;
 
@@ -38,24 +41,18 @@ use std::{
 
 use clap::Parser;
 
-use address::Address;
-use carrier::{Carrier, Role};
 use dial::Exit;
 use forwarder::Forwarder;
 use listen::Entrance;
+use plan::{End, Ends};
 use stats::{Display, Meter};
 
 /// Forwards connections between TCP or Unix sockets and mKCP.
 #[derive(Parser)]
 #[command(after_help = AFTER_HELP)]
 struct Options {
-    /// Where to take connections: tcp://HOST:PORT, unix:///PATH or mkcp://HOST:PORT?..
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Address,
-
-    /// Where to pass them on: tcp://HOST:PORT, unix:///PATH or mkcp://HOST:PORT?..
-    #[arg(long, value_name = "ADDRESS")]
-    to: Address,
+    #[command(flatten)]
+    ends: Ends,
 
     /// How many connections there may be at a time; more have to wait
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
@@ -167,27 +164,18 @@ fn run(options: &Options, display: &Display) -> io::Result<()> {
 
 /// Both ends, ready. Ends the process with a line and exit code 2 if they are not described well.
 fn open(options: &Options, events: Sender<Event>) -> io::Result<Arc<Forwarder>> {
-    let carrier = |option: &str, address: &Address, role| {
-        let Address::Mkcp(place, parameters) = address else {
-            return Carrier::default();
-        };
-        Carrier::new(place, parameters, role)
-            .unwrap_or_else(|error| usage::bad_usage(format!("{option} {address}: {error}")))
-    };
-    let near = carrier("--listen", &options.listen, Role::Listens);
-    let far = carrier("--to", &options.to, Role::Connects);
-
+    let (near, far) = options
+        .ends
+        .plan()
+        .unwrap_or_else(|error| usage::bad_usage(error));
+    let named =
+        |end: &End, error: io::Error| io::Error::new(error.kind(), format!("{end}: {error}"));
     let timeout = Duration::from_secs(options.connect_timeout);
-    let exit = Exit::open(&options.to, far, timeout).map_err(|error| at(&options.to, &error))?;
-    let entrance =
-        Entrance::open(&options.listen, &near).map_err(|error| at(&options.listen, &error))?;
+    let exit = Exit::open(&far, timeout).map_err(|error| named(&far, error))?;
+    let entrance = Entrance::open(&near).map_err(|error| named(&near, error))?;
     let half_close = Duration::from_secs(options.half_close);
     let most = options.max_connections;
     Ok(Forwarder::new(entrance, exit, most, half_close, events))
-}
-
-fn at(address: &Address, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
 /// Waits for events, and shows what goes on meanwhile.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mkcp::{ConnectionError, ConnectionStats, Stream, tls::TlsStream};
+use mkcp::{ConnectionError, ConnectionStats, Stream, v2ray::MaybeTlsStream};
 use socket2::{SockRef, TcpKeepalive};
 
 /// How long a write to a socket of the system waits before it is asked whether to go on:
@@ -25,8 +25,7 @@ pub(crate) enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    Mkcp(Stream),
-    Tls(TlsStream),
+    Mkcp(MaybeTlsStream),
 }
 
 impl Socket {
@@ -47,9 +46,17 @@ impl Socket {
         Ok(Self::Unix(stream))
     }
 
+    /// Completes the handshake, if there is to be TLS.
+    pub(crate) fn handshake(&self) -> io::Result<()> {
+        match self {
+            Self::Mkcp(MaybeTlsStream::Tls(stream)) => stream.handshake(),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the peer can be told the end of one direction while the other goes on.
     pub(crate) fn can_half_close(&self) -> bool {
-        !matches!(self, Self::Mkcp(_))
+        !matches!(self, Self::Mkcp(MaybeTlsStream::Plain(_)))
     }
 
     /// Tells the peer that nothing more will come, if that can be told by itself.
@@ -58,8 +65,8 @@ impl Socket {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
-            Self::Mkcp(_) => Ok(()),
-            Self::Tls(stream) => stream.shutdown(Shutdown::Write),
+            Self::Mkcp(_) if !self.can_half_close() => Ok(()),
+            Self::Mkcp(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 
@@ -70,7 +77,6 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(Shutdown::Read),
             Self::Mkcp(stream) => stream.shutdown(Shutdown::Read),
-            Self::Tls(stream) => stream.shutdown(Shutdown::Read),
         };
         if let Err(error) = result {
             log::debug!("{self:?}: {error}"); // It has ended already.
@@ -97,7 +103,6 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(_) => Ok(()),
             Self::Mkcp(stream) => stream.try_clone()?.close(),
-            Self::Tls(stream) => stream.try_clone()?.close(),
         }
     }
 
@@ -135,8 +140,7 @@ impl Socket {
             Self::Tcp(_) => None,
             #[cfg(unix)]
             Self::Unix(_) => None,
-            Self::Mkcp(stream) => Some(stream),
-            Self::Tls(stream) => Some(stream.get_ref()),
+            Self::Mkcp(stream) => Some(stream.get_ref()),
         }
     }
 }
@@ -148,7 +152,6 @@ impl Read for &Socket {
             #[cfg(unix)]
             Socket::Unix(stream) => (&*stream).read(buffer),
             Socket::Mkcp(stream) => (&*stream).read(buffer),
-            Socket::Tls(stream) => (&*stream).read(buffer),
         }
     }
 }
@@ -160,7 +163,6 @@ impl Write for &Socket {
             #[cfg(unix)]
             Socket::Unix(stream) => (&*stream).write(bytes),
             Socket::Mkcp(stream) => (&*stream).write(bytes),
-            Socket::Tls(stream) => (&*stream).write(bytes),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -21,7 +21,7 @@ impl Display {
         let bar = (wanted && io::stdout().is_terminal()).then(|| {
             let bar = ProgressBar::new_spinner();
             bar.set_draw_target(ProgressDrawTarget::stdout());
-            match ProgressStyle::with_template("{wide_msg}") {
+            match ProgressStyle::with_template("{msg}") {
                 Ok(style) => bar.with_style(style),
                 Err(_) => bar,
             }
@@ -33,15 +33,15 @@ impl Display {
     pub(crate) fn update(&self, line: String) {
         match &self.bar {
             Some(bar) => bar.set_message(line),
-            None => println!("{line}"),
+            None => print_line(&line),
         }
     }
 
     /// Prints something that stays.
     pub(crate) fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{line}")),
-            None => println!("{line}"),
+            Some(bar) => bar.suspend(|| print_line(line)),
+            None => print_line(line),
         }
     }
 
@@ -50,6 +50,11 @@ impl Display {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether or not anybody reads it.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// What is logged goes to the standard error, and leaves the changing line alone.
@@ -82,23 +87,15 @@ impl Meter {
 
     /// The line about the time since the last look.
     pub(crate) fn line(&mut self, now: Snapshot, endpoints: &[EndpointStats]) -> String {
-        let elapsed = self
-            .at
-            .elapsed()
-            .max(Duration::from_millis(1))
-            .as_secs_f64();
+        let elapsed = self.at.elapsed().as_secs_f64().max(1e-3);
         let (old, new) = (&self.before.traffic, &now.traffic);
-        let rate = |old: u64, new: u64| new.saturating_sub(old) as f64 / 1e6 / elapsed;
-        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-        let since = |old: u64, new: u64| new.saturating_sub(old);
-        let loss = share(
-            since(old.segments_repeated, new.segments_repeated),
-            since(old.segments_sent, new.segments_sent),
-        );
-        let waste = share(
-            since(old.bytes_on_wire, new.bytes_on_wire),
-            since(old.bytes_acknowledged, new.bytes_acknowledged),
-        );
+        let since = |old: u64, new: u64| new.saturating_sub(old) as f64;
+        let rate = |old: u64, new: u64| since(old, new) / 1e6 / elapsed;
+        let sent = since(old.segments_sent, new.segments_sent);
+        let repeated = since(old.segments_repeated, new.segments_repeated);
+        let acknowledged = since(old.bytes_acknowledged, new.bytes_acknowledged);
+        let on_wire = since(old.bytes_on_wire, new.bytes_on_wire);
+        let nothing = || "-".to_owned();
         let mut line = format!(
             "connections {}, total {}, in {:.2} MB/s, out {:.2} MB/s, rtt mean {:.1} ms max {:.1} ms, \
              loss {}, waste {}",
@@ -108,13 +105,18 @@ impl Meter {
             rate(old.bytes_out, new.bytes_out),
             now.rtt_mean.as_secs_f64() * 1e3,
             now.rtt_max.as_secs_f64() * 1e3,
-            loss.map_or("-".to_owned(), |loss| format!("{:.2} %", loss * 100.0)),
-            waste.map_or("-".to_owned(), |waste| format!("{waste:.3}")),
+            ratio(100.0 * repeated, sent).map_or_else(nothing, |loss| format!("{loss:.2} %")),
+            ratio(on_wire, acknowledged).map_or_else(nothing, |waste| format!("{waste:.3}")),
         );
         line += &drops(endpoints);
         (self.before, self.at) = (now, Instant::now());
         line
     }
+}
+
+/// Nothing if nothing was done.
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
 }
 
 /// What was dropped since the beginning, by reason.

@@ -11,8 +11,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use mkcp::{Config, Congestion, Header, Security, Seed};
 
-use usage::bad_usage;
-pub(crate) use usage::parse;
+pub(crate) use usage::{bad_usage, parse};
 
 const MIB: u64 = 1024 * 1024;
 

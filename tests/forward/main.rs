@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+mod config;
 mod ending;
 mod half_close;
 mod kinds;

@@ -98,7 +98,7 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
         (
             listen,
             "mkcp://h:1?tls=1&ca=/dev/null",
-            "ca is \"/dev/null\", must be a PEM file with",
+            "ca is \"/dev/null\", must be a PEM file: ",
         ),
         (
             listen,
@@ -108,7 +108,7 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
         (
             to,
             "mkcp://127.0.0.1:0?tls=1",
-            "there must be cert=FILE and key=FILE",
+            "which needs cert=FILE and key=FILE",
         ),
         (
             to,

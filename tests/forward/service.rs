@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         LazyLock,
         mpsc::{self, Receiver},
@@ -68,8 +68,41 @@ where
     });
 }
 
+/// Likewise over a new connection, and over another if that was closed early: v2ray does so to
+/// busy connections now and then, through a race in its inactivity check.
+pub(crate) fn exchange_through_v2ray(connect: impl Fn() -> TcpStream, payload: &[u8]) -> TcpStream {
+    let stream = connect();
+    let mut writing = &stream;
+    let result = thread::scope(|scope| {
+        let writer = scope.spawn(move || writing.write_all(payload));
+        let result = compare(&stream, payload);
+        if result.is_err() {
+            let _ = stream.shutdown(Shutdown::Both); // wakes the writer
+        }
+        let written = writer.join().unwrap();
+        result.and(written)
+    });
+    match result {
+        Ok(()) => stream,
+        Err(error) => {
+            println!("closed early ({error}), once more");
+            let stream = connect();
+            exchange(&stream, payload);
+            stream
+        }
+    }
+}
+
 /// Reads as many bytes as are expected, and compares them.
-pub(crate) fn expect<S>(mut socket: &S, expected: &[u8])
+pub(crate) fn expect<S>(socket: &S, expected: &[u8])
+where
+    for<'a> &'a S: Read,
+{
+    compare(socket, expected).unwrap();
+}
+
+/// Likewise, but the connection may fail. Other bytes than expected may not come.
+fn compare<S>(mut socket: &S, expected: &[u8]) -> io::Result<()>
 where
     for<'a> &'a S: Read,
 {
@@ -77,14 +110,18 @@ where
     let mut at = 0;
     while at < expected.len() {
         let most = buffer.len().min(expected.len() - at);
-        let count = socket.read(&mut buffer[..most]).unwrap();
-        assert!(count > 0, "ended after {at} of {} bytes", expected.len());
+        let count = socket.read(&mut buffer[..most])?;
+        if count == 0 {
+            let text = format!("ended after {at} of {} bytes", expected.len());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
         assert!(
             buffer[..count] == expected[at..at + count],
             "changed after {at}"
         );
         at += count;
     }
+    Ok(())
 }
 
 /// Reads as many bytes as are expected, and then the end.

@@ -1,6 +1,10 @@
 //! TLS between two forwarders.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::PathBuf,
+};
 
 use tempfile::TempDir;
 
@@ -71,15 +75,24 @@ fn a_server_that_is_not_trusted_ends_only_that_connection() {
     let chain = Chain::new(&server.server(), &other.client(), service::echo(), &[]);
     for _ in 0..2 {
         assert_reset(&chain.entry.connect());
-        chain.entry.wait_for_log("target: TLS handshake failed: ");
-        chain.exit.wait_for_log("client: TLS handshake failed: ");
+        chain
+            .entry
+            .wait_for_log(": TLS handshake failed: invalid peer certificate");
+        chain
+            .exit
+            .wait_for_log(" failed: TLS handshake failed: received fatal alert");
     }
 }
 
 #[test]
-fn a_peer_without_tls_is_no_peer() {
-    let chain = Chain::new(&Identity::new().server(), "", service::echo(), &[]);
-    let stream = chain.entry.connect();
-    std::io::Write::write_all(&mut &stream, b"this is no TLS record").unwrap();
-    assert_reset(&stream);
+fn a_peer_without_tls_gets_an_alert_and_does_not_reach_the_target() {
+    let (target, reached) = service::serve(drop);
+    let chain = Chain::new(&Identity::new().server(), "", target, &[]);
+    let mut stream = chain.entry.connect();
+    stream.write_all(b"this is no TLS record").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"\x15\x03"), "{answer:?}");
+    chain.exit.wait_for_log(" failed: TLS handshake failed: ");
+    reached.try_recv().unwrap_err();
 }

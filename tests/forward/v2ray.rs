@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc,
     thread,
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    process::{DEADLINE, Server, with_deadline},
-    service::{self, PAYLOAD, exchange, expect_all},
+    process::{DEADLINE, Server, example, with_deadline},
+    service::{self, PAYLOAD, exchange, exchange_through_v2ray, expect_all},
 };
 
 const MISSING: &str = "v2ray is missing: install it (Debian, Ubuntu: apt-get install v2ray)";
@@ -26,50 +26,44 @@ const LOOPBACK: &str = "127.0.0.1";
 /// v2ray shares UDP ports without complaint but not TCP ports: another program may be quicker.
 const ATTEMPTS: usize = 3;
 
-/// A v2ray that runs until this is dropped, and what it was told.
-struct V2ray {
-    child: Child,
-    folder: TempDir,
-}
+/// A v2ray that runs until this is dropped.
+struct V2ray(Child);
 
 impl V2ray {
     /// Starts it with a configuration, which is made anew if ports turn out to be taken.
     fn start<T>(configure: impl Fn() -> (Value, T)) -> (Self, T) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
         for _ in 0..ATTEMPTS {
             let (config, value) = configure();
-            let folder = tempfile::tempdir().unwrap();
-            fs::write(config_in(&folder), config.to_string()).unwrap();
-            let mut child = Command::new("v2ray")
-                .arg("-config")
-                .arg(config_in(&folder))
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-            let stdout = child.stdout.take().unwrap();
-            let v2ray = Self { child, folder };
-            if has_started(stdout) {
+            fs::write(&file, config.to_string()).unwrap();
+            if let Some(v2ray) = Self::run(&file) {
                 return (v2ray, value);
             }
         }
         panic!("v2ray does not start");
     }
 
-    /// The file that it was given.
-    fn config(&self) -> PathBuf {
-        config_in(&self.folder)
+    /// Starts it with a file, unless it does not take it.
+    fn run(file: &Path) -> Option<Self> {
+        let mut child = Command::new("v2ray")
+            .arg("-config")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
+        let stdout = child.stdout.take().unwrap();
+        let v2ray = Self(child);
+        has_started(stdout).then_some(v2ray)
     }
-}
-
-fn config_in(folder: &TempDir) -> PathBuf {
-    folder.path().join("config.json")
 }
 
 impl Drop for V2ray {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -212,14 +206,13 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// v2ray as client in front of our forwarder.
-fn v2ray_to_us(link: &Link, forwarder: &Server) -> (V2ray, TcpStream) {
+/// v2ray as client in front of our forwarder, and its TCP port.
+fn v2ray_client(link: &Link, forwarder: &Server) -> (V2ray, u16) {
     let server = forwarder.socket_addr();
-    let (v2ray, door) = V2ray::start(|| {
+    V2ray::start(|| {
         let door = free_tcp_port();
         (client(link, door, server), door)
-    });
-    (v2ray, connect(door))
+    })
 }
 
 /// v2ray as server behind our forwarder, and its mKCP address.
@@ -239,9 +232,8 @@ fn v2ray_connects_to_us_as_an_address_describes_it() {
         let to = format!("tcp://{}", service::echo());
         let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
         let forwarder = Server::between(&listen, &to, &[]);
-        let (_v2ray, stream) = v2ray_to_us(&link, &forwarder);
-        exchange(&stream, &PAYLOAD);
-        drop(stream);
+        let (_v2ray, door) = v2ray_client(&link, &forwarder);
+        drop(exchange_through_v2ray(|| connect(door), &PAYLOAD));
         let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
         println!("{}: {line}", link.name);
     }
@@ -253,9 +245,7 @@ fn we_connect_to_v2ray_as_an_address_describes_it() {
         let (_v2ray, address) = v2ray_server(&link, service::echo());
         let to = format!("mkcp://{address}?{}", link.client_url);
         let forwarder = Server::between("tcp://127.0.0.1:0", &to, &[]);
-        let stream = forwarder.connect();
-        exchange(&stream, &PAYLOAD);
-        drop(stream);
+        drop(exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD));
         let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
         println!("{}: {line}", link.name);
     }
@@ -273,7 +263,8 @@ fn the_end_of_an_answer_goes_through_v2ray() {
         let (target, _) = service::serve(answer);
         let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
         let forwarder = Server::between(&listen, &format!("tcp://{target}"), &[]);
-        let (_client, stream) = v2ray_to_us(&link, &forwarder);
+        let (_client, door) = v2ray_client(&link, &forwarder);
+        let stream = connect(door);
         (&stream).write_all(b"?").unwrap();
         expect_all(&stream, &PAYLOAD);
 
@@ -283,5 +274,74 @@ fn the_end_of_an_answer_goes_through_v2ray() {
         let stream = forwarder.connect();
         (&stream).write_all(b"?").unwrap();
         expect_all(&stream, &PAYLOAD);
+    }
+}
+
+/// Client and server of v2ray as files, either of which can be ours instead.
+struct Files {
+    folder: TempDir,
+    door: u16,
+    port: u16,
+}
+
+impl Files {
+    fn new(link: &Link, target: SocketAddr) -> Self {
+        let files = Self {
+            folder: tempfile::tempdir().unwrap(),
+            door: free_tcp_port(),
+            port: free_udp_port(),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], files.port));
+        let client = client(link, files.door, address);
+        fs::write(files.client(), client.to_string()).unwrap();
+        fs::write(files.server(), server(link, files.port, target).to_string()).unwrap();
+        files
+    }
+
+    fn client(&self) -> PathBuf {
+        self.folder.path().join("client.json")
+    }
+
+    fn server(&self) -> PathBuf {
+        self.folder.path().join("server.json")
+    }
+}
+
+#[test]
+fn the_files_of_v2ray_are_files_of_ours() {
+    for link in Link::both() {
+        let target = service::echo();
+        let files = Files::new(&link, target);
+        let (client, server) = (files.client(), files.server());
+        let (client_name, server_name) = (client.to_str().unwrap(), server.to_str().unwrap());
+        let to = format!("tcp://{target}");
+        let our_client =
+            || Server::forward(&["--config", client_name, "--listen", "tcp://127.0.0.1:0"]);
+        let address = format!("127.0.0.1:{}", files.port);
+
+        println!("{}: we are the client", link.name);
+        let v2ray = V2ray::run(&server).unwrap();
+        let forwarder = our_client();
+        exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD);
+        drop((v2ray, forwarder));
+
+        println!("{}: we are the server", link.name);
+        let forwarder = Server::forward(&["--config", server_name, "--to", &to]);
+        assert_eq!(forwarder.address, address);
+        let v2ray = V2ray::run(&client).unwrap();
+        exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
+        drop(forwarder);
+
+        println!("{}: our echo server is the server", link.name);
+        let mut command = example("echo_server");
+        let echo = Server::start(command.args(["--config", server_name]));
+        assert_eq!(echo.address, address);
+        exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
+        drop((v2ray, echo));
+
+        println!("{}: we are both", link.name);
+        let forwarder = Server::forward(&["--config", server_name, "--to", &to]);
+        exchange(&our_client().connect(), &PAYLOAD);
+        drop(forwarder);
     }
 }

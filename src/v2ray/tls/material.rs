@@ -82,8 +82,11 @@ impl Certificate {
         };
         let place = key.place(place, "key");
         let pem = key.read(&place)?;
-        PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|error| invalid(&place, &format!("holds no private key: {error}")))
+        let labelled = PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|error| invalid(&place, &format!("holds no private key: {error}")))?;
+        // What kind of key it is shows inside: v2ctl writes "RSA" over every kind.
+        let seen = PrivateKeyDer::try_from(labelled.secret_der().to_vec());
+        Ok(seen.unwrap_or(labelled))
     }
 }
 
