@@ -159,8 +159,9 @@ impl SessionHandle {
     /// Whatever of the pipes is still open ends too. The first call wins.
     pub(crate) fn set_closed(&self, result: Result<(), ConnectionError>) {
         let error = result.err().unwrap_or(ConnectionError::LocallyClosed);
-        self.receive.finish(Err(error));
+        // Writers first: whoever has read of the end and then writes is not to succeed.
         self.send.fail(error);
+        self.receive.finish(Err(error));
         self.progress.update(|progress| {
             progress.closed.get_or_insert(result);
             ((), Wake::All)

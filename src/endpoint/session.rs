@@ -260,20 +260,21 @@ impl Session {
         }
     }
 
+    /// Writers first: whoever has read of the end and then writes is not to succeed.
     fn tell_ends(&mut self) {
-        if !self.told.read_end
-            && self.connection.read().is_empty()
-            && let Some(end) = self.connection.read_end()
-        {
-            self.told.read_end = true;
-            self.handle.receive_pipe().finish(end);
-        }
         if !self.told.write_end
             && let Some(error) = self.connection.write_end()
         {
             self.told.write_end = true;
             self.pipe_linger = None;
             self.handle.send_pipe().fail(error);
+        }
+        if !self.told.read_end
+            && self.connection.read().is_empty()
+            && let Some(end) = self.connection.read_end()
+        {
+            self.told.read_end = true;
+            self.handle.receive_pipe().finish(end);
         }
     }
 
