@@ -24,7 +24,8 @@ pub(super) struct Life {
     /// The SendingNext of the peer's Terminate.
     pub(super) peer_final: Option<SeqNum>,
     pub(super) linger: Duration,
-    linger_end: Option<Instant>,
+    /// When the peer was first given that time; it may still be changed.
+    linger_begun: Option<Instant>,
     idle_timeout: Duration,
     heard_at: Instant,
     /// When the peer last brought something new.
@@ -45,7 +46,7 @@ impl Life {
             write_shut: false,
             peer_final: None,
             linger,
-            linger_end: None,
+            linger_begun: None,
             idle_timeout,
             heard_at: now,
             progress_at: now,
@@ -58,7 +59,7 @@ impl Life {
     pub(super) fn enter(&mut self, now: Instant, state: State, rto: Duration) {
         self.state = state;
         self.progress_at = now;
-        self.linger_end = None;
+        self.linger_begun = None;
         self.terminate = None;
         match state {
             State::ReadyToClose => self.start_linger(now),
@@ -69,11 +70,15 @@ impl Life {
 
     /// From now on the peer has the linger time.
     pub(super) fn start_linger(&mut self, now: Instant) {
-        self.linger_end = Some(now + self.linger);
+        self.linger_begun = Some(now);
     }
 
     pub(super) fn is_linger_over(&self, now: Instant) -> bool {
-        self.linger_end.is_some_and(|end| now >= end)
+        self.linger_end().is_some_and(|end| now >= end)
+    }
+
+    fn linger_end(&self) -> Option<Instant> {
+        Some(self.linger_begun? + self.linger)
     }
 
     pub(super) fn on_heard(&mut self, now: Instant) {
@@ -142,7 +147,7 @@ impl Life {
         };
         let dead = dead.min(self.heard_at + self.idle_timeout);
         let terminate = self.terminate.map(|schedule| schedule.deadline());
-        [self.linger_end, terminate]
+        [self.linger_end(), terminate]
             .into_iter()
             .flatten()
             .chain([dead])

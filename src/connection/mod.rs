@@ -316,7 +316,8 @@ impl Connection {
         self.output.nodelay = nodelay;
     }
 
-    /// How long a closed connection tries to deliver what was written. Starts as configured.
+    /// How long a closed connection tries to deliver what was written, counted from its close even
+    /// if that lies behind. Starts as configured.
     pub fn set_linger(&mut self, linger: Duration) {
         self.life.linger = linger;
     }

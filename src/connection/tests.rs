@@ -373,6 +373,22 @@ fn ending_writing_alone_is_told_when_reading_ends_or_linger_is_over() {
 }
 
 #[test]
+fn a_linger_time_that_runs_already_can_be_changed() {
+    let mut pair = Pair::new(10 * MS);
+    pair.client.connection.write(b"request");
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Write);
+    pair.run_for(5000 * MS);
+    pair.client.connection.set_linger(20_000 * MS);
+    pair.run_for(10_000 * MS);
+    assert_eq!(pair.states(), (State::Active, State::Active));
+    let took = pair.run_until(21_000 * MS, |pair| {
+        pair.server.connection.read_end() == Some(Ok(()))
+    });
+    assert!(took >= 20_000 * MS, "{took:?}");
+}
+
+#[test]
 fn silence_ends_a_connection_with_an_error() {
     let mut pair = Pair::new(10 * MS);
     pair.establish();

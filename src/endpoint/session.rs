@@ -51,7 +51,7 @@ pub(super) struct Session {
     no_writer: bool,
     linger: Duration,
     /// ... and whether the connection knows. It learns that writing has ended once the pipe is
-    /// empty, or when this time has come.
+    /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
     pipe_linger: Option<Instant>,
     beyond_window: u64,
@@ -156,7 +156,8 @@ impl Session {
         /// A session that cannot send would find its timers due all the time.
         const WHILE_BLOCKED: Duration = Duration::from_millis(20);
         let timer = self.connection.poll_timeout().map(|(when, _)| when);
-        let deadline = [timer, self.pipe_linger].into_iter().flatten().min()?;
+        let lingering = self.pipe_linger.map(|begun| begun + self.linger);
+        let deadline = [timer, lingering].into_iter().flatten().min()?;
         if self.blocked {
             return Some(deadline.max(now + WHILE_BLOCKED));
         }
@@ -252,8 +253,8 @@ impl Session {
             self.connection.shutdown(now, Shutdown::Write);
         } else if self.no_reader {
             // The connection's own linger time begins only when its queue has taken everything.
-            let limit = *self.pipe_linger.get_or_insert(now + self.linger);
-            if limit <= now {
+            let begun = *self.pipe_linger.get_or_insert(now);
+            if begun + self.linger <= now {
                 self.pipe_linger = None;
                 self.reset(now, ConnectionError::TimedOut);
             }

@@ -332,8 +332,8 @@ impl Stream {
         Ok(self.session().nodelay())
     }
 
-    /// How long an ended stream goes on trying to deliver what was written, and whether dropping
-    /// the last clone waits for that.
+    /// How long an ended stream goes on trying to deliver what was written, counted from its end
+    /// even if that lies behind, and whether dropping the last clone waits for that.
     ///
     /// `Some(time)`: dropping waits at most that long, as with `SO_LINGER`; zero gives up at
     /// once. `None`, the default: dropping does not wait, and the time is

@@ -138,6 +138,22 @@ fn close_tells_when_the_peer_does_not_take_everything() {
 }
 
 #[test]
+fn more_time_can_be_given_after_the_end() {
+    within_deadline(|| {
+        let (client, mut server) = pair();
+        fill::<Mkcp>(&client);
+        let written = client.stats().bytes_written;
+        client.set_linger(Some(4 * SHORT)).unwrap();
+        client.shutdown(Shutdown::Both).unwrap();
+        client.set_linger(Some(DEADLINE)).unwrap();
+        thread::sleep(8 * SHORT);
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        assert_eq!(received.len() as u64, written);
+    });
+}
+
+#[test]
 fn a_stream_that_lingers_has_delivered_when_it_is_dropped() {
     within_deadline(|| {
         let (mut client, server) = pair();
