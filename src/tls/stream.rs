@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use super::{duplex::Duplex, handshake::Caller, stats::Counters};
-use crate::stream::Stream;
+use crate::stream::{Stream, by_reference};
 
 /// How long a handshake may take unless
 /// [`set_handshake_timeout`](TlsStream::set_handshake_timeout) says otherwise.
@@ -245,29 +245,7 @@ impl Write for &TlsStream {
     }
 }
 
-impl Read for TlsStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for TlsStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (&*self).flush()
-    }
-}
+by_reference::read_and_write!(TlsStream);
 
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
