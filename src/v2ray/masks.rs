@@ -17,8 +17,6 @@ use crate::config::{Config, Header, Security};
 #[derive(Debug, PartialEq)]
 pub(super) struct Masks {
     pub(super) header: Header,
-    /// The entry that the header is from.
-    pub(super) header_path: String,
     pub(super) security: Security,
 }
 
@@ -35,7 +33,6 @@ pub(super) fn read(
 ) -> Result<Masks, Error> {
     let mut masks = Masks {
         header: Header::None,
-        header_path: String::new(),
         security: Security::None,
     };
     let Some(finalmask) = finalmask else {
@@ -60,7 +57,6 @@ pub(super) fn read(
             Mask::Header(_) if securities > 0 => return Err(wrong_order(&udp, dialect)),
             Mask::Header(header) => {
                 masks.header = header;
-                entry.path().clone_into(&mut masks.header_path);
                 headers += 1;
             }
             Mask::Security(security) => {

@@ -110,7 +110,7 @@ fn read_kcp(
     warnings: &mut Vec<Warning>,
 ) -> Result<Config, Error> {
     let Some(kcp) = kcp else {
-        return kcp::build(Config::builder(), path, path);
+        return kcp::build(Config::builder(), path);
     };
     let mut kcp = kcp.object()?.protobuf();
     let mut builder = Config::builder();
@@ -142,7 +142,6 @@ fn read_kcp(
         builder = builder.write_buffer(bytes.unwrap_or(usize::MAX));
     }
     kcp.dead("readBuffer", ", neither upstream nor here", warnings);
-    let header_path = kcp.path_of("headerConfig");
     if let Some(header) = kcp.get("headerConfig") {
         builder = builder.header(read_header(&header, warnings)?);
     }
@@ -153,14 +152,13 @@ fn read_kcp(
         seed.finish(warnings);
     }
     kcp.finish(warnings);
-    build(builder, path, &header_path)
+    build(builder, path)
 }
 
 /// As [`kcp::build`], but the numbers stand one level deeper.
-fn build(builder: ConfigBuilder, path: &str, header: &str) -> Result<Config, Error> {
+fn build(builder: ConfigBuilder, path: &str) -> Result<Config, Error> {
     builder.build().map_err(|error| {
         let path = match error.field() {
-            "header" => header.to_owned(),
             "write_buffer" => format!("{path}.writeBuffer.size"),
             field => format!("{path}.{field}.value"),
         };

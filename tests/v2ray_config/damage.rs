@@ -1,6 +1,9 @@
 //! Damaged configurations are refused or read, but nothing panics.
 
-use mkcp::v2ray::{self, Dialect, ReadOptions};
+use mkcp::{
+    tls::rustls::ClientConnection,
+    v2ray::{self, Dialect, ReadOptions, TlsSettings},
+};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
@@ -22,8 +25,20 @@ fn exercise(text: &str, options: &ReadOptions) {
             let _ = v2ray::write_share_params(&settings, dialect);
         }
         if let Some(tls) = settings.tls() {
-            let _ = tls.server_name("example.org");
+            hello(tls);
         }
+    }
+}
+
+/// Whatever a client would say first: rustls must be able to say it.
+fn hello(tls: &TlsSettings) {
+    let name = tls.server_name("example.org");
+    // Without the system's authorities, which take their time.
+    let config = tls.clone().with_system_roots(false).client_config();
+    if let (Ok(name), Ok(config)) = (name, config)
+        && let Ok(mut client) = ClientConnection::new(config, name)
+    {
+        client.write_tls(&mut Vec::new()).unwrap();
     }
 }
 
@@ -98,6 +113,19 @@ fn deep_nesting_is_refused() {
     assert!(v2ray::read_share_params(&link).is_err());
 }
 
+/// A header that is longer than any datagram, with an MTU beside it.
+#[test]
+fn a_domain_longer_than_a_datagram_is_refused() {
+    let mask = json!({"header": "dns", "value": "a.".repeat(35_000)});
+    let masks = json!({"udp": [{"type": "mkcp-legacy", "settings": mask}]});
+    let stream = json!({"network": "kcp", "kcpSettings": {"mtu": 1350}, "finalmask": masks});
+    let error = v2ray::read(&stream.to_string(), &ReadOptions::new()).unwrap_err();
+    assert_eq!(error.path(), "finalmask.udp[0].settings.value");
+    assert!(error.to_string().len() < 300, "{error}");
+    let link = format!("type=kcp&mtu=1350&fm={masks}");
+    assert!(v2ray::read_share_params(&link).is_err());
+}
+
 fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_reader(json_comments::StripComments::new(text.as_bytes()))
 }
@@ -156,6 +184,8 @@ fn anything(rng: &mut SmallRng) -> Value {
         json!({}),
         json!({"type": "mkcp-legacy"}),
         json!([{"type": "mkcp-legacy", "settings": {"header": "dns", "value": "a..b"}}]),
+        json!([{"type": "mkcp-legacy", "settings": {"header": "dns", "value": "a.".repeat(35_000)}}]),
+        json!("a.".repeat(35_000)),
         json!({"value": 1}),
     ];
     choices.choose(rng).unwrap().clone()
