@@ -1,5 +1,6 @@
 //! What a configuration says about TLS.
 
+mod alpn;
 mod material;
 pub(super) mod read;
 mod rustls_config;
@@ -120,6 +121,9 @@ impl TlsSettings {
     }
 
     /// The protocols to offer or accept, best first. Default: `h2`, `http/1.1`.
+    ///
+    /// Names have 1 to 255 bytes, which is checked by [`server_config`](Self::server_config) and
+    /// [`client_config`](Self::client_config).
     pub fn with_alpn<T: Into<String>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
         self.alpn = protocols.into_iter().map(Into::into).collect();
         self

@@ -1,6 +1,6 @@
 //! `tlsSettings` of V2Ray 4 and Xray, and `xtlsSettings`, which is the same.
 
-use super::{Certificate, TlsSettings, TlsVersion, material::Pem};
+use super::{Certificate, TlsSettings, TlsVersion, alpn, material::Pem};
 use crate::v2ray::{
     cursor::{Cursor, Object},
     error::{Error, Warning},
@@ -42,7 +42,7 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
         settings = with_name(settings, name.string()?);
     }
     if let Some(alpn) = object.get("alpn") {
-        settings = with_alpn(settings, alpn.list()?);
+        settings = alpn::read(settings, &alpn, warnings)?;
     }
     if let Some(allow) = object.get("allowInsecure") {
         settings.allow_insecure = allow.bool()?;
@@ -100,13 +100,6 @@ pub(super) fn with_name(settings: TlsSettings, name: &str) -> TlsSettings {
         "" => settings,
         name => settings.with_server_name(name),
     }
-}
-
-pub(super) fn with_alpn(settings: TlsSettings, alpn: Vec<String>) -> TlsSettings {
-    if alpn.iter().all(String::is_empty) {
-        return settings;
-    }
-    settings.with_alpn(alpn)
 }
 
 fn read_certificate(

@@ -17,7 +17,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{Certificate, TlsSettings, TlsVersion, material::invalid};
+use super::{Certificate, TlsSettings, TlsVersion, alpn, material::invalid};
 
 type Versions = &'static [&'static SupportedProtocolVersion];
 
@@ -32,7 +32,7 @@ impl TlsSettings {
     ///
     /// `InvalidInput`, naming the file or the field, if there is no certificate, or one of them
     /// is broken, has no key or another one's; errors of reading files; `InvalidInput` if the
-    /// oldest version is newer than the newest.
+    /// oldest version is newer than the newest, or if a protocol's name is empty or too long.
     pub fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
         let provider = Arc::new(ring::default_provider());
         let mut keys = Vec::new();
@@ -47,7 +47,7 @@ impl TlsSettings {
             .map_err(refused)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ByName(keys)));
-        config.alpn_protocols = self.alpn_bytes();
+        config.alpn_protocols = self.alpn_bytes()?;
         Ok(Arc::new(config))
     }
 
@@ -57,7 +57,7 @@ impl TlsSettings {
     ///
     /// `InvalidInput`, naming the file or the field, if a certificate is broken; errors of
     /// reading files or the system's authorities; `InvalidInput` if the oldest version is newer
-    /// than the newest.
+    /// than the newest, or if a protocol's name is empty or too long.
     pub fn client_config(&self) -> io::Result<Arc<ClientConfig>> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -78,7 +78,7 @@ impl TlsSettings {
             let key = certified(&place, certificate, &provider)?;
             config.client_auth_cert_resolver = Arc::new(Always(Arc::new(key)));
         }
-        config.alpn_protocols = self.alpn_bytes();
+        config.alpn_protocols = self.alpn_bytes()?;
         Ok(Arc::new(config))
     }
 
@@ -117,11 +117,14 @@ impl TlsSettings {
         }
     }
 
-    fn alpn_bytes(&self) -> Vec<Vec<u8>> {
+    /// Checked, because rustls takes lists for granted that no handshake can carry.
+    fn alpn_bytes(&self) -> io::Result<Vec<Vec<u8>>> {
+        alpn::check(&self.alpn)
+            .map_err(|(is, must)| invalid("alpn", &format!("is {is}, must be {must}")))?;
         let protocols = self.alpn.iter();
-        protocols
+        Ok(protocols
             .map(|protocol| protocol.clone().into_bytes())
-            .collect()
+            .collect())
     }
 }
 

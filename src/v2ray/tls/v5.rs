@@ -7,9 +7,9 @@ use base64::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Certificate, TlsSettings, TlsVersion,
+    Certificate, TlsSettings, TlsVersion, alpn,
     material::Pem,
-    read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_alpn, with_name},
+    read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_name},
 };
 use crate::v2ray::{
     cursor::{Cursor, Object},
@@ -31,7 +31,7 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
         settings = with_name(settings, name.string()?);
     }
     if let Some(alpn) = object.get("nextProtocol") {
-        settings = with_alpn(settings, alpn.list()?);
+        settings = alpn::read(settings, &alpn, warnings)?;
     }
     if let Some(allow) = object.get("allowInsecure") {
         settings.allow_insecure = allow.bool()?;
