@@ -34,30 +34,29 @@ impl<'a> Cursor<'a> {
         Error::new(&self.path, describe(self.value), expected)
     }
 
+    /// As [`error`](Self::error), but what stands here may be a secret, and is not shown.
+    fn misfit(&self, expected: &str) -> Error {
+        Error::new(&self.path, kind(self.value), expected)
+    }
+
     pub(super) fn is_string(&self) -> bool {
         self.value.is_string()
     }
 
     pub(super) fn object(&self) -> Result<Object<'a>, Error> {
         let map = self.value.as_object();
-        let map = map.ok_or_else(|| self.error("an object"))?;
+        let map = map.ok_or_else(|| self.misfit("an object"))?;
         Ok(Object::new(map, self.path.clone()))
     }
 
     pub(super) fn array(&self) -> Result<Vec<Self>, Error> {
         let items = self.value.as_array();
-        let items = items.ok_or_else(|| self.error("an array"))?;
+        let items = items.ok_or_else(|| self.misfit("an array"))?;
         let item = |(index, value)| Self {
             value,
             path: format!("{}[{index}]", self.path),
         };
         Ok(items.iter().enumerate().map(item).collect())
-    }
-
-    /// An array of secret texts: errors do not show the value.
-    pub(super) fn lines(&self) -> Result<Vec<Self>, Error> {
-        let hide = |_| Error::new(&self.path, kind(self.value), "an array of lines");
-        self.array().map_err(hide)
     }
 
     pub(super) fn string(&self) -> Result<&'a str, Error> {
@@ -67,7 +66,7 @@ impl<'a> Cursor<'a> {
     /// As [`string`](Self::string), but the error does not show the value.
     pub(super) fn secret(&self) -> Result<&'a str, Error> {
         let text = self.value.as_str();
-        text.ok_or_else(|| Error::new(&self.path, kind(self.value), "a string"))
+        text.ok_or_else(|| self.misfit("a string"))
     }
 
     pub(super) fn bool(&self) -> Result<bool, Error> {

@@ -144,7 +144,7 @@ fn read_pem(object: &mut Object<'_>, file: &str, text: &str) -> Result<Option<Pe
         return Ok(None);
     };
     let mut lines = Vec::new();
-    for line in text.lines()? {
+    for line in text.array()? {
         lines.push(line.secret()?.to_owned());
     }
     Ok((!lines.is_empty()).then(|| Pem::Text(lines.join("\n"))))
