@@ -203,23 +203,22 @@ fn read_security(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<TlsSettings>, Error> {
     let asked = asks_for_tls(stream.get("security"), warnings)?;
-    let keys = match asked {
-        Some(Security::Xtls) => ["xtlsSettings", "tlsSettings"],
-        _ => ["tlsSettings", "xtlsSettings"],
+    let (tls, xtls) = ("tlsSettings", "xtlsSettings");
+    let (chosen, why) = match asked {
+        None => (None, ": security is none, so there is no TLS"),
+        // What belongs to XTLS must not weaken TLS, for which upstream does not look at it.
+        Some(Security::Tls) => (Some(tls), ": security is tls"),
+        Some(Security::Xtls) if stream.has(xtls) => (Some(xtls), " beside xtlsSettings"),
+        Some(Security::Xtls) => (Some(tls), ""),
     };
-    let Some(_) = asked else {
-        for unused in keys {
-            stream.dead(unused, ": security is none, so there is no TLS", warnings);
+    let settings = chosen.and_then(|chosen| stream.get(chosen));
+    for unused in [tls, xtls] {
+        if Some(unused) != chosen {
+            stream.dead(unused, why, warnings);
         }
+    }
+    if asked.is_none() {
         return Ok(None);
-    };
-    let [first, second] = keys;
-    let chosen = if stream.has(first) { first } else { second };
-    let settings = stream.get(chosen);
-    for unused in keys {
-        if unused != chosen {
-            stream.dead(unused, &format!(" beside {chosen}"), warnings);
-        }
     }
     let Some(cursor) = settings else {
         return Ok(Some(TlsSettings::new()));
