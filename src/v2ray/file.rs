@@ -2,8 +2,9 @@
 
 use super::{
     ReadOptions, Side,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
+    object::Object,
     settings,
 };
 

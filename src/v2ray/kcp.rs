@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{
     Dialect,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
     masks::Masks,
+    object::Object,
 };
 use crate::config::{
     Config, ConfigBuilder, Congestion, Header, Security, Seed,

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     Dialect,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
     kcp,
+    object::Object,
 };
 use crate::config::{Config, Header, Security};
 

@@ -7,6 +7,7 @@ mod file;
 mod kcp;
 mod listener;
 mod masks;
+mod object;
 mod read;
 mod settings;
 mod share;

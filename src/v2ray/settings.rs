@@ -2,9 +2,11 @@
 
 use super::{
     Dialect, StreamSettings, TlsSettings,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
-    kcp, masks, tls, v5,
+    kcp, masks,
+    object::Object,
+    tls, v5,
 };
 
 /// Settings of other networks, which may stand beside those of mKCP.
@@ -34,7 +36,7 @@ pub(super) fn read(
 ) -> Result<(StreamSettings, Dialect), Error> {
     let v5_form = stream.has("transport") || stream.has("transportSettings");
     if wanted == Some(Dialect::V2fly5) || (wanted.is_none() && v5_form) {
-        return Ok((v5::read(stream.protobuf(), warnings)?, Dialect::V2fly5));
+        return Ok((v5::read(stream.protobuf()?, warnings)?, Dialect::V2fly5));
     }
     check_network(&mut stream, wanted)?;
     let kcp_path = stream.path_of("kcpSettings");
@@ -74,7 +76,8 @@ pub(super) fn read(
 /// Whether these settings are of mKCP, as far as can be seen without reading them.
 pub(super) fn is_kcp(stream: &Cursor<'_>) -> bool {
     let Ok(mut stream) = stream.object() else {
-        return false;
+        // A broken object may be meant: whoever reads it will say what is wrong.
+        return stream.is_object();
     };
     ["method", "network", "transport"].into_iter().any(|key| {
         let network = stream.get(key);

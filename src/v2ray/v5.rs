@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     StreamSettings, TlsSettings,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
-    kcp, settings, tls,
+    kcp,
+    object::Object,
+    settings, tls,
     write::{capacity, no_such_header, seed, tti},
 };
 use crate::config::{Config, ConfigBuilder, Congestion, Header};
@@ -112,7 +114,7 @@ fn read_kcp(
     let Some(kcp) = kcp else {
         return kcp::build(Config::builder(), path);
     };
-    let mut kcp = kcp.object()?.protobuf();
+    let mut kcp = kcp.object()?.protobuf()?;
     let mut builder = Config::builder();
     if let Some(mtu) = nested(&mut kcp, "mtu", "value", warnings)? {
         let bytes = mtu.number_or_digits()?;
@@ -146,7 +148,7 @@ fn read_kcp(
         builder = builder.header(read_header(&header, warnings)?);
     }
     if let Some(seed) = kcp.get("seed") {
-        let mut seed = seed.object()?.protobuf();
+        let mut seed = seed.object()?.protobuf()?;
         let text = seed.get("seed").map(|text| text.secret()).transpose()?;
         builder = builder.security(kcp::seed(text.unwrap_or_default()));
         seed.finish(warnings);
@@ -176,7 +178,7 @@ fn nested<'a>(
     let Some(message) = kcp.get(key) else {
         return Ok(None);
     };
-    let mut message = message.object()?.protobuf();
+    let mut message = message.object()?.protobuf()?;
     let value = message.get(inner);
     message.finish(warnings);
     Ok(value)

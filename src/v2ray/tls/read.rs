@@ -2,8 +2,9 @@
 
 use super::{Certificate, TlsSettings, TlsVersion, alpn, material::Pem};
 use crate::v2ray::{
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
+    object::Object,
 };
 
 /// Known upstream, without effect here.

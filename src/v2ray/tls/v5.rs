@@ -12,8 +12,9 @@ use super::{
     read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_name},
 };
 use crate::v2ray::{
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
+    object::Object,
 };
 
 const DEAD: [&str; 5] = [
@@ -25,7 +26,7 @@ const DEAD: [&str; 5] = [
 ];
 
 pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<TlsSettings, Error> {
-    let mut object = cursor.object()?.protobuf();
+    let mut object = cursor.object()?.protobuf()?;
     let mut settings = TlsSettings::new();
     if let Some(name) = object.get("serverName") {
         settings = with_name(settings, name.string()?);
@@ -117,7 +118,7 @@ fn read_certificate(
     cursor: &Cursor<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Certificate, Error> {
-    let mut object = cursor.object()?.protobuf();
+    let mut object = cursor.object()?.protobuf()?;
     let Some(chain) = read_pem(&mut object, "certificateFile", "Certificate")? else {
         let path = object.path_of("Certificate");
         return Err(Error::new(path, "absent", "given, or else certificateFile"));
