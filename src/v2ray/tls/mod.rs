@@ -5,6 +5,7 @@ mod material;
 pub(super) mod read;
 mod rustls_config;
 pub(super) mod v5;
+mod verify;
 pub(super) mod write;
 
 use std::{io, path::PathBuf};
@@ -104,7 +105,8 @@ impl TlsSettings {
         self
     }
 
-    /// One more authority that a client trusts, as PEM text.
+    /// One more authority that a client trusts, as PEM text. It may be the very certificate that
+    /// the server shows; name and dates are checked all the same.
     pub fn with_root(self, pem: &str) -> Self {
         self.with_certificate(Certificate::root(pem))
     }

@@ -115,11 +115,18 @@ fn read_certificate(
     let key = read_pem(&mut object, "keyFile", "key")?;
     let usage = object.get("usage");
     let name = usage.as_ref().map(|usage| usage.string()).transpose()?;
-    let root = match name.unwrap_or_default().to_ascii_lowercase().as_str() {
+    let mut root = match name.unwrap_or_default().to_ascii_lowercase().as_str() {
         "verify" => true,
         "" | "encipherment" => false,
         _ => return Err(refuse_usage(&usage.unwrap_or_else(|| cursor.clone()))),
     };
+    if !root && key.is_none() {
+        // V2Ray 4 and Xray trust every certificate that they are given; their servers pass over
+        // one without a key.
+        let message = "has no key: only a client can use it, as an authority to trust";
+        warnings.push(Warning::new(cursor.path(), message));
+        root = true;
+    }
     for key in ["ocspStapling", "oneTimeLoading", "buildChain"] {
         object.dead(key, " here", warnings);
     }

@@ -46,9 +46,13 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
     }
     if let Some(certificates) = object.get("certificate") {
         for entry in certificates.array()? {
-            settings
-                .certificates
-                .push(read_certificate(&entry, warnings)?);
+            let certificate = read_certificate(&entry, warnings)?;
+            if certificate.root || certificate.key.is_some() {
+                settings.certificates.push(certificate);
+                continue;
+            }
+            let message = "has no key and is no authority, so it has no effect";
+            warnings.push(Warning::new(entry.path(), message));
         }
     }
     if let Some(min) = object.get("minVersion") {
