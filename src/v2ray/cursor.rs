@@ -52,6 +52,16 @@ impl<'a> Cursor<'a> {
         self.value.is_null()
     }
 
+    /// Null and what is empty, as programs write what is not set.
+    pub(super) fn says_nothing(&self) -> bool {
+        match self.value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            _ => false,
+        }
+    }
+
     pub(super) fn object(&self) -> Result<Object<'a>, Error> {
         let map = self.value.as_object();
         let map = map.ok_or_else(|| self.misfit("an object"))?;
@@ -136,9 +146,15 @@ fn describe(value: &Value) -> String {
 
 /// A text as messages show it.
 pub(super) fn quote(text: &str) -> String {
+    let (text, dots) = cut(text);
+    format!("{text:?}{dots}")
+}
+
+/// A text as far as messages show it, and what stands for the rest.
+pub(super) fn cut(text: &str) -> (&str, &'static str) {
     match text.char_indices().nth(SHOWN) {
-        Some((cut, _)) => format!("{:?}..", &text[..cut]),
-        None => format!("{text:?}"),
+        Some((end, _)) => (&text[..end], ".."),
+        None => (text, ""),
     }
 }
 

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    cursor::Cursor,
+    cursor::{Cursor, cut},
     error::{Error, Warning},
 };
+
+/// More unknown keys than these are only counted.
+const MOST_UNKNOWN: usize = 100;
 
 /// An object. Keys are found as Go finds them, without regard to case.
 #[derive(Clone, Debug)]
@@ -90,18 +93,26 @@ impl<'a> Object<'a> {
         Some(Cursor::new(field.value, path))
     }
 
-    /// Warns if the key is there, because it does nothing.
+    /// Warns if the key is there and says something, because it does nothing.
     pub(super) fn dead(&mut self, key: &str, why: &str, warnings: &mut Vec<Warning>) {
-        if let Some(cursor) = self.get(key) {
+        if let Some(cursor) = self.get(key)
+            && !cursor.says_nothing()
+        {
             warnings.push(Warning::new(cursor.path(), format!("has no effect{why}")));
         }
     }
 
     /// Warns about every key that nobody asked for.
     pub(super) fn finish(self, warnings: &mut Vec<Warning>) {
-        for field in self.fields.values().filter(|field| !field.used) {
+        let mut unknown = self.fields.values().filter(|field| !field.used);
+        for field in unknown.by_ref().take(MOST_UNKNOWN) {
             let path = self.join(field.key);
             warnings.push(Warning::new(path, "is not known and has no effect"));
+        }
+        let more = unknown.count();
+        if more > 0 {
+            let message = format!("has {more} more keys that are not known and have no effect");
+            warnings.push(Warning::new(self.path, message));
         }
     }
 
@@ -117,10 +128,12 @@ impl<'a> Object<'a> {
         name
     }
 
+    /// Long keys are cut, because every value below carries its path.
     fn join(&self, key: &str) -> String {
+        let (key, dots) = cut(key);
         match self.path.as_str() {
-            "" => key.to_owned(),
-            path => format!("{path}.{key}"),
+            "" => format!("{key}{dots}"),
+            path => format!("{path}.{key}{dots}"),
         }
     }
 }

@@ -113,6 +113,31 @@ fn deep_nesting_is_refused() {
     assert!(v2ray::read_share_params(&link).is_err());
 }
 
+/// Every value below a key carries its path, and every unknown key has a warning.
+#[test]
+fn messages_do_not_outgrow_the_document() {
+    let key = format!("certificate{}", "_".repeat(20_000));
+    let document = json!({
+        "transport": "kcp", "security": "tls",
+        "securitySettings": {key: vec![json!({"certificateFile": "a", "k": 0}); 20_000]},
+    });
+    let reading = v2ray::read(&document.to_string(), &ReadOptions::new()).unwrap();
+    let shown: usize = reading.warnings().iter().map(|w| w.to_string().len()).sum();
+    assert!(shown < 10_000_000, "{shown} bytes");
+    let mut keys = json!({"network": "kcp", "kcpSettings": {"seed": "s"}});
+    for number in 0..5000 {
+        keys[format!("key {number}\n")] = 0.into();
+    }
+    let reading = v2ray::read(&keys.to_string(), &ReadOptions::new()).unwrap();
+    assert_eq!(reading.warnings().len(), 101);
+    let text: Vec<String> = reading.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text[100],
+        "the document has 4900 more keys that are not known and have no effect"
+    );
+    assert!(!text.concat().contains('\n'));
+}
+
 /// A header that is longer than any datagram, with an MTU beside it.
 #[test]
 fn a_domain_longer_than_a_datagram_is_refused() {

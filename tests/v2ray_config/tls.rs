@@ -83,6 +83,20 @@ fn keys_that_differ_only_in_case_are_refused() {
     assert_eq!(error.value(), "given twice");
 }
 
+/// Panels write every field that they know.
+#[test]
+fn what_is_empty_is_as_good_as_absent() {
+    let reading = try_read(&json!({
+        "allowInsecure": true, "pinnedPeerCertificateChainSha256": [], "verifyPeerCertByName": "",
+        "pinnedPeerCertSha256": null, "fingerprint": "", "curvePreferences": [],
+    }));
+    let reading = reading.unwrap();
+    assert!(reading.settings().tls().unwrap().allow_insecure());
+    assert_eq!(reading.warnings(), []);
+    let pinned = json!({"allowInsecure": true, "verifyPeerCertByName": "a.org"});
+    assert!(try_read(&pinned).is_err());
+}
+
 #[test]
 fn protocols_are_those_that_a_handshake_can_name() {
     let alpn = |alpn: Value| {
