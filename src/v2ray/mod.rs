@@ -2,12 +2,15 @@
 
 mod cursor;
 mod dialect;
+mod entry;
 mod error;
 mod file;
+mod host;
 mod kcp;
 mod listener;
 mod masks;
 mod object;
+mod ports;
 mod read;
 mod settings;
 mod share;

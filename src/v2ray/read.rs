@@ -105,7 +105,8 @@ impl Reading {
         self.address.as_deref()
     }
 
-    /// The port of an inbound, or that an outbound connects to; of several the first.
+    /// The port of an inbound, or that an outbound connects to; of several the one that was asked
+    /// for, else the first.
     pub fn port(&self) -> Option<u16> {
         self.port
     }

@@ -63,7 +63,7 @@ pub(super) fn read(
     for other in OTHERS {
         stream.dead(other, ", because the network is kcp", warnings);
     }
-    stream.dead("sockopt", " here", warnings);
+    read_sockopt(&mut stream, warnings);
     stream.finish(warnings);
     let settings = StreamSettings::new(config);
     let settings = match tls {
@@ -71,6 +71,15 @@ pub(super) fn read(
         None => settings,
     };
     Ok((settings, dialect))
+}
+
+fn read_sockopt(stream: &mut Object<'_>, warnings: &mut Vec<Warning>) {
+    let sockopt = stream.get("sockopt");
+    if let Some(mut sockopt) = sockopt.and_then(|sockopt| sockopt.object().ok()) {
+        let why = ": the chain through another outbound is not followed here";
+        sockopt.dead("dialerProxy", why, warnings);
+    }
+    stream.dead("sockopt", " here", warnings);
 }
 
 /// Whether these settings are of mKCP, as far as can be seen without reading them.

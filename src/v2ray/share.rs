@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Dialect, ReadOptions, Reading, Side, StreamSettings,
     error::{Error, Warning},
-    file, read, settings,
+    host::split_host_port,
+    read, settings,
     write::{self, Written},
 };
 use crate::config::Header;
@@ -107,9 +108,9 @@ pub fn read_share_params(query: &str) -> Result<Reading, Error> {
         let host = authority
             .rsplit_once('@')
             .map_or(authority, |(_, host)| host);
-        let (host, port) = file::split_host_port(host);
-        reading.address = host;
-        reading.port = port.map(|(port, _)| port);
+        let (host, port) = split_host_port(host);
+        reading.address = (!host.is_empty()).then(|| host.to_owned());
+        reading.port = port.and_then(|port| port.parse().ok());
     }
     Ok(reading)
 }

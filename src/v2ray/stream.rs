@@ -9,7 +9,7 @@ use std::{
 
 use rustls::ClientConfig;
 
-use super::{StreamSettings, TlsSettings};
+use super::{StreamSettings, TlsSettings, host::split_host_port};
 use crate::{
     endpoint::Endpoint,
     stream::Stream,
@@ -84,7 +84,7 @@ impl StreamSettings {
         let Some(settings) = &self.tls else {
             return open().map(MaybeTlsStream::Plain);
         };
-        let name = settings.server_name(host_of(addr))?;
+        let name = settings.server_name(split_host_port(addr).0)?;
         let config = self.client_config(settings)?;
         tls::connect(open()?, config, name).map(MaybeTlsStream::Tls)
     }
@@ -210,26 +210,5 @@ impl Write for MaybeTlsStream {
 
     fn flush(&mut self) -> io::Result<()> {
         (&*self).flush()
-    }
-}
-
-/// The host of `host:port`, as a server's name.
-fn host_of(addr: &str) -> &str {
-    let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    bare.unwrap_or(host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::host_of;
-
-    #[test]
-    fn hosts_are_found_in_addresses() {
-        assert_eq!(host_of("example.org:443"), "example.org");
-        assert_eq!(host_of("192.0.2.1:443"), "192.0.2.1");
-        assert_eq!(host_of("[2001:db8::1]:443"), "2001:db8::1");
     }
 }

@@ -36,6 +36,11 @@ fn whole_links_give_address_port_and_name() {
         (Some("2001:db8::9"), Some(443))
     );
     assert_eq!(reading.tag(), None);
+    let reading = read("vless://id@[2001:db8::1]?type=kcp&seed=x");
+    assert_eq!(
+        (reading.address(), reading.port()),
+        (Some("2001:db8::1"), None)
+    );
 }
 
 #[test]
