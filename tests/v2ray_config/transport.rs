@@ -186,6 +186,26 @@ fn sessions_are_resumed_by_later_connections_of_the_same_settings() {
 }
 
 #[test]
+fn a_client_can_read_its_certificates_before_it_connects() {
+    let made = made("example.org");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.crt");
+    let tls = TlsSettings::client("example.org").with_root_file(&path);
+    let client = StreamSettings::new(Config::default()).with_tls(tls.with_system_roots(false));
+    assert!(client.load_client().is_err());
+    std::fs::write(&path, &made.cert).unwrap();
+    client.load_client().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let server = TlsSettings::server(&made.cert, &made.key);
+    let server = StreamSettings::new(Config::default()).with_tls(server);
+    let (address, _listener) = listening(&server);
+    let stream = client.clone().connect(address).unwrap();
+    stream.handshake().unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), address);
+    exchange(&stream).unwrap();
+}
+
+#[test]
 fn a_client_checks_the_name_that_it_dials() {
     let made = made("localhost");
     let server =
