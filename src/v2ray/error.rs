@@ -14,7 +14,6 @@ use std::{error, fmt, io};
 /// assert_eq!(error.path(), "kcpSettings.tti");
 /// assert_eq!(error.to_string(), "kcpSettings.tti is 5, must be 10 to 100");
 /// ```
-#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     path: String,
@@ -68,7 +67,6 @@ impl From<Error> for io::Error {
 }
 
 /// Something that was read, or is to be written, and has no effect or not the expected one.
-#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     path: String,

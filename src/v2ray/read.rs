@@ -23,6 +23,7 @@ pub enum Side {
 }
 
 /// How to read a document, and which part of it.
+#[must_use]
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
     pub(super) dialect: Option<Dialect>,
