@@ -33,7 +33,7 @@ pub use dialect::Dialect;
 pub use error::{Error, Warning};
 pub use listener::{MaybeTlsIncoming, MaybeTlsListener};
 pub use read::{ReadOptions, Reading, Side, read};
-pub use share::{read_share_params, write_share_params};
+pub use share::{WrittenParams, read_share_params, write_share_params};
 pub use stream::MaybeTlsStream;
 pub use tls::{Certificate, TlsSettings, TlsVersion};
 pub use write::{Written, write};
@@ -131,6 +131,7 @@ mod tests {
         anywhere::<ReadOptions>();
         anywhere::<Reading>();
         anywhere::<Written>();
+        anywhere::<WrittenParams>();
         anywhere::<Error>();
         anywhere::<Warning>();
     }

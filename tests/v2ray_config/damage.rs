@@ -16,7 +16,7 @@ fn exercise(text: &str, options: &ReadOptions) {
     let readings = [
         v2ray::read(text, options),
         v2ray::read(text, &ReadOptions::new()),
-        v2ray::read_share_params(text),
+        v2ray::read_share_params(text, options),
     ];
     for reading in readings.into_iter().flatten() {
         let settings = reading.into_settings();
@@ -110,7 +110,7 @@ fn deep_nesting_is_refused() {
     );
     assert!(v2ray::read(&text, &ReadOptions::new()).is_err());
     let link = format!("type=kcp&fm={deep}");
-    assert!(v2ray::read_share_params(&link).is_err());
+    assert!(v2ray::read_share_params(&link, &ReadOptions::new()).is_err());
 }
 
 /// Every value below a key carries its path, and every unknown key has a warning.
@@ -148,7 +148,7 @@ fn a_domain_longer_than_a_datagram_is_refused() {
     assert_eq!(error.path(), "finalmask.udp[0].settings.value");
     assert!(error.to_string().len() < 300, "{error}");
     let link = format!("type=kcp&mtu=1350&fm={masks}");
-    assert!(v2ray::read_share_params(&link).is_err());
+    assert!(v2ray::read_share_params(&link, &ReadOptions::new()).is_err());
 }
 
 fn parse(text: &str) -> serde_json::Result<Value> {

@@ -117,12 +117,15 @@ proptest! {
         let mut settings = StreamSettings::new(config);
         if let Some(tls) = tls { settings = settings.with_tls(tls); }
         for &dialect in Dialect::ALL {
-            let Ok(query) = v2ray::write_share_params(&settings, dialect) else { continue; };
+            let Ok(written) = v2ray::write_share_params(&settings, dialect) else { continue; };
+            let query = written.query();
             prop_assert!(query.starts_with("type=kcp&") && !query.contains(['+', ' ']));
             let link = format!("vless://id@[::1]:443?{query}&flow=&encryption=none#a%20b");
-            let read = v2ray::read_share_params(&link);
+            let read = v2ray::read_share_params(&link, &ReadOptions::new().dialect(dialect));
+            prop_assert_eq!(&read.unwrap().into_settings(), &settings, "{}", query);
+            let guessed = v2ray::read_share_params(&link, &ReadOptions::new());
             if dialect != Dialect::Xray26_6_1 {
-                prop_assert_eq!(&read.unwrap().into_settings(), &settings, "{}", query);
+                prop_assert_eq!(&guessed.unwrap().into_settings(), &settings, "{}", query);
             }
         }
     }
