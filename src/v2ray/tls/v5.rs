@@ -111,7 +111,7 @@ pub(crate) fn write(settings: &TlsSettings) -> Result<Value, Error> {
         object.insert("maxVersion".to_owned(), "TLS1_2".into());
     }
     let certificates = settings.certificates.iter().map(write_certificate);
-    let certificates: Vec<Value> = certificates.collect();
+    let certificates: Vec<Value> = certificates.collect::<Result<_, Error>>()?;
     if !certificates.is_empty() {
         object.insert("certificate".to_owned(), certificates.into());
     }
@@ -174,15 +174,16 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     ENGINES.iter().find_map(|engine| engine.decode(text).ok())
 }
 
-fn write_certificate(certificate: &Certificate) -> Value {
+fn write_certificate(certificate: &Certificate) -> Result<Value, Error> {
     let mut object = Map::new();
-    let mut put = |file: &str, bytes: &str, pem: &Pem| match pem {
-        Pem::File(path) => object.insert(file.to_owned(), path.to_string_lossy().into()),
-        Pem::Text(text) => object.insert(bytes.to_owned(), STANDARD.encode(text).into()),
-    };
-    put("certificateFile", "Certificate", &certificate.chain);
+    let as_value = |pem: &str| Value::from(STANDARD.encode(pem));
+    let (name, value) = certificate
+        .chain
+        .written(("certificateFile", "Certificate"), as_value)?;
+    object.insert(name.to_owned(), value);
     if let Some(key) = &certificate.key {
-        put("keyFile", "Key", key);
+        let (name, value) = key.written(("keyFile", "Key"), as_value)?;
+        object.insert(name.to_owned(), value);
     }
     let usage = if certificate.root {
         "AUTHORITY_VERIFY"
@@ -190,7 +191,7 @@ fn write_certificate(certificate: &Certificate) -> Value {
         "ENCIPHERMENT"
     };
     object.insert("usage".to_owned(), json!(usage));
-    object.into()
+    Ok(object.into())
 }
 
 /// The number of an enum's value, which may be given as its name.
