@@ -5,7 +5,7 @@ use super::{
     cursor::Cursor,
     entry::{self, Entry},
     error::{Error, Warning},
-    object::Object,
+    object::{Object, below},
     ports,
 };
 
@@ -90,13 +90,6 @@ fn finish<'a>(
         address: entry.address,
         port,
     })
-}
-
-fn below(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
-    }
 }
 
 fn all_entries<'a>(root: &mut Object<'a>) -> Result<Vec<Entry<'a>>, Error> {

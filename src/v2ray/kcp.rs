@@ -41,7 +41,7 @@ pub(super) fn read_old(
     warnings: &mut Vec<Warning>,
 ) -> Result<Config, Error> {
     let Some(kcp) = kcp else {
-        return build(Config::builder(), path);
+        return Ok(Config::default());
     };
     let mut kcp = kcp.object()?;
     let mut builder = Config::builder();
@@ -60,7 +60,7 @@ pub(super) fn read_old(
         builder = builder.seed(seed.secret()?);
     }
     kcp.finish(warnings);
-    build(builder, path)
+    build(builder, |field| format!("{path}.{field}"))
 }
 
 /// Header and security in `finalmask`: Xray since 26.1.31.
@@ -122,15 +122,18 @@ fn finish_new(builder: ConfigBuilder, mtu: u64, masks: Masks, path: &str) -> Res
         .mtu(to_u16(mtu))
         .header(masks.header)
         .security(masks.security);
-    build(builder, path)
+    build(builder, |field| format!("{path}.{field}"))
 }
 
-/// Applies the rules of this crate, and tells a breach at the place in the document.
-pub(super) fn build(builder: ConfigBuilder, path: &str) -> Result<Config, Error> {
-    builder.build().map_err(|error| {
-        let path = format!("{path}.{}", error.field());
-        Error::new(path, error.value(), error.expected())
-    })
+/// Applies the rules of this crate, and tells a breach at the place that the field has in the
+/// document.
+pub(super) fn build(
+    builder: ConfigBuilder,
+    place: impl FnOnce(&str) -> String,
+) -> Result<Config, Error> {
+    builder
+        .build()
+        .map_err(|error| Error::new(place(error.field()), error.value(), error.expected()))
 }
 
 /// A capacity in MiB/s as bytes per second.

@@ -131,10 +131,15 @@ impl<'a> Object<'a> {
     /// Long keys are cut, because every value below carries its path.
     fn join(&self, key: &str) -> String {
         let (key, dots) = cut(key);
-        match self.path.as_str() {
-            "" => format!("{key}{dots}"),
-            path => format!("{path}.{key}{dots}"),
-        }
+        below(&self.path, &format!("{key}{dots}"))
+    }
+}
+
+/// The path of a key in the object at this path.
+pub(super) fn below(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
     }
 }
 

@@ -98,16 +98,16 @@ pub(super) fn is_kcp(stream: &Cursor<'_>) -> bool {
 pub(super) fn asks_for_tls(
     security: Option<Cursor<'_>>,
     warnings: &mut Vec<Warning>,
-) -> Result<Option<Security>, Error> {
+) -> Result<Option<TlsName>, Error> {
     let Some(security) = security else {
         return Ok(None);
     };
     match security.string()?.to_ascii_lowercase().as_str() {
         "" | "none" => Ok(None),
-        "tls" => Ok(Some(Security::Tls)),
+        "tls" => Ok(Some(TlsName::Tls)),
         "xtls" => {
             notice_xtls(security.path(), warnings);
-            Ok(Some(Security::Xtls))
+            Ok(Some(TlsName::Xtls))
         }
         "reality" => Err(security.error("none, tls or xtls: REALITY does not go with mKCP")),
         _ => Err(security.error("none, tls or xtls")),
@@ -121,8 +121,9 @@ pub(super) fn is_tls(security: &str) -> bool {
         .any(|tls| security.eq_ignore_ascii_case(tls))
 }
 
+/// What TLS is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Security {
+pub(super) enum TlsName {
     Tls,
     Xtls,
 }
@@ -150,7 +151,7 @@ fn check_network(stream: &mut Object<'_>, wanted: Option<Dialect>) -> Result<(),
     }
 }
 
-fn names_kcp(network: &str) -> bool {
+pub(super) fn names_kcp(network: &str) -> bool {
     network.eq_ignore_ascii_case("kcp") || network.eq_ignore_ascii_case("mkcp")
 }
 
@@ -164,7 +165,12 @@ fn recognise(
     let has = |key| kcp.as_ref().is_some_and(|kcp| kcp.has(key));
     if stream.has("finalmask") {
         // A look ahead: whoever reads it later asks for it again.
-        let first = stream.get("finalmask").as_ref().and_then(masks::first_type);
+        let finalmask = stream.get("finalmask");
+        let first = finalmask.as_ref().and_then(masks::first_type);
+        if first.is_none() {
+            let message = "has no mask of mKCP, so datagrams are not protected at all";
+            warnings.push(Warning::new(stream.path_of("finalmask"), message));
+        }
         return Ok(match first.as_deref() {
             None | Some("mkcp-legacy") => Dialect::Xray,
             Some(_) => Dialect::Xray26_1,
@@ -219,9 +225,9 @@ fn read_security(
     let (chosen, why) = match asked {
         None => (None, ": security is none, so there is no TLS"),
         // What belongs to XTLS must not weaken TLS, for which upstream does not look at it.
-        Some(Security::Tls) => (Some(tls), ": security is tls"),
-        Some(Security::Xtls) if stream.has(xtls) => (Some(xtls), " beside xtlsSettings"),
-        Some(Security::Xtls) => (Some(tls), ""),
+        Some(TlsName::Tls) => (Some(tls), ": security is tls"),
+        Some(TlsName::Xtls) if stream.has(xtls) => (Some(xtls), " beside xtlsSettings"),
+        Some(TlsName::Xtls) => (Some(tls), ""),
     };
     let settings = chosen.and_then(|chosen| stream.get(chosen));
     for unused in [tls, xtls] {

@@ -12,11 +12,9 @@ use std::{io, path::PathBuf};
 
 use rustls::pki_types::ServerName;
 
+use crate::tls::ALPN;
 pub use material::Certificate;
 pub(super) use read::read;
-
-/// The protocols that are offered and accepted when nothing is said, as upstream.
-const DEFAULT_ALPN: [&str; 2] = ["h2", "http/1.1"];
 
 /// A version of TLS that can be asked for. Older ones are not to be had.
 #[non_exhaustive]
@@ -61,7 +59,7 @@ impl Default for TlsSettings {
         Self {
             certificates: Vec::new(),
             server_name: None,
-            alpn: DEFAULT_ALPN.map(str::to_owned).to_vec(),
+            alpn: ALPN.map(str::to_owned).to_vec(),
             allow_insecure: false,
             system_roots: true,
             min_version: TlsVersion::Tls12,
@@ -203,6 +201,6 @@ impl TlsSettings {
     }
 
     fn has_default_alpn(&self) -> bool {
-        self.alpn == DEFAULT_ALPN
+        self.alpn == ALPN
     }
 }
