@@ -3,7 +3,7 @@
 //! ```text
 //! //? tag: proxy               what to ask for: dialect, side, tag, port
 //! //? gives: xray outbound ..  the settings, as `summary` shows them
-//! //? warns: a.b.c             a warning about this path, one line each, in order
+//! //? warns: a.b.c has no ..   a warning, one line each, in order
 //! //? error: a.b.c is ..       instead of the two above: why it is refused
 //! ```
 
@@ -149,8 +149,8 @@ fn every_file_gives_what_it_says() {
         let (gives, warns, error) = match case.read() {
             Ok(reading) => {
                 let warnings = reading.warnings().iter();
-                let paths = warnings.map(|warning| warning.path().to_owned());
-                (Some(summary(&reading)), paths.collect(), None)
+                let texts = warnings.map(ToString::to_string);
+                (Some(summary(&reading)), texts.collect(), None)
             }
             Err(error) => (None, Vec::new(), Some(error.to_string())),
         };
@@ -180,9 +180,20 @@ fn every_file_gives_what_it_says() {
 fn errors_are_in_lower_case_and_have_a_place() {
     for case in all() {
         if let Err(error) = case.read() {
-            let text = error.to_string();
-            assert!(!text.ends_with('.'), "{}: {text}", case.name);
-            assert!(!error.expected().is_empty() && !error.value().is_empty());
+            let text = format!("{}: {error}", case.name);
+            for part in [error.value(), error.expected()] {
+                // Abbreviations are in capitals throughout.
+                let mut start = part.chars();
+                let capital = start.next().unwrap().is_uppercase();
+                assert!(
+                    !capital || start.next().is_some_and(|c| c.is_uppercase()),
+                    "{text}"
+                );
+                assert!(!part.ends_with('.') || part.ends_with(".."), "{text}");
+            }
+            let whole = ["not JSON", "a file", "bare", "an array"];
+            let whole = whole.iter().any(|start| error.value().starts_with(start));
+            assert_ne!(whole, !error.path().is_empty(), "{text}");
         }
     }
 }
