@@ -126,6 +126,9 @@ fn tls_summary(tls: &TlsSettings) -> String {
     if !tls.system_roots() {
         line += " own-roots";
     }
+    if tls.reject_unknown_names() {
+        line += " known-names-only";
+    }
     if tls.versions() != TlsSettings::new().versions() {
         line += match tls.versions() {
             (TlsVersion::Tls13, _) => " 1.3",

@@ -67,8 +67,9 @@ prop_compose! {
         roots in any::<bool>(),
         versions in 0..3,
         certificates in 0..8,
+        reject in prop::bool::weighted(0.2),
     ) -> TlsSettings {
-        let mut tls = TlsSettings::new().with_allow_insecure(insecure).with_system_roots(roots);
+        let mut tls = TlsSettings::new().with_allow_insecure(insecure).with_system_roots(roots).with_reject_unknown_names(reject);
         if let Some(name) = name { tls = tls.with_server_name(name); }
         if let Some(alpn) = alpn { tls = tls.with_alpn(alpn); }
         tls = match versions {

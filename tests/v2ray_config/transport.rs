@@ -244,6 +244,29 @@ fn a_server_shows_the_certificate_that_is_asked_for() {
 }
 
 #[test]
+fn a_server_may_refuse_names_that_it_has_no_certificate_for() {
+    let made = made("one.example");
+    let strict = json!({
+        "network": "kcp", "security": "tls", "kcpSettings": {"seed": "s"},
+        "tlsSettings": {
+            "rejectUnknownSni": true,
+            "certificates": [{"certificate": lines(&made.cert), "key": lines(&made.key)}],
+        },
+    });
+    let strict = read(&strict);
+    let attempt = |name: &str| {
+        let (address, _listener) = listening(&strict);
+        let tls = TlsSettings::client(name).with_allow_insecure(true);
+        let client = StreamSettings::new(strict.config().clone()).with_tls(tls);
+        exchange(&client.connect(address).unwrap())
+    };
+    attempt("one.example").unwrap();
+    assert!(attempt("two.example").is_err());
+    // An address is not sent as a name.
+    assert!(attempt("127.0.0.1").is_err());
+}
+
+#[test]
 fn over_an_endpoint() {
     let settings = read(&json!({"network": "kcp", "kcpSettings": {"seed": "s"}}));
     let endpoint = |config: &Config| {

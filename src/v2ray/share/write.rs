@@ -169,7 +169,10 @@ fn refuse_unsaid(settings: &StreamSettings, dialect: Dialect) -> Result<(), Erro
     if !tls.certificates().is_empty() {
         return refuse("tls.certificates", &"given", &"absent");
     }
-    if tls.versions() != default.versions() || tls.system_roots() != default.system_roots() {
+    if tls.reject_unknown_names()
+        || tls.versions() != default.versions()
+        || tls.system_roots() != default.system_roots()
+    {
         return refuse("tls", &"more than a name", &"a name and protocols at most");
     }
     Ok(())

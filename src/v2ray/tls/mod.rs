@@ -50,6 +50,7 @@ pub struct TlsSettings {
     alpn: Vec<String>,
     allow_insecure: bool,
     system_roots: bool,
+    reject_unknown_names: bool,
     min_version: TlsVersion,
     max_version: TlsVersion,
 }
@@ -62,6 +63,7 @@ impl Default for TlsSettings {
             alpn: ALPN.map(str::to_owned).to_vec(),
             allow_insecure: false,
             system_roots: true,
+            reject_unknown_names: false,
             min_version: TlsVersion::Tls12,
             max_version: TlsVersion::Tls13,
         }
@@ -143,6 +145,14 @@ impl TlsSettings {
         self
     }
 
+    /// Whether a server refuses a client that asks for a name that none of its certificates is
+    /// for, or for no name, instead of showing the first. Default: no.
+    #[must_use]
+    pub fn with_reject_unknown_names(mut self, reject: bool) -> Self {
+        self.reject_unknown_names = reject;
+        self
+    }
+
     /// The oldest and the newest version. Default: both that there are.
     #[must_use]
     pub fn with_versions(mut self, min: TlsVersion, max: TlsVersion) -> Self {
@@ -193,6 +203,11 @@ impl TlsSettings {
     /// See [`with_system_roots`](Self::with_system_roots).
     pub fn system_roots(&self) -> bool {
         self.system_roots
+    }
+
+    /// See [`with_reject_unknown_names`](Self::with_reject_unknown_names).
+    pub fn reject_unknown_names(&self) -> bool {
+        self.reject_unknown_names
     }
 
     /// The oldest and the newest version.

@@ -8,7 +8,7 @@ use crate::v2ray::{
 };
 
 /// Known upstream, without effect here.
-const DEAD: [&str; 16] = [
+const DEAD: [&str; 15] = [
     "allowInsecureCiphers",
     "cipherSuites",
     "curvePreferences",
@@ -23,7 +23,6 @@ const DEAD: [&str; 16] = [
     "fingerprint",
     "masterKeyLog",
     "preferServerCipherSuites",
-    "rejectUnknownSni",
     "settings",
 ];
 /// Say which certificate is good, which is not done here: see [`refuse_lost_checks`].
@@ -50,6 +49,10 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
     }
     if let Some(disable) = object.get("disableSystemRoot") {
         settings.system_roots = !disable.bool()?;
+    }
+    // Only Xray knows it, but its older files look like those of V2Ray.
+    if let Some(reject) = object.get("rejectUnknownSni") {
+        settings.reject_unknown_names = reject.bool()?;
     }
     if let Some(certificates) = object.get("certificates") {
         for entry in certificates.array()? {

@@ -48,7 +48,10 @@ impl TlsSettings {
             .with_protocol_versions(self.protocol_versions()?)
             .map_err(refused)?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(ByName(keys)));
+            .with_cert_resolver(Arc::new(ByName {
+                keys,
+                reject_unknown: self.reject_unknown_names,
+            }));
         config.alpn_protocols = self.alpn_bytes()?;
         Ok(Arc::new(config))
     }
@@ -177,15 +180,19 @@ fn refused(error: rustls::Error) -> io::Error {
 
 /// A server's certificates, of which it shows the one that the client asks for.
 #[derive(Debug)]
-struct ByName(Vec<Arc<CertifiedKey>>);
+struct ByName {
+    keys: Vec<Arc<CertifiedKey>>,
+    reject_unknown: bool,
+}
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let wanted = hello.server_name().and_then(|name| {
             let name = ServerName::try_from(name).ok()?;
-            self.0.iter().find(|key| is_for(key, &name))
+            self.keys.iter().find(|key| is_for(key, &name))
         });
-        wanted.or_else(|| self.0.first()).cloned()
+        let any = self.keys.first().filter(|_| !self.reject_unknown);
+        wanted.or(any).cloned()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     Certificate, TlsSettings, TlsVersion, alpn,
     material::Pem,
     read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_name},
+    write::no_rejection,
 };
 use crate::v2ray::{
     cursor::Cursor,
@@ -103,6 +104,9 @@ pub(crate) fn write(settings: &TlsSettings) -> Result<Value, Error> {
     }
     if !settings.system_roots {
         object.insert("disableSystemRoot".to_owned(), true.into());
+    }
+    if settings.reject_unknown_names {
+        return Err(no_rejection());
     }
     if settings.min_version != TlsVersion::Tls12 {
         object.insert("minVersion".to_owned(), "TLS1_3".into());

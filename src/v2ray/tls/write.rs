@@ -23,6 +23,12 @@ pub(crate) fn write(settings: &TlsSettings, dialect: Dialect) -> Result<Value, E
     if !settings.system_roots {
         object.insert("disableSystemRoot".to_owned(), true.into());
     }
+    if settings.reject_unknown_names {
+        if dialect == Dialect::V2ray4 {
+            return Err(no_rejection());
+        }
+        object.insert("rejectUnknownSni".to_owned(), true.into());
+    }
     let versions = [
         ("minVersion", settings.min_version, TlsVersion::Tls12),
         ("maxVersion", settings.max_version, TlsVersion::Tls13),
@@ -48,6 +54,11 @@ pub(crate) fn write(settings: &TlsSettings, dialect: Dialect) -> Result<Value, E
         object.insert("certificates".to_owned(), certificates.into());
     }
     Ok(object.into())
+}
+
+pub(super) fn no_rejection() -> Error {
+    let expected = "false, because only Xray has such a key";
+    Error::new("tls.rejectUnknownSni", true, expected)
 }
 
 fn write_certificate(certificate: &Certificate) -> Result<Value, Error> {
