@@ -28,7 +28,7 @@ use crate::stream::Stream;
 use stream::HANDSHAKE_TIMEOUT;
 
 /// The protocols that V2Ray offers and accepts unless it is told otherwise.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+pub(crate) const ALPN: [&str; 2] = ["h2", "http/1.1"];
 
 /// Puts TLS into a stream, as its client.
 ///
@@ -86,7 +86,7 @@ pub fn server_config(
                 .with_single_cert(certificates, key)
         });
     let mut config = config.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    config.alpn_protocols = ALPN.map(|name| name.as_bytes().to_vec()).to_vec();
     Ok(Arc::new(config))
 }
 
@@ -101,7 +101,7 @@ pub fn client_config(roots: RootCertStore) -> io::Result<Arc<ClientConfig>> {
         .with_safe_default_protocol_versions()
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    config.alpn_protocols = ALPN.map(|name| name.as_bytes().to_vec()).to_vec();
     Ok(Arc::new(config))
 }
 

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     StreamSettings, TlsSettings,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
-    kcp, settings, tls,
+    kcp,
+    object::Object,
+    settings, tls,
     write::{capacity, no_such_header, seed, tti},
 };
 use crate::config::{Config, ConfigBuilder, Congestion, Header};
@@ -34,11 +36,7 @@ pub(super) fn read(
         let path = stream.path_of("transport");
         return Err(Error::new(path, "absent, which means tcp", "kcp"));
     };
-    let name = transport.string()?;
-    if !["kcp", "mkcp"]
-        .iter()
-        .any(|kcp| name.eq_ignore_ascii_case(kcp))
-    {
+    if !settings::names_kcp(transport.string()?) {
         return Err(transport.error("kcp"));
     }
     let path = stream.path_of("transportSettings");
@@ -110,78 +108,64 @@ fn read_kcp(
     warnings: &mut Vec<Warning>,
 ) -> Result<Config, Error> {
     let Some(kcp) = kcp else {
-        return kcp::build(Config::builder(), path, path);
+        return Ok(Config::default());
     };
-    let mut kcp = kcp.object()?.protobuf();
+    let mut kcp = kcp.object()?.protobuf()?;
     let mut builder = Config::builder();
-    if let Some(mtu) = nested(&mut kcp, "mtu", "value", warnings)? {
-        let bytes = mtu.number_or_digits()?;
+    if let Some((mtu, bytes)) = nested(&mut kcp, "mtu", "value", warnings)? {
         let bytes = u16::try_from(bytes).map_err(|_| mtu.error("at most 65507"))?;
         builder = builder.mtu(bytes);
     }
-    if let Some(tti) = nested(&mut kcp, "tti", "value", warnings)? {
-        let tti = tti.number_or_digits()?;
+    if let Some((_, tti)) = nested(&mut kcp, "tti", "value", warnings)? {
         builder = builder.tti(Duration::from_millis(tti));
     }
     for (key, set) in [
         ("uplinkCapacity", ConfigBuilder::uplink as fn(_, _) -> _),
         ("downlinkCapacity", ConfigBuilder::downlink),
     ] {
-        if let Some(cap) = nested(&mut kcp, key, "value", warnings)? {
-            builder = set(
-                builder,
-                kcp::capacity(&cap, cap.number_or_digits()?, warnings)?,
-            );
+        if let Some((cursor, mib)) = nested(&mut kcp, key, "value", warnings)? {
+            builder = set(builder, kcp::capacity(&cursor, mib, warnings)?);
         }
     }
     if let Some(on) = kcp.get("congestion") {
         builder = kcp::congestion(builder, on.bool()?);
     }
-    if let Some(size) = nested(&mut kcp, "writeBuffer", "size", warnings)? {
-        let bytes = usize::try_from(size.number_or_digits()?);
-        builder = builder.write_buffer(bytes.unwrap_or(usize::MAX));
+    if let Some((_, bytes)) = nested(&mut kcp, "writeBuffer", "size", warnings)? {
+        builder = builder.write_buffer(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
     kcp.dead("readBuffer", ", neither upstream nor here", warnings);
-    let header_path = kcp.path_of("headerConfig");
     if let Some(header) = kcp.get("headerConfig") {
         builder = builder.header(read_header(&header, warnings)?);
     }
     if let Some(seed) = kcp.get("seed") {
-        let mut seed = seed.object()?.protobuf();
+        let mut seed = seed.object()?.protobuf()?;
         let text = seed.get("seed").map(|text| text.secret()).transpose()?;
         builder = builder.security(kcp::seed(text.unwrap_or_default()));
         seed.finish(warnings);
     }
     kcp.finish(warnings);
-    build(builder, path, &header_path)
-}
-
-/// As [`kcp::build`], but the numbers stand one level deeper.
-fn build(builder: ConfigBuilder, path: &str, header: &str) -> Result<Config, Error> {
-    builder.build().map_err(|error| {
-        let path = match error.field() {
-            "header" => header.to_owned(),
-            "write_buffer" => format!("{path}.writeBuffer.size"),
-            field => format!("{path}.{field}.value"),
-        };
-        Error::new(path, error.value(), error.expected())
+    kcp::build(builder, |field| match field {
+        "write_buffer" => format!("{path}.writeBuffer.size"),
+        field => format!("{path}.{field}.value"),
     })
 }
 
-/// A number that is wrapped in a message of its own.
+/// A number that is wrapped in a message of its own, in which nothing means 0.
 fn nested<'a>(
     kcp: &mut Object<'a>,
     key: &str,
     inner: &str,
     warnings: &mut Vec<Warning>,
-) -> Result<Option<Cursor<'a>>, Error> {
-    let Some(message) = kcp.get(key) else {
+) -> Result<Option<(Cursor<'a>, u64)>, Error> {
+    let Some(outer) = kcp.get(key) else {
         return Ok(None);
     };
-    let mut message = message.object()?.protobuf();
+    let mut message = outer.object()?.protobuf()?;
     let value = message.get(inner);
     message.finish(warnings);
-    Ok(value)
+    let number = value.as_ref().map(|value| value.number_or_digits());
+    let number = number.transpose()?.unwrap_or_default();
+    Ok(Some((value.unwrap_or(outer), number)))
 }
 
 fn read_header(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<Header, Error> {

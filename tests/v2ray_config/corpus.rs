@@ -3,16 +3,17 @@
 //! ```text
 //! //? tag: proxy               what to ask for: dialect, side, tag, port
 //! //? gives: xray outbound ..  the settings, as `summary` shows them
-//! //? warns: a.b.c             a warning about this path, one line each, in order
+//! //? warns: a.b.c has no ..   a warning, one line each, in order
 //! //? error: a.b.c is ..       instead of the two above: why it is refused
 //! ```
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use mkcp::{
-    Security,
-    v2ray::{self, Dialect, ReadOptions, Reading, Side, TlsSettings, TlsVersion},
+    Config, Security,
+    v2ray::{self, Dialect, ReadOptions, Reading, Side, StreamSettings, TlsSettings, TlsVersion},
 };
+use serde_json::{Value, json};
 
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -125,6 +126,9 @@ fn tls_summary(tls: &TlsSettings) -> String {
     if !tls.system_roots() {
         line += " own-roots";
     }
+    if tls.reject_unknown_names() {
+        line += " known-names-only";
+    }
     if tls.versions() != TlsSettings::new().versions() {
         line += match tls.versions() {
             (TlsVersion::Tls13, _) => " 1.3",
@@ -148,8 +152,8 @@ fn every_file_gives_what_it_says() {
         let (gives, warns, error) = match case.read() {
             Ok(reading) => {
                 let warnings = reading.warnings().iter();
-                let paths = warnings.map(|warning| warning.path().to_owned());
-                (Some(summary(&reading)), paths.collect(), None)
+                let texts = warnings.map(ToString::to_string);
+                (Some(summary(&reading)), texts.collect(), None)
             }
             Err(error) => (None, Vec::new(), Some(error.to_string())),
         };
@@ -179,9 +183,20 @@ fn every_file_gives_what_it_says() {
 fn errors_are_in_lower_case_and_have_a_place() {
     for case in all() {
         if let Err(error) = case.read() {
-            let text = error.to_string();
-            assert!(!text.ends_with('.'), "{}: {text}", case.name);
-            assert!(!error.expected().is_empty() && !error.value().is_empty());
+            let text = format!("{}: {error}", case.name);
+            for part in [error.value(), error.expected()] {
+                // Abbreviations are in capitals throughout.
+                let mut start = part.chars();
+                let capital = start.next().unwrap().is_uppercase();
+                assert!(
+                    !capital || start.next().is_some_and(|c| c.is_uppercase()),
+                    "{text}"
+                );
+                assert!(!part.ends_with('.') || part.ends_with(".."), "{text}");
+            }
+            let whole = ["not JSON", "a file", "bare", "an array"];
+            let whole = whole.iter().any(|start| error.value().starts_with(start));
+            assert_ne!(whole, !error.path().is_empty(), "{text}");
         }
     }
 }
@@ -228,5 +243,48 @@ fn nothing_shows_a_seed() {
         if seed.len() > 3 {
             assert!(!format!("{reading:?}").contains(&seed), "{}", case.name);
         }
+    }
+}
+
+/// Secrets where something else belongs.
+#[test]
+fn no_error_shows_a_misplaced_secret() {
+    let key = "-----BEGIN PRIVATE KEY-----";
+    let stream = |key: &str, value: Value| json!({"network": "kcp", "security": "tls", key: value});
+    let mask = |mask: Value| stream("finalmask", json!({"udp": [mask]}));
+    let tls = |value: Value| stream("tlsSettings", value);
+    for document in [
+        json!({"transport": "kcp", "transportSettings": {"seed": "swordfish"}}),
+        json!({"transport": "kcp", "transportSettings": "swordfish"}),
+        mask(json!({"type": "mkcp-legacy", "settings": "swordfish"})),
+        mask("swordfish".into()),
+        stream("kcpSettings", "swordfish".into()),
+        tls(key.into()),
+        tls(json!({"certificates": key})),
+        tls(json!({"certificates": [key]})),
+        tls(json!({"certificates": [{"certificate": key}]})),
+        json!({
+            "transport": "kcp", "security": "tls",
+            "securitySettings": {"certificate": key},
+        }),
+    ] {
+        let error = v2ray::read(&document.to_string(), &ReadOptions::new()).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("swordfish"), "{shown}");
+        assert!(!shown.contains("BEGIN"), "{shown}");
+    }
+}
+
+#[test]
+fn debug_of_what_was_written_shows_no_secret() {
+    let config = Config::builder().seed("swordfish").build().unwrap();
+    let tls = TlsSettings::server("certificate", "private key");
+    let settings = StreamSettings::new(config).with_tls(tls);
+    for &dialect in Dialect::ALL {
+        let written = v2ray::write(&settings, dialect).unwrap();
+        let shown = format!("{written:?}");
+        assert!(!shown.contains("swordfish"), "{shown}");
+        assert!(!shown.contains("private key"), "{shown}");
+        assert!(written.to_string().contains("swordfish"));
     }
 }

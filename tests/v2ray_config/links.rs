@@ -1,14 +1,16 @@
 //! Share links as clients and panels make them.
 
+use std::time::Duration;
+
 use mkcp::{
-    Header, Security,
-    v2ray::{self, Dialect, Reading, StreamSettings, TlsSettings},
+    Config, Congestion, Header, Security,
+    v2ray::{self, Dialect, ReadOptions, Reading, StreamSettings, TlsSettings},
 };
 
 use crate::corpus::summary;
 
 fn read(link: &str) -> Reading {
-    v2ray::read_share_params(link).unwrap()
+    v2ray::read_share_params(link, &ReadOptions::new()).unwrap()
 }
 
 fn warned(reading: &Reading) -> Vec<&str> {
@@ -36,6 +38,11 @@ fn whole_links_give_address_port_and_name() {
         (Some("2001:db8::9"), Some(443))
     );
     assert_eq!(reading.tag(), None);
+    let reading = read("vless://id@[2001:db8::1]?type=kcp&seed=x");
+    assert_eq!(
+        (reading.address(), reading.port()),
+        (Some("2001:db8::1"), None)
+    );
 }
 
 #[test]
@@ -65,8 +72,49 @@ fn tls_is_obeyed_by_every_name() {
         Some(&TlsSettings::client("x.org"))
     );
     assert_eq!(warned(&reading), ["security"]);
-    let reading = read("type=kcp&seed=s&security=none&sni=x.org");
+    let reading = read("type=kcp&seed=s&security=none&sni=x.org&alpn=h2&insecure=1");
     assert!(reading.settings().tls().is_none());
+    assert_eq!(warned(&reading), ["allowInsecure", "alpn", "sni"]);
+}
+
+#[test]
+fn trojan_means_tls_unless_it_says_otherwise() {
+    let reading = read("trojan://pw@example.org:443?type=kcp&seed=s&sni=x.org");
+    let tls = reading.settings().tls().unwrap();
+    assert_eq!(tls, &TlsSettings::client("x.org"));
+    assert_eq!(warned(&reading), [""; 0]);
+    assert!(
+        read("TROJAN://pw@a.org:443?type=kcp&security=")
+            .settings()
+            .tls()
+            .is_some()
+    );
+    assert!(
+        read("trojan://pw@a.org:443?type=kcp&security=none")
+            .settings()
+            .tls()
+            .is_none()
+    );
+    assert!(
+        read("vless://id@a.org:443?type=kcp")
+            .settings()
+            .tls()
+            .is_none()
+    );
+}
+
+#[test]
+fn pins_beside_an_insecure_connection_are_refused() {
+    for insecure in ["insecure", "allowInsecure", "allow_insecure"] {
+        for (name, value) in [("pcs", "e8e2d3"), ("vcn", "a.org")] {
+            let link = format!("type=kcp&seed=s&security=tls&{insecure}=1&{name}={value}");
+            let error = v2ray::read_share_params(&link, &ReadOptions::new()).unwrap_err();
+            assert_eq!(error.path(), name, "{error}");
+            let reading = read(&link.replace("=1", "=0"));
+            assert!(!reading.settings().tls().unwrap().allow_insecure());
+            assert_eq!(warned(&reading), [name]);
+        }
+    }
 }
 
 #[test]
@@ -114,7 +162,9 @@ fn wrong_values_are_named_by_their_parameter() {
         ),
     ];
     for (link, start) in cases {
-        let text = v2ray::read_share_params(link).unwrap_err().to_string();
+        let text = v2ray::read_share_params(link, &ReadOptions::new())
+            .unwrap_err()
+            .to_string();
         assert!(
             text.starts_with(start),
             "{text:?} does not start with {start:?}"
@@ -124,17 +174,79 @@ fn wrong_values_are_named_by_their_parameter() {
 
 #[test]
 fn links_are_written_for_those_who_do_not_take_plus_for_space() {
-    let config = mkcp::Config::builder()
+    let config = Config::builder()
         .seed("a b+c")
         .header(Header::Utp)
         .mtu(1400);
     let settings = StreamSettings::new(config.build().unwrap());
     let query = v2ray::write_share_params(&settings, Dialect::V2ray4).unwrap();
     assert_eq!(
-        query,
+        query.query(),
         "type=kcp&headerType=utp&seed=a%20b%2Bc&mtu=1400&security=none"
     );
     let settings = settings.with_tls(TlsSettings::server("c", "k"));
     let error = v2ray::write_share_params(&settings, Dialect::V2ray4).unwrap_err();
     assert_eq!(error.path(), "tls.certificates");
+}
+
+#[test]
+fn a_question_mark_may_stand_in_a_parameter() {
+    let reading = read("type=kcp&seed=who?&extra=a://b?c");
+    assert_eq!(
+        reading.settings().config().security().to_string(),
+        "aes-128-gcm"
+    );
+    assert_eq!(reading.address(), None);
+    assert!(summary(&reading).contains("seed:who?"));
+    assert!(summary(&read("?type=kcp&seed=who?")).contains("seed:who?"));
+    let reading = read("vless://id@a.org:1?type=kcp&seed=who?");
+    assert!(summary(&reading).contains("at a.org:1, none seed:who?"));
+}
+
+#[test]
+fn null_masks_are_none() {
+    let reading = read("type=kcp&seed=s&headerType=srtp&fm=null");
+    assert!(
+        summary(&reading).contains("srtp seed:s"),
+        "{}",
+        summary(&reading)
+    );
+    assert_eq!(reading.dialect(), Dialect::V2ray4);
+    assert_eq!(warned(&reading), [""; 0]);
+}
+
+#[test]
+fn the_dialect_can_be_chosen() {
+    let read = |link: &str, dialect: Dialect| {
+        v2ray::read_share_params(link, &ReadOptions::new().dialect(dialect).tag("ignored"))
+    };
+    let reading = read("type=kcp", Dialect::Xray).unwrap();
+    assert_eq!(reading.settings().config().security(), &Security::None);
+    assert_eq!(reading.warnings(), []);
+    let refused = [
+        ("type=kcp&seed=s", Dialect::Xray, "seed"),
+        ("type=kcp&fm={}", Dialect::V2ray4, "fm"),
+        (
+            "type=kcp&fm={\"udp\":[{}]}",
+            Dialect::Xray,
+            "fm.udp[0].type",
+        ),
+        ("type=kcp", Dialect::V2fly5, "dialect"),
+    ];
+    for (link, dialect, path) in refused {
+        assert_eq!(read(link, dialect).unwrap_err().path(), path);
+    }
+}
+
+#[test]
+fn what_links_cannot_say_is_refused_or_named() {
+    let config = Config::builder()
+        .congestion(Congestion::LossRate)
+        .keepalive(Duration::from_secs(7));
+    let settings = StreamSettings::new(config.build().unwrap());
+    let error = v2ray::write_share_params(&settings, Dialect::V2ray4).unwrap_err();
+    assert_eq!(error.path(), "congestion");
+    let written = v2ray::write_share_params(&settings, Dialect::Xray).unwrap();
+    let paths: Vec<&str> = written.warnings().iter().map(|w| w.path()).collect();
+    assert_eq!(paths, ["congestion", "keepalive"]);
 }

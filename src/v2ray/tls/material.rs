@@ -3,6 +3,9 @@
 use std::{fmt, fs, io, path::PathBuf};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde_json::Value;
+
+use crate::v2ray::error::Error;
 
 /// A certificate with its key, or an authority to trust.
 ///
@@ -40,7 +43,8 @@ impl Certificate {
         }
     }
 
-    /// An authority that a client trusts (`"usage": "verify"`), from PEM text.
+    /// An authority that a client trusts (`"usage": "verify"`), or the server's own certificate,
+    /// from PEM text.
     pub fn root(pem: &str) -> Self {
         Self {
             chain: Pem::Text(pem.to_owned()),
@@ -115,6 +119,28 @@ impl Pem {
         match self {
             Self::Text(_) => format!("{place}.{key}"),
             Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// As configuration files have it: the key of two that fits, and its value.
+    pub(super) fn written<'a>(
+        &self,
+        (file, text): (&'a str, &'a str),
+        as_value: impl Fn(&str) -> Value,
+    ) -> Result<(&'a str, Value), Error> {
+        match self {
+            Self::Text(pem) => Ok((text, as_value(pem))),
+            Self::File(path) => match path.to_str() {
+                Some(path) => Ok((file, path.into())),
+                None => {
+                    let expected = "UTF-8, because it is to be written as JSON";
+                    Err(Error::new(
+                        "tls.certificates",
+                        format!("{path:?}"),
+                        expected,
+                    ))
+                }
+            },
         }
     }
 

@@ -7,13 +7,15 @@ use base64::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Certificate, TlsSettings, TlsVersion,
+    Certificate, TlsSettings, TlsVersion, alpn,
     material::Pem,
-    read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_alpn, with_name},
+    read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_name},
+    write::no_rejection,
 };
 use crate::v2ray::{
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
+    object::Object,
 };
 
 const DEAD: [&str; 5] = [
@@ -25,13 +27,13 @@ const DEAD: [&str; 5] = [
 ];
 
 pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<TlsSettings, Error> {
-    let mut object = cursor.object()?.protobuf();
+    let mut object = cursor.object()?.protobuf()?;
     let mut settings = TlsSettings::new();
     if let Some(name) = object.get("serverName") {
         settings = with_name(settings, name.string()?);
     }
     if let Some(alpn) = object.get("nextProtocol") {
-        settings = with_alpn(settings, alpn.list()?);
+        settings = alpn::read(settings, &alpn, warnings)?;
     }
     if let Some(allow) = object.get("allowInsecure") {
         settings.allow_insecure = allow.bool()?;
@@ -45,9 +47,13 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
     }
     if let Some(certificates) = object.get("certificate") {
         for entry in certificates.array()? {
-            settings
-                .certificates
-                .push(read_certificate(&entry, warnings)?);
+            let certificate = read_certificate(&entry, warnings)?;
+            if certificate.root || certificate.key.is_some() {
+                settings.certificates.push(certificate);
+                continue;
+            }
+            let message = "has no key and is no authority, so it has no effect";
+            warnings.push(Warning::new(entry.path(), message));
         }
     }
     if let Some(min) = object.get("minVersion") {
@@ -99,6 +105,9 @@ pub(crate) fn write(settings: &TlsSettings) -> Result<Value, Error> {
     if !settings.system_roots {
         object.insert("disableSystemRoot".to_owned(), true.into());
     }
+    if settings.reject_unknown_names {
+        return Err(no_rejection());
+    }
     if settings.min_version != TlsVersion::Tls12 {
         object.insert("minVersion".to_owned(), "TLS1_3".into());
     }
@@ -106,7 +115,7 @@ pub(crate) fn write(settings: &TlsSettings) -> Result<Value, Error> {
         object.insert("maxVersion".to_owned(), "TLS1_2".into());
     }
     let certificates = settings.certificates.iter().map(write_certificate);
-    let certificates: Vec<Value> = certificates.collect();
+    let certificates: Vec<Value> = certificates.collect::<Result<_, Error>>()?;
     if !certificates.is_empty() {
         object.insert("certificate".to_owned(), certificates.into());
     }
@@ -117,7 +126,7 @@ fn read_certificate(
     cursor: &Cursor<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Certificate, Error> {
-    let mut object = cursor.object()?.protobuf();
+    let mut object = cursor.object()?.protobuf()?;
     let Some(chain) = read_pem(&mut object, "certificateFile", "Certificate")? else {
         let path = object.path_of("Certificate");
         return Err(Error::new(path, "absent", "given, or else certificateFile"));
@@ -169,15 +178,16 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     ENGINES.iter().find_map(|engine| engine.decode(text).ok())
 }
 
-fn write_certificate(certificate: &Certificate) -> Value {
+fn write_certificate(certificate: &Certificate) -> Result<Value, Error> {
     let mut object = Map::new();
-    let mut put = |file: &str, bytes: &str, pem: &Pem| match pem {
-        Pem::File(path) => object.insert(file.to_owned(), path.to_string_lossy().into()),
-        Pem::Text(text) => object.insert(bytes.to_owned(), STANDARD.encode(text).into()),
-    };
-    put("certificateFile", "Certificate", &certificate.chain);
+    let as_value = |pem: &str| Value::from(STANDARD.encode(pem));
+    let (name, value) = certificate
+        .chain
+        .written(("certificateFile", "Certificate"), as_value)?;
+    object.insert(name.to_owned(), value);
     if let Some(key) = &certificate.key {
-        put("keyFile", "Key", key);
+        let (name, value) = key.written(("keyFile", "Key"), as_value)?;
+        object.insert(name.to_owned(), value);
     }
     let usage = if certificate.root {
         "AUTHORITY_VERIFY"
@@ -185,7 +195,7 @@ fn write_certificate(certificate: &Certificate) -> Value {
         "ENCIPHERMENT"
     };
     object.insert("usage".to_owned(), json!(usage));
-    object.into()
+    Ok(object.into())
 }
 
 /// The number of an enum's value, which may be given as its name.

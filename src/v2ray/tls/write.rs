@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Certificate, TlsSettings, TlsVersion, material::Pem};
+use super::{Certificate, TlsSettings, TlsVersion};
 use crate::v2ray::{Dialect, error::Error};
 
 pub(crate) fn write(settings: &TlsSettings, dialect: Dialect) -> Result<Value, Error> {
@@ -22,6 +22,12 @@ pub(crate) fn write(settings: &TlsSettings, dialect: Dialect) -> Result<Value, E
     }
     if !settings.system_roots {
         object.insert("disableSystemRoot".to_owned(), true.into());
+    }
+    if settings.reject_unknown_names {
+        if dialect == Dialect::V2ray4 {
+            return Err(no_rejection());
+        }
+        object.insert("rejectUnknownSni".to_owned(), true.into());
     }
     let versions = [
         ("minVersion", settings.min_version, TlsVersion::Tls12),
@@ -43,22 +49,28 @@ pub(crate) fn write(settings: &TlsSettings, dialect: Dialect) -> Result<Value, E
         object.insert(key.to_owned(), name.into());
     }
     let certificates = settings.certificates.iter().map(write_certificate);
-    let certificates: Vec<Value> = certificates.collect();
+    let certificates: Vec<Value> = certificates.collect::<Result<_, Error>>()?;
     if !certificates.is_empty() {
         object.insert("certificates".to_owned(), certificates.into());
     }
     Ok(object.into())
 }
 
-fn write_certificate(certificate: &Certificate) -> Value {
+pub(super) fn no_rejection() -> Error {
+    let expected = "false, because only Xray has such a key";
+    Error::new("tls.rejectUnknownSni", true, expected)
+}
+
+fn write_certificate(certificate: &Certificate) -> Result<Value, Error> {
     let mut object = Map::new();
-    let mut put = |file: &str, text: &str, pem: &Pem| match pem {
-        Pem::File(path) => object.insert(file.to_owned(), path.to_string_lossy().into()),
-        Pem::Text(pem) => object.insert(text.to_owned(), pem.split('\n').collect()),
-    };
-    put("certificateFile", "certificate", &certificate.chain);
+    let as_value = |pem: &str| Value::from_iter(pem.split('\n'));
+    let (name, value) = certificate
+        .chain
+        .written(("certificateFile", "certificate"), as_value)?;
+    object.insert(name.to_owned(), value);
     if let Some(key) = &certificate.key {
-        put("keyFile", "key", key);
+        let (name, value) = key.written(("keyFile", "key"), as_value)?;
+        object.insert(name.to_owned(), value);
     }
     let usage = if certificate.root {
         "verify"
@@ -66,5 +78,5 @@ fn write_certificate(certificate: &Certificate) -> Value {
         "encipherment"
     };
     object.insert("usage".to_owned(), json!(usage));
-    object.into()
+    Ok(object.into())
 }
