@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use super::{StreamSettings, TlsSettings, host::split_host_port};
 use crate::{
     endpoint::Endpoint,
-    stream::Stream,
+    stream::{Stream, by_reference},
     tls::{self, TlsInfo, TlsStream},
 };
 
@@ -253,26 +253,4 @@ impl Write for &MaybeTlsStream {
     }
 }
 
-impl Read for MaybeTlsStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for MaybeTlsStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (&*self).flush()
-    }
-}
+by_reference::read_and_write!(MaybeTlsStream);
