@@ -7,7 +7,7 @@
 #[cfg_attr(not(feature = "internal"), allow(dead_code, unreachable_pub))]
 pub mod derive;
 mod options;
-mod validate;
+pub(crate) mod validate;
 
 use std::time::Duration;
 

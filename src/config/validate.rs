@@ -43,7 +43,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     duration("linger", config.linger, Duration::ZERO..=hour)
 }
 
-fn header(header: &Header) -> Result<(), ConfigError> {
+pub(crate) fn header(header: &Header) -> Result<(), ConfigError> {
     let Header::Dns(domain) = header else {
         return Ok(());
     };

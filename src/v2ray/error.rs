@@ -14,7 +14,6 @@ use std::{error, fmt, io};
 /// assert_eq!(error.path(), "kcpSettings.tti");
 /// assert_eq!(error.to_string(), "kcpSettings.tti is 5, must be 10 to 100");
 /// ```
-#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     path: String,
@@ -29,9 +28,9 @@ impl Error {
         expected: impl fmt::Display,
     ) -> Self {
         Self {
-            path: path.into(),
-            value: value.to_string(),
-            expected: expected.to_string(),
+            path: clean(path.into()),
+            value: clean(value.to_string()),
+            expected: clean(expected.to_string()),
         }
     }
 
@@ -54,11 +53,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = match self.path.as_str() {
-            "" => "the document",
-            path => path,
-        };
-        write!(f, "{path} is {}, must be {}", self.value, self.expected)
+        let place = place(&self.path);
+        write!(f, "{place} is {}, must be {}", self.value, self.expected)
     }
 }
 
@@ -71,7 +67,6 @@ impl From<Error> for io::Error {
 }
 
 /// Something that was read, or is to be written, and has no effect or not the expected one.
-#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     path: String,
@@ -81,8 +76,8 @@ pub struct Warning {
 impl Warning {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            path: path.into(),
-            message: message.into(),
+            path: clean(path.into()),
+            message: clean(message.into()),
         }
     }
 
@@ -99,6 +94,47 @@ impl Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.path, self.message)
+        write!(f, "{} {}", place(&self.path), self.message)
+    }
+}
+
+fn place(path: &str) -> &str {
+    match path {
+        "" => "the document",
+        path => path,
+    }
+}
+
+/// Escapes what would forge lines of a log, or their order on the screen: keys and names are
+/// anybody's.
+fn clean(text: String) -> String {
+    let forges =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(forges) {
+        return text;
+    }
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if forges(c) => cleaned.extend(c.escape_default()),
+            c => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_stay_on_their_line() {
+        let warning = Warning::new("a\n2026 ERROR", "is odd\u{1b}[2J\u{202e}");
+        assert_eq!(
+            warning.to_string(),
+            "a\\n2026 ERROR is odd\\u{1b}[2J\\u{202e}"
+        );
+        let error = Error::new("", "\r", "ä\t");
+        assert_eq!(error.to_string(), "the document is \\r, must be ä\\t");
     }
 }

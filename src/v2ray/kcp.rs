@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::{
     Dialect,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
     masks::Masks,
+    object::Object,
 };
 use crate::config::{
     Config, ConfigBuilder, Congestion, Header, Security, Seed,
     derive::{header_len, security_len},
+    validate,
 };
 
 pub(super) const MIB: u64 = 1024 * 1024;
@@ -39,7 +41,7 @@ pub(super) fn read_old(
     warnings: &mut Vec<Warning>,
 ) -> Result<Config, Error> {
     let Some(kcp) = kcp else {
-        return build(Config::builder(), path, path);
+        return build(Config::builder(), path);
     };
     let mut kcp = kcp.object()?;
     let mut builder = Config::builder();
@@ -51,7 +53,6 @@ pub(super) fn read_old(
     }
     builder = capacities(&mut kcp, builder, warnings)?;
     builder = old_policy(&mut kcp, builder, warnings)?;
-    let header_path = kcp.path_of("header");
     if let Some(header) = kcp.get_or_null("header") {
         builder = builder.header(read_header(&header, dialect, warnings)?);
     }
@@ -59,7 +60,7 @@ pub(super) fn read_old(
         builder = builder.seed(seed.secret()?);
     }
     kcp.finish(warnings);
-    build(builder, path, &header_path)
+    build(builder, path)
 }
 
 /// Header and security in `finalmask`: Xray since 26.1.31.
@@ -70,8 +71,7 @@ pub(super) fn read_new(
     dialect: Dialect,
     warnings: &mut Vec<Warning>,
 ) -> Result<Config, Error> {
-    let overhead = header_len(&masks.header) + security_len(&masks.security);
-    let overhead = overhead as u64;
+    let overhead = (header_len(&masks.header) + security_len(&masks.security)) as u64;
     let mut builder = Config::builder();
     let mut mtu = DEFAULT_MTU;
     if let Some(kcp) = kcp {
@@ -84,7 +84,7 @@ pub(super) fn read_new(
             }
         }
         if let Some(given) = kcp.get("mtu") {
-            mtu = given.number_in(NEW_LEAST_MTU, MAX_DATAGRAM - overhead)?;
+            mtu = given.number_in(NEW_LEAST_MTU, MAX_DATAGRAM.saturating_sub(overhead))?;
         }
         if let Some(tti) = kcp.get("tti") {
             builder = builder.tti(Duration::from_millis(tti.number_in(NEW_TTI.0, NEW_TTI.1)?));
@@ -122,16 +122,13 @@ fn finish_new(builder: ConfigBuilder, mtu: u64, masks: Masks, path: &str) -> Res
         .mtu(to_u16(mtu))
         .header(masks.header)
         .security(masks.security);
-    build(builder, path, &masks.header_path)
+    build(builder, path)
 }
 
 /// Applies the rules of this crate, and tells a breach at the place in the document.
-pub(super) fn build(builder: ConfigBuilder, path: &str, header: &str) -> Result<Config, Error> {
+pub(super) fn build(builder: ConfigBuilder, path: &str) -> Result<Config, Error> {
     builder.build().map_err(|error| {
-        let path = match error.field() {
-            "header" => header.to_owned(),
-            field => format!("{path}.{field}"),
-        };
+        let path = format!("{path}.{}", error.field());
         Error::new(path, error.value(), error.expected())
     })
 }
@@ -237,11 +234,14 @@ fn read_header(
 
 /// The header `dns`, for this domain or Xray's default.
 pub(super) fn dns(domain: Option<Cursor<'_>>) -> Result<Header, Error> {
-    let domain = domain.map(|domain| domain.string()).transpose()?;
-    let domain = domain.filter(|domain| !domain.is_empty());
-    Ok(Header::Dns(
-        domain.unwrap_or(Header::DEFAULT_DNS_DOMAIN).to_owned(),
-    ))
+    let text = domain.as_ref().map(|domain| domain.string()).transpose()?;
+    let text = text.filter(|text| !text.is_empty());
+    let header = Header::Dns(text.unwrap_or(Header::DEFAULT_DNS_DOMAIN).to_owned());
+    // At once, because sizes are computed from it before the rest is checked.
+    if let (Err(error), Some(domain)) = (validate::header(&header), domain) {
+        return Err(domain.error(error.expected()));
+    }
+    Ok(header)
 }
 
 /// Both are for numbers that have been checked.
@@ -277,7 +277,6 @@ mod tests {
         let read = |mtu: u64| {
             let masks = Masks {
                 header: Header::Srtp,
-                header_path: String::new(),
                 security: Security::Simple,
             };
             let kcp = json!({ "mtu": mtu });

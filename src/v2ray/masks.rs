@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     Dialect,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
     kcp,
+    object::Object,
 };
 use crate::config::{Config, Header, Security};
 
@@ -17,8 +18,6 @@ use crate::config::{Config, Header, Security};
 #[derive(Debug, PartialEq)]
 pub(super) struct Masks {
     pub(super) header: Header,
-    /// The entry that the header is from.
-    pub(super) header_path: String,
     pub(super) security: Security,
 }
 
@@ -35,7 +34,6 @@ pub(super) fn read(
 ) -> Result<Masks, Error> {
     let mut masks = Masks {
         header: Header::None,
-        header_path: String::new(),
         security: Security::None,
     };
     let Some(finalmask) = finalmask else {
@@ -60,7 +58,6 @@ pub(super) fn read(
             Mask::Header(_) if securities > 0 => return Err(wrong_order(&udp, dialect)),
             Mask::Header(header) => {
                 masks.header = header;
-                entry.path().clone_into(&mut masks.header_path);
                 headers += 1;
             }
             Mask::Security(security) => {

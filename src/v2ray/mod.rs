@@ -2,11 +2,15 @@
 
 mod cursor;
 mod dialect;
+mod entry;
 mod error;
 mod file;
+mod host;
 mod kcp;
 mod listener;
 mod masks;
+mod object;
+mod ports;
 mod read;
 mod settings;
 mod share;
@@ -16,7 +20,8 @@ mod v5;
 mod write;
 
 use std::{
-    io,
+    fmt, io,
+    panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
 };
 
@@ -41,13 +46,13 @@ pub use write::{Written, write};
 /// let settings = StreamSettings::new(Config::default()).with_tls(TlsSettings::client("example.org"));
 /// assert!(settings.tls().is_some());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct StreamSettings {
     config: Config,
     tls: Option<TlsSettings>,
     /// What rustls has made of `tls` for a client: authorities are read once, and sessions are
     /// resumed from one connection to the next.
-    client: Arc<OnceLock<Arc<ClientConfig>>>,
+    client: Arc<ClientCache>,
 }
 
 impl StreamSettings {
@@ -93,8 +98,46 @@ impl StreamSettings {
     }
 }
 
+/// Written once, and rustls keeps its own state whole when a thread panics.
+type ClientCache = OnceLock<AssertUnwindSafe<Arc<ClientConfig>>>;
+
+impl fmt::Debug for StreamSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamSettings")
+            .field("config", &self.config)
+            .field("tls", &self.tls)
+            .finish()
+    }
+}
+
 impl PartialEq for StreamSettings {
     fn eq(&self, other: &Self) -> bool {
         (&self.config, &self.tls) == (&other.config, &other.tls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+
+    use super::*;
+
+    /// A promise that a change of a private field must not break.
+    #[test]
+    fn settings_can_go_everywhere() {
+        fn anywhere<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+        anywhere::<StreamSettings>();
+        anywhere::<TlsSettings>();
+        anywhere::<ReadOptions>();
+        anywhere::<Reading>();
+        anywhere::<Written>();
+        anywhere::<Error>();
+        anywhere::<Warning>();
+    }
+
+    #[test]
+    fn debug_shows_settings_only() {
+        let settings = StreamSettings::new(Config::default()).with_tls(TlsSettings::new());
+        assert!(!format!("{settings:?}").contains("client"));
     }
 }

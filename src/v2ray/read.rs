@@ -23,6 +23,7 @@ pub enum Side {
 }
 
 /// How to read a document, and which part of it.
+#[must_use]
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
     pub(super) dialect: Option<Dialect>,
@@ -105,7 +106,8 @@ impl Reading {
         self.address.as_deref()
     }
 
-    /// The port of an inbound, or that an outbound connects to; of several the first.
+    /// The port of an inbound, or that an outbound connects to; of several the one that was asked
+    /// for, else the first.
     pub fn port(&self) -> Option<u16> {
         self.port
     }

@@ -2,9 +2,11 @@
 
 use super::{
     Dialect, StreamSettings, TlsSettings,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
-    kcp, masks, tls, v5,
+    kcp, masks,
+    object::Object,
+    tls, v5,
 };
 
 /// Settings of other networks, which may stand beside those of mKCP.
@@ -34,7 +36,7 @@ pub(super) fn read(
 ) -> Result<(StreamSettings, Dialect), Error> {
     let v5_form = stream.has("transport") || stream.has("transportSettings");
     if wanted == Some(Dialect::V2fly5) || (wanted.is_none() && v5_form) {
-        return Ok((v5::read(stream.protobuf(), warnings)?, Dialect::V2fly5));
+        return Ok((v5::read(stream.protobuf()?, warnings)?, Dialect::V2fly5));
     }
     check_network(&mut stream, wanted)?;
     let kcp_path = stream.path_of("kcpSettings");
@@ -61,7 +63,7 @@ pub(super) fn read(
     for other in OTHERS {
         stream.dead(other, ", because the network is kcp", warnings);
     }
-    stream.dead("sockopt", " here", warnings);
+    read_sockopt(&mut stream, warnings);
     stream.finish(warnings);
     let settings = StreamSettings::new(config);
     let settings = match tls {
@@ -71,10 +73,20 @@ pub(super) fn read(
     Ok((settings, dialect))
 }
 
+fn read_sockopt(stream: &mut Object<'_>, warnings: &mut Vec<Warning>) {
+    let sockopt = stream.get("sockopt");
+    if let Some(mut sockopt) = sockopt.and_then(|sockopt| sockopt.object().ok()) {
+        let why = ": the chain through another outbound is not followed here";
+        sockopt.dead("dialerProxy", why, warnings);
+    }
+    stream.dead("sockopt", " here", warnings);
+}
+
 /// Whether these settings are of mKCP, as far as can be seen without reading them.
 pub(super) fn is_kcp(stream: &Cursor<'_>) -> bool {
     let Ok(mut stream) = stream.object() else {
-        return false;
+        // A broken object may be meant: whoever reads it will say what is wrong.
+        return stream.is_object();
     };
     ["method", "network", "transport"].into_iter().any(|key| {
         let network = stream.get(key);
@@ -203,23 +215,22 @@ fn read_security(
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<TlsSettings>, Error> {
     let asked = asks_for_tls(stream.get("security"), warnings)?;
-    let keys = match asked {
-        Some(Security::Xtls) => ["xtlsSettings", "tlsSettings"],
-        _ => ["tlsSettings", "xtlsSettings"],
+    let (tls, xtls) = ("tlsSettings", "xtlsSettings");
+    let (chosen, why) = match asked {
+        None => (None, ": security is none, so there is no TLS"),
+        // What belongs to XTLS must not weaken TLS, for which upstream does not look at it.
+        Some(Security::Tls) => (Some(tls), ": security is tls"),
+        Some(Security::Xtls) if stream.has(xtls) => (Some(xtls), " beside xtlsSettings"),
+        Some(Security::Xtls) => (Some(tls), ""),
     };
-    let Some(_) = asked else {
-        for unused in keys {
-            stream.dead(unused, ": security is none, so there is no TLS", warnings);
+    let settings = chosen.and_then(|chosen| stream.get(chosen));
+    for unused in [tls, xtls] {
+        if Some(unused) != chosen {
+            stream.dead(unused, why, warnings);
         }
+    }
+    if asked.is_none() {
         return Ok(None);
-    };
-    let [first, second] = keys;
-    let chosen = if stream.has(first) { first } else { second };
-    let settings = stream.get(chosen);
-    for unused in keys {
-        if unused != chosen {
-            stream.dead(unused, &format!(" beside {chosen}"), warnings);
-        }
     }
     let Some(cursor) = settings else {
         return Ok(Some(TlsSettings::new()));

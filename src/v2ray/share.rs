@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Dialect, ReadOptions, Reading, Side, StreamSettings,
     error::{Error, Warning},
-    file, read, settings,
+    host::split_host_port,
+    read, settings,
     write::{self, Written},
 };
 use crate::config::Header;
@@ -31,13 +32,23 @@ const ELSEWHERE: [&str; 14] = [
     "spx",
 ];
 /// Of TLS, without effect here.
-const DEAD: [&str; 3] = ["fp", "pcs", "vcn"];
+const DEAD: &str = "fp";
+/// Parameters of TLS that are texts, by the names that they have in `tlsSettings`.
+const TLS_TEXTS: [(&str, &str); 5] = [
+    ("sni", "serverName"),
+    ("peer", "serverName"),
+    ("alpn", "alpn"),
+    ("pcs", "pinnedPeerCertSha256"),
+    ("vcn", "verifyPeerCertByName"),
+];
 
 /// Reads the parameters of a share link with `type=kcp`, or the whole link.
 ///
 /// Known are `type`, `headerType` (and `host`, the domain of the header `dns`), `seed`, `mtu`,
-/// `tti`, `fm` (Xray's `finalmask` as JSON), `security`, `sni`, `alpn` and `allowInsecure` or
-/// `insecure`. Those of the proxy are passed over. An empty parameter is as good as none.
+/// `tti`, `fm` (Xray's `finalmask` as JSON), `security`, `sni`, `alpn`, `allowInsecure` or
+/// `insecure`, and the pins `pcs` and `vcn`, which are refused beside the former. Those of the
+/// proxy are passed over. An empty parameter is as good as none. Without `security` there is no
+/// TLS, but a `trojan://` link means it.
 ///
 /// # Errors
 ///
@@ -66,7 +77,10 @@ pub fn read_share_params(query: &str) -> Result<Reading, Error> {
         }
         None => ("", rest),
     };
+    let scheme = front.split_once("://").map(|(scheme, _)| scheme);
+    let trojan = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("trojan"));
     let mut params = Params::new(params);
+    params.security = if trojan { "tls" } else { "none" };
     let mut warnings = Vec::new();
     let stream = to_stream(&mut params, &mut warnings)?;
     let dialect = match params.take("fm") {
@@ -94,9 +108,9 @@ pub fn read_share_params(query: &str) -> Result<Reading, Error> {
         let host = authority
             .rsplit_once('@')
             .map_or(authority, |(_, host)| host);
-        let (host, port) = file::split_host_port(host);
-        reading.address = host;
-        reading.port = port.map(|(port, _)| port);
+        let (host, port) = split_host_port(host);
+        reading.address = (!host.is_empty()).then(|| host.to_owned());
+        reading.port = port.and_then(|port| port.parse().ok());
     }
     Ok(reading)
 }
@@ -215,6 +229,8 @@ struct Params<'a> {
     /// Whether there is a header, a seed or a list of masks.
     described: bool,
     dns: bool,
+    /// What holds when nothing is said.
+    security: &'static str,
     /// Whether the query itself has the character that stands for broken text.
     replaced: bool,
 }
@@ -225,6 +241,7 @@ impl<'a> Params<'a> {
             pairs: parse_query(query.as_bytes()).collect(),
             described: false,
             dns: false,
+            security: "none",
             replaced: query.contains(char::REPLACEMENT_CHARACTER)
                 || query.to_ascii_uppercase().contains("%EF%BF%BD"),
         };
@@ -260,9 +277,10 @@ impl<'a> Params<'a> {
             if value.is_empty() || ELSEWHERE.iter().find(same).is_some() {
                 continue;
             }
-            let why = match DEAD.iter().find(same) {
-                Some(_) => "has no effect here",
-                None => "is not known and has no effect",
+            let why = if same(&&DEAD) {
+                "has no effect here"
+            } else {
+                "is not known and has no effect"
             };
             warnings.push(Warning::new(name, why));
         }
@@ -310,33 +328,37 @@ fn to_stream(params: &mut Params<'_>, warnings: &mut Vec<Warning>) -> Result<Val
             kcp.insert("seed".to_owned(), seed.into());
         }
     }
-    let mut stream = json!({
-        "network": network,
-        "kcpSettings": kcp,
-        "security": params.take("security").unwrap_or_default(),
-    });
+    let security = params.take("security");
+    let security = security.unwrap_or_else(|| params.security.to_owned());
     let tls = to_tls(params)?;
+    if security.eq_ignore_ascii_case("none") {
+        for key in tls.keys() {
+            let path = format!("tlsSettings.{key}");
+            let message = "has no effect: security is none, so there is no TLS";
+            warnings.push(Warning::new(to_param(&path), message));
+        }
+    }
+    let mut stream = json!({"network": network, "kcpSettings": kcp, "security": security});
     if let Some(stream) = stream.as_object_mut() {
         if let Some(masks) = masks {
             stream.insert("finalmask".to_owned(), masks);
         }
         let asked = stream.get("security").and_then(Value::as_str);
         if asked.is_some_and(settings::is_tls) {
-            stream.insert("tlsSettings".to_owned(), tls);
+            stream.insert("tlsSettings".to_owned(), tls.into());
         }
     }
     Ok(stream)
 }
 
-fn to_tls(params: &mut Params<'_>) -> Result<Value, Error> {
+fn to_tls(params: &mut Params<'_>) -> Result<Map<String, Value>, Error> {
     let mut tls = Map::new();
-    if let Some(name) = params.take("sni").or_else(|| params.take("peer")) {
-        tls.insert("serverName".to_owned(), name.into());
+    for (param, key) in TLS_TEXTS {
+        if let Some(text) = params.take(param) {
+            tls.entry(key).or_insert_with(|| text.into());
+        }
     }
-    if let Some(alpn) = params.take("alpn") {
-        tls.insert("alpn".to_owned(), alpn.into());
-    }
-    for key in ["allowInsecure", "insecure"] {
+    for key in ["allowInsecure", "allow_insecure", "insecure"] {
         let allow = match params.take(key).as_deref() {
             None => continue,
             Some("1" | "true") => true,
@@ -345,7 +367,7 @@ fn to_tls(params: &mut Params<'_>) -> Result<Value, Error> {
         };
         tls.insert("allowInsecure".to_owned(), allow.into());
     }
-    Ok(tls.into())
+    Ok(tls)
 }
 
 fn quote(text: &str) -> String {
@@ -361,6 +383,8 @@ fn to_param(path: &str) -> &str {
         "tlsSettings.serverName" => "sni",
         "tlsSettings.alpn" => "alpn",
         "tlsSettings.allowInsecure" => "allowInsecure",
+        "tlsSettings.pinnedPeerCertSha256" => "pcs",
+        "tlsSettings.verifyPeerCertByName" => "vcn",
         path => match path.strip_prefix("kcpSettings.") {
             Some(key) => key,
             None => path,

@@ -3,13 +3,14 @@
 use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
 use rustls::ClientConfig;
 
-use super::{StreamSettings, TlsSettings};
+use super::{StreamSettings, TlsSettings, host::split_host_port};
 use crate::{
     endpoint::Endpoint,
     stream::Stream,
@@ -75,6 +76,32 @@ impl StreamSettings {
         self.wrap(&addr, || endpoint.connect(addr.as_str()))
     }
 
+    /// Reads the certificates and authorities of a client now, instead of at the first connection,
+    /// so that a program can tell at its start that a file is broken. Without TLS it does nothing.
+    ///
+    /// What was read is kept, for clones too. After an error the next connection tries again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TlsSettings::client_config`].
+    ///
+    /// ```
+    /// use mkcp::{Config, v2ray::{StreamSettings, TlsSettings}};
+    ///
+    /// let settings = StreamSettings::new(Config::default());
+    /// settings.load_client()?;
+    /// let tls = TlsSettings::client("example.org").with_root_file("/no/such.crt");
+    /// let error = settings.with_tls(tls).load_client().unwrap_err();
+    /// assert!(error.to_string().starts_with("/no/such.crt: "));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn load_client(&self) -> io::Result<()> {
+        match &self.tls {
+            Some(settings) => self.client_config(settings).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Everything that can fail by the settings alone does so before anything is opened.
     fn wrap(
         &self,
@@ -84,7 +111,7 @@ impl StreamSettings {
         let Some(settings) = &self.tls else {
             return open().map(MaybeTlsStream::Plain);
         };
-        let name = settings.server_name(host_of(addr))?;
+        let name = settings.server_name(split_host_port(addr).0)?;
         let config = self.client_config(settings)?;
         tls::connect(open()?, config, name).map(MaybeTlsStream::Tls)
     }
@@ -93,7 +120,7 @@ impl StreamSettings {
         if let Some(config) = self.client.get() {
             return Ok(Arc::clone(config));
         }
-        let config = settings.client_config()?;
+        let config = AssertUnwindSafe(settings.client_config()?);
         Ok(Arc::clone(self.client.get_or_init(|| config)))
     }
 }
@@ -104,6 +131,31 @@ impl MaybeTlsStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+
+    /// The address of the peer.
+    /// Never fails.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().peer_addr()
+    }
+
+    /// The address of the socket that carries the stream.
+    /// Never fails.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().local_addr()
+    }
+
+    /// Completes the handshake of TLS, if reading and writing have not done so yet:
+    /// [`TlsStream::handshake`]. Without TLS there is none to wait for.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn handshake(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(stream) => stream.handshake(),
         }
     }
 
@@ -147,6 +199,18 @@ impl MaybeTlsStream {
             Self::Plain(_) => None,
             Self::Tls(stream) => stream.tls_info(),
         }
+    }
+}
+
+impl From<Stream> for MaybeTlsStream {
+    fn from(stream: Stream) -> Self {
+        Self::Plain(stream)
+    }
+}
+
+impl From<TlsStream> for MaybeTlsStream {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(stream)
     }
 }
 
@@ -210,26 +274,5 @@ impl Write for MaybeTlsStream {
 
     fn flush(&mut self) -> io::Result<()> {
         (&*self).flush()
-    }
-}
-
-/// The host of `host:port`, as a server's name.
-fn host_of(addr: &str) -> &str {
-    let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    bare.unwrap_or(host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::host_of;
-
-    #[test]
-    fn hosts_are_found_in_addresses() {
-        assert_eq!(host_of("example.org:443"), "example.org");
-        assert_eq!(host_of("192.0.2.1:443"), "192.0.2.1");
-        assert_eq!(host_of("[2001:db8::1]:443"), "2001:db8::1");
     }
 }

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     StreamSettings, TlsSettings,
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
-    kcp, settings, tls,
+    kcp,
+    object::Object,
+    settings, tls,
     write::{capacity, no_such_header, seed, tti},
 };
 use crate::config::{Config, ConfigBuilder, Congestion, Header};
@@ -110,9 +112,9 @@ fn read_kcp(
     warnings: &mut Vec<Warning>,
 ) -> Result<Config, Error> {
     let Some(kcp) = kcp else {
-        return kcp::build(Config::builder(), path, path);
+        return kcp::build(Config::builder(), path);
     };
-    let mut kcp = kcp.object()?.protobuf();
+    let mut kcp = kcp.object()?.protobuf()?;
     let mut builder = Config::builder();
     if let Some(mtu) = nested(&mut kcp, "mtu", "value", warnings)? {
         let bytes = mtu.number_or_digits()?;
@@ -142,25 +144,23 @@ fn read_kcp(
         builder = builder.write_buffer(bytes.unwrap_or(usize::MAX));
     }
     kcp.dead("readBuffer", ", neither upstream nor here", warnings);
-    let header_path = kcp.path_of("headerConfig");
     if let Some(header) = kcp.get("headerConfig") {
         builder = builder.header(read_header(&header, warnings)?);
     }
     if let Some(seed) = kcp.get("seed") {
-        let mut seed = seed.object()?.protobuf();
+        let mut seed = seed.object()?.protobuf()?;
         let text = seed.get("seed").map(|text| text.secret()).transpose()?;
         builder = builder.security(kcp::seed(text.unwrap_or_default()));
         seed.finish(warnings);
     }
     kcp.finish(warnings);
-    build(builder, path, &header_path)
+    build(builder, path)
 }
 
 /// As [`kcp::build`], but the numbers stand one level deeper.
-fn build(builder: ConfigBuilder, path: &str, header: &str) -> Result<Config, Error> {
+fn build(builder: ConfigBuilder, path: &str) -> Result<Config, Error> {
     builder.build().map_err(|error| {
         let path = match error.field() {
-            "header" => header.to_owned(),
             "write_buffer" => format!("{path}.writeBuffer.size"),
             field => format!("{path}.{field}.value"),
         };
@@ -178,7 +178,7 @@ fn nested<'a>(
     let Some(message) = kcp.get(key) else {
         return Ok(None);
     };
-    let mut message = message.object()?.protobuf();
+    let mut message = message.object()?.protobuf()?;
     let value = message.get(inner);
     message.finish(warnings);
     Ok(value)

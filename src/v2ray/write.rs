@@ -16,8 +16,9 @@ use crate::config::{
 };
 
 /// A `streamSettings` object. `Display` shows it as indented JSON.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `Debug` shows only the warnings, because seed and keys are in the object.
+#[derive(Clone, PartialEq)]
 pub struct Written {
     value: Value,
     warnings: Vec<Warning>,
@@ -39,6 +40,14 @@ impl Written {
     /// Nothing of it concerns what goes over the wire.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written")
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,9 +10,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use mkcp::{
-    Security,
-    v2ray::{self, Dialect, ReadOptions, Reading, Side, TlsSettings, TlsVersion},
+    Config, Security,
+    v2ray::{self, Dialect, ReadOptions, Reading, Side, StreamSettings, TlsSettings, TlsVersion},
 };
+use serde_json::{Value, json};
 
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -228,5 +229,48 @@ fn nothing_shows_a_seed() {
         if seed.len() > 3 {
             assert!(!format!("{reading:?}").contains(&seed), "{}", case.name);
         }
+    }
+}
+
+/// Secrets where something else belongs.
+#[test]
+fn no_error_shows_a_misplaced_secret() {
+    let key = "-----BEGIN PRIVATE KEY-----";
+    let stream = |key: &str, value: Value| json!({"network": "kcp", "security": "tls", key: value});
+    let mask = |mask: Value| stream("finalmask", json!({"udp": [mask]}));
+    let tls = |value: Value| stream("tlsSettings", value);
+    for document in [
+        json!({"transport": "kcp", "transportSettings": {"seed": "swordfish"}}),
+        json!({"transport": "kcp", "transportSettings": "swordfish"}),
+        mask(json!({"type": "mkcp-legacy", "settings": "swordfish"})),
+        mask("swordfish".into()),
+        stream("kcpSettings", "swordfish".into()),
+        tls(key.into()),
+        tls(json!({"certificates": key})),
+        tls(json!({"certificates": [key]})),
+        tls(json!({"certificates": [{"certificate": key}]})),
+        json!({
+            "transport": "kcp", "security": "tls",
+            "securitySettings": {"certificate": key},
+        }),
+    ] {
+        let error = v2ray::read(&document.to_string(), &ReadOptions::new()).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("swordfish"), "{shown}");
+        assert!(!shown.contains("BEGIN"), "{shown}");
+    }
+}
+
+#[test]
+fn debug_of_what_was_written_shows_no_secret() {
+    let config = Config::builder().seed("swordfish").build().unwrap();
+    let tls = TlsSettings::server("certificate", "private key");
+    let settings = StreamSettings::new(config).with_tls(tls);
+    for &dialect in Dialect::ALL {
+        let written = v2ray::write(&settings, dialect).unwrap();
+        let shown = format!("{written:?}");
+        assert!(!shown.contains("swordfish"), "{shown}");
+        assert!(!shown.contains("private key"), "{shown}");
+        assert!(written.to_string().contains("swordfish"));
     }
 }

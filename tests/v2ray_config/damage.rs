@@ -1,6 +1,9 @@
 //! Damaged configurations are refused or read, but nothing panics.
 
-use mkcp::v2ray::{self, Dialect, ReadOptions};
+use mkcp::{
+    tls::rustls::ClientConnection,
+    v2ray::{self, Dialect, ReadOptions, TlsSettings},
+};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
@@ -22,8 +25,20 @@ fn exercise(text: &str, options: &ReadOptions) {
             let _ = v2ray::write_share_params(&settings, dialect);
         }
         if let Some(tls) = settings.tls() {
-            let _ = tls.server_name("example.org");
+            hello(tls);
         }
+    }
+}
+
+/// Whatever a client would say first: rustls must be able to say it.
+fn hello(tls: &TlsSettings) {
+    let name = tls.server_name("example.org");
+    // Without the system's authorities, which take their time.
+    let config = tls.clone().with_system_roots(false).client_config();
+    if let (Ok(name), Ok(config)) = (name, config)
+        && let Ok(mut client) = ClientConnection::new(config, name)
+    {
+        client.write_tls(&mut Vec::new()).unwrap();
     }
 }
 
@@ -98,6 +113,44 @@ fn deep_nesting_is_refused() {
     assert!(v2ray::read_share_params(&link).is_err());
 }
 
+/// Every value below a key carries its path, and every unknown key has a warning.
+#[test]
+fn messages_do_not_outgrow_the_document() {
+    let key = format!("certificate{}", "_".repeat(20_000));
+    let document = json!({
+        "transport": "kcp", "security": "tls",
+        "securitySettings": {key: vec![json!({"certificateFile": "a", "k": 0}); 20_000]},
+    });
+    let reading = v2ray::read(&document.to_string(), &ReadOptions::new()).unwrap();
+    let shown: usize = reading.warnings().iter().map(|w| w.to_string().len()).sum();
+    assert!(shown < 10_000_000, "{shown} bytes");
+    let mut keys = json!({"network": "kcp", "kcpSettings": {"seed": "s"}});
+    for number in 0..5000 {
+        keys[format!("key {number}\n")] = 0.into();
+    }
+    let reading = v2ray::read(&keys.to_string(), &ReadOptions::new()).unwrap();
+    assert_eq!(reading.warnings().len(), 101);
+    let text: Vec<String> = reading.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text[100],
+        "the document has 4900 more keys that are not known and have no effect"
+    );
+    assert!(!text.concat().contains('\n'));
+}
+
+/// A header that is longer than any datagram, with an MTU beside it.
+#[test]
+fn a_domain_longer_than_a_datagram_is_refused() {
+    let mask = json!({"header": "dns", "value": "a.".repeat(35_000)});
+    let masks = json!({"udp": [{"type": "mkcp-legacy", "settings": mask}]});
+    let stream = json!({"network": "kcp", "kcpSettings": {"mtu": 1350}, "finalmask": masks});
+    let error = v2ray::read(&stream.to_string(), &ReadOptions::new()).unwrap_err();
+    assert_eq!(error.path(), "finalmask.udp[0].settings.value");
+    assert!(error.to_string().len() < 300, "{error}");
+    let link = format!("type=kcp&mtu=1350&fm={masks}");
+    assert!(v2ray::read_share_params(&link).is_err());
+}
+
 fn parse(text: &str) -> serde_json::Result<Value> {
     serde_json::from_reader(json_comments::StripComments::new(text.as_bytes()))
 }
@@ -156,6 +209,8 @@ fn anything(rng: &mut SmallRng) -> Value {
         json!({}),
         json!({"type": "mkcp-legacy"}),
         json!([{"type": "mkcp-legacy", "settings": {"header": "dns", "value": "a..b"}}]),
+        json!([{"type": "mkcp-legacy", "settings": {"header": "dns", "value": "a.".repeat(35_000)}}]),
+        json!("a.".repeat(35_000)),
         json!({"value": 1}),
     ];
     choices.choose(rng).unwrap().clone()

@@ -36,6 +36,11 @@ fn whole_links_give_address_port_and_name() {
         (Some("2001:db8::9"), Some(443))
     );
     assert_eq!(reading.tag(), None);
+    let reading = read("vless://id@[2001:db8::1]?type=kcp&seed=x");
+    assert_eq!(
+        (reading.address(), reading.port()),
+        (Some("2001:db8::1"), None)
+    );
 }
 
 #[test]
@@ -65,8 +70,49 @@ fn tls_is_obeyed_by_every_name() {
         Some(&TlsSettings::client("x.org"))
     );
     assert_eq!(warned(&reading), ["security"]);
-    let reading = read("type=kcp&seed=s&security=none&sni=x.org");
+    let reading = read("type=kcp&seed=s&security=none&sni=x.org&alpn=h2&insecure=1");
     assert!(reading.settings().tls().is_none());
+    assert_eq!(warned(&reading), ["allowInsecure", "alpn", "sni"]);
+}
+
+#[test]
+fn trojan_means_tls_unless_it_says_otherwise() {
+    let reading = read("trojan://pw@example.org:443?type=kcp&seed=s&sni=x.org");
+    let tls = reading.settings().tls().unwrap();
+    assert_eq!(tls, &TlsSettings::client("x.org"));
+    assert_eq!(warned(&reading), [""; 0]);
+    assert!(
+        read("TROJAN://pw@a.org:443?type=kcp&security=")
+            .settings()
+            .tls()
+            .is_some()
+    );
+    assert!(
+        read("trojan://pw@a.org:443?type=kcp&security=none")
+            .settings()
+            .tls()
+            .is_none()
+    );
+    assert!(
+        read("vless://id@a.org:443?type=kcp")
+            .settings()
+            .tls()
+            .is_none()
+    );
+}
+
+#[test]
+fn pins_beside_an_insecure_connection_are_refused() {
+    for insecure in ["insecure", "allowInsecure", "allow_insecure"] {
+        for (name, value) in [("pcs", "e8e2d3"), ("vcn", "a.org")] {
+            let link = format!("type=kcp&seed=s&security=tls&{insecure}=1&{name}={value}");
+            let error = v2ray::read_share_params(&link).unwrap_err();
+            assert_eq!(error.path(), name, "{error}");
+            let reading = read(&link.replace("=1", "=0"));
+            assert!(!reading.settings().tls().unwrap().allow_insecure());
+            assert_eq!(warned(&reading), [name]);
+        }
+    }
 }
 
 #[test]

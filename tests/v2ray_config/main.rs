@@ -5,6 +5,7 @@
 
 mod corpus;
 mod damage;
+mod files;
 mod links;
 mod real_v2ray;
 mod round_trip;

@@ -101,6 +101,70 @@ fn with_tls_and_with_xtls_as_tls() {
     }
 }
 
+/// As `openssl req -x509` makes them.
+fn own_authority(name: &str, from: i32, to: i32) -> Made {
+    let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(to, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    Made {
+        cert: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+#[test]
+fn a_server_may_show_the_very_authority_that_is_trusted() {
+    let made = own_authority("example.org", 2020, 2090);
+    let trusting = |made: &Made, name: &str| {
+        let tls = TlsSettings::client(name).with_root(&made.cert);
+        StreamSettings::new(Config::default()).with_tls(tls.with_system_roots(false))
+    };
+    let serve = |made: &Made| {
+        let tls = TlsSettings::server(&made.cert, &made.key);
+        listening(&StreamSettings::new(Config::default()).with_tls(tls))
+    };
+    let (address, _listener) = serve(&made);
+    let attempt = |settings: StreamSettings| exchange(&settings.connect(address).unwrap());
+    attempt(trusting(&made, "example.org")).unwrap();
+    assert!(attempt(trusting(&made, "example.com")).is_err());
+    let other = own_authority("example.org", 2020, 2090);
+    assert!(attempt(trusting(&other, "example.org")).is_err());
+    for (from, to) in [(2010, 2020), (2080, 2090)] {
+        let untimely = own_authority("example.org", from, to);
+        let (address, _listener) = serve(&untimely);
+        let stream = trusting(&untimely, "example.org").connect(address);
+        assert!(exchange(&stream.unwrap()).is_err());
+    }
+}
+
+#[test]
+fn a_client_trusts_a_certificate_without_a_key_as_v2ray_4_does() {
+    let made = made("example.org");
+    let server = TlsSettings::server(&made.cert, &made.key);
+    let (address, _listener) = listening(&StreamSettings::new(Config::default()).with_tls(server));
+    let client = json!({
+        "network": "kcp", "security": "tls", "kcpSettings": {"header": {"type": "none"}},
+        "tlsSettings": {
+            "serverName": "example.org", "disableSystemRoot": true,
+            "certificates": [{"certificate": lines(&made.cert)}],
+        },
+    });
+    exchange(&read(&client).connect(address).unwrap()).unwrap();
+    // V2Fly 5 does not, and says nothing.
+    let v5 = json!({
+        "transport": "kcp", "security": "tls",
+        "securitySettings": {"certificate": [{"certificateFile": "/a.crt"}]},
+    });
+    let reading = v2ray::read(&v5.to_string(), &ReadOptions::new()).unwrap();
+    assert_eq!(
+        reading.warnings()[0].path(),
+        "securitySettings.certificate[0]"
+    );
+    assert!(reading.settings().tls().unwrap().certificates().is_empty());
+}
+
 #[test]
 fn sessions_are_resumed_by_later_connections_of_the_same_settings() {
     let made = made("example.org");
@@ -119,6 +183,26 @@ fn sessions_are_resumed_by_later_connections_of_the_same_settings() {
     assert!(!resumed(&client));
     assert!(resumed(&client));
     assert!(resumed(&client.clone()));
+}
+
+#[test]
+fn a_client_can_read_its_certificates_before_it_connects() {
+    let made = made("example.org");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.crt");
+    let tls = TlsSettings::client("example.org").with_root_file(&path);
+    let client = StreamSettings::new(Config::default()).with_tls(tls.with_system_roots(false));
+    assert!(client.load_client().is_err());
+    std::fs::write(&path, &made.cert).unwrap();
+    client.load_client().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let server = TlsSettings::server(&made.cert, &made.key);
+    let server = StreamSettings::new(Config::default()).with_tls(server);
+    let (address, _listener) = listening(&server);
+    let stream = client.clone().connect(address).unwrap();
+    stream.handshake().unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), address);
+    exchange(&stream).unwrap();
 }
 
 #[test]
@@ -190,7 +274,7 @@ fn unusable_certificates_are_told_before_anything_is_opened() {
         settings.listen("127.0.0.1:0").unwrap_err().to_string()
     };
     let cases = [
-        (TlsSettings::new(), "certificates is empty"),
+        (TlsSettings::new(), "certificates has none with a key"),
         (
             TlsSettings::server("", &one.key),
             "certificates[0].certificate holds no certificate",

@@ -40,7 +40,8 @@ impl Certificate {
         }
     }
 
-    /// An authority that a client trusts (`"usage": "verify"`), from PEM text.
+    /// An authority that a client trusts (`"usage": "verify"`), or the server's own certificate,
+    /// from PEM text.
     pub fn root(pem: &str) -> Self {
         Self {
             chain: Pem::Text(pem.to_owned()),

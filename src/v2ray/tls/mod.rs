@@ -1,9 +1,11 @@
 //! What a configuration says about TLS.
 
+mod alpn;
 mod material;
 pub(super) mod read;
 mod rustls_config;
 pub(super) mod v5;
+mod verify;
 pub(super) mod write;
 
 use std::{io, path::PathBuf};
@@ -91,6 +93,7 @@ impl TlsSettings {
     }
 
     /// The name that the server must have. Without one it is the host that is dialled.
+    #[must_use]
     pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -98,28 +101,37 @@ impl TlsSettings {
 
     /// One more certificate. A server shows the first that is made out to the name that the
     /// client asks for, else the first of all. A client shows the first if it is asked for one.
+    #[must_use]
     pub fn with_certificate(mut self, certificate: Certificate) -> Self {
         self.certificates.push(certificate);
         self
     }
 
-    /// One more authority that a client trusts, as PEM text.
+    /// One more authority that a client trusts, as PEM text. It may be the very certificate that
+    /// the server shows; name and dates are checked all the same.
+    #[must_use]
     pub fn with_root(self, pem: &str) -> Self {
         self.with_certificate(Certificate::root(pem))
     }
 
     /// As [`with_root`](Self::with_root), from a PEM file.
+    #[must_use]
     pub fn with_root_file(self, path: impl Into<PathBuf>) -> Self {
         self.with_certificate(Certificate::root_file(path))
     }
 
     /// Whether a client trusts the authorities that the system trusts. Default: yes.
+    #[must_use]
     pub fn with_system_roots(mut self, trusted: bool) -> Self {
         self.system_roots = trusted;
         self
     }
 
     /// The protocols to offer or accept, best first. Default: `h2`, `http/1.1`.
+    ///
+    /// Names have 1 to 255 bytes, which is checked by [`server_config`](Self::server_config) and
+    /// [`client_config`](Self::client_config).
+    #[must_use]
     pub fn with_alpn<T: Into<String>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
         self.alpn = protocols.into_iter().map(Into::into).collect();
         self
@@ -127,12 +139,14 @@ impl TlsSettings {
 
     /// Whether a client takes any certificate, so that whoever is on the path can read and change
     /// everything. Default: no.
+    #[must_use]
     pub fn with_allow_insecure(mut self, allow: bool) -> Self {
         self.allow_insecure = allow;
         self
     }
 
     /// The oldest and the newest version. Default: both that there are.
+    #[must_use]
     pub fn with_versions(mut self, min: TlsVersion, max: TlsVersion) -> Self {
         self.min_version = min;
         self.max_version = max;

@@ -1,9 +1,10 @@
 //! `tlsSettings` of V2Ray 4 and Xray, and `xtlsSettings`, which is the same.
 
-use super::{Certificate, TlsSettings, TlsVersion, material::Pem};
+use super::{Certificate, TlsSettings, TlsVersion, alpn, material::Pem};
 use crate::v2ray::{
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
+    object::Object,
 };
 
 /// Known upstream, without effect here.
@@ -42,7 +43,7 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
         settings = with_name(settings, name.string()?);
     }
     if let Some(alpn) = object.get("alpn") {
-        settings = with_alpn(settings, alpn.list()?);
+        settings = alpn::read(settings, &alpn, warnings)?;
     }
     if let Some(allow) = object.get("allowInsecure") {
         settings.allow_insecure = allow.bool()?;
@@ -81,7 +82,7 @@ pub(super) fn refuse_lost_checks(
         return Err(verify.error("false: certificates of clients are not checked here"));
     }
     for pin in pins {
-        let Some(cursor) = object.get(pin) else {
+        let Some(cursor) = object.get(pin).filter(|pin| !pin.says_nothing()) else {
             continue;
         };
         if settings.allow_insecure {
@@ -102,13 +103,6 @@ pub(super) fn with_name(settings: TlsSettings, name: &str) -> TlsSettings {
     }
 }
 
-pub(super) fn with_alpn(settings: TlsSettings, alpn: Vec<String>) -> TlsSettings {
-    if alpn.iter().all(String::is_empty) {
-        return settings;
-    }
-    settings.with_alpn(alpn)
-}
-
 fn read_certificate(
     cursor: &Cursor<'_>,
     warnings: &mut Vec<Warning>,
@@ -121,11 +115,18 @@ fn read_certificate(
     let key = read_pem(&mut object, "keyFile", "key")?;
     let usage = object.get("usage");
     let name = usage.as_ref().map(|usage| usage.string()).transpose()?;
-    let root = match name.unwrap_or_default().to_ascii_lowercase().as_str() {
+    let mut root = match name.unwrap_or_default().to_ascii_lowercase().as_str() {
         "verify" => true,
         "" | "encipherment" => false,
         _ => return Err(refuse_usage(&usage.unwrap_or_else(|| cursor.clone()))),
     };
+    if !root && key.is_none() {
+        // V2Ray 4 and Xray trust every certificate that they are given; their servers pass over
+        // one without a key.
+        let message = "has no key: only a client can use it, as an authority to trust";
+        warnings.push(Warning::new(cursor.path(), message));
+        root = true;
+    }
     for key in ["ocspStapling", "oneTimeLoading", "buildChain"] {
         object.dead(key, " here", warnings);
     }
@@ -151,7 +152,7 @@ fn read_pem(object: &mut Object<'_>, file: &str, text: &str) -> Result<Option<Pe
         return Ok(None);
     };
     let mut lines = Vec::new();
-    for line in text.lines()? {
+    for line in text.array()? {
         lines.push(line.secret()?.to_owned());
     }
     Ok((!lines.is_empty()).then(|| Pem::Text(lines.join("\n"))))

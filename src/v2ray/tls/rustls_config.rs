@@ -3,21 +3,20 @@
 use std::{io, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
-    client::{
-        ResolvesClientCert,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_name,
-    },
-    crypto::{self, CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+    client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name},
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, ServerName},
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 
-use super::{Certificate, TlsSettings, TlsVersion, material::invalid};
+use super::{
+    Certificate, TlsSettings, TlsVersion, alpn,
+    material::invalid,
+    verify::{AcceptAll, Trusting},
+};
 
 type Versions = &'static [&'static SupportedProtocolVersion];
 
@@ -32,7 +31,7 @@ impl TlsSettings {
     ///
     /// `InvalidInput`, naming the file or the field, if there is no certificate, or one of them
     /// is broken, has no key or another one's; errors of reading files; `InvalidInput` if the
-    /// oldest version is newer than the newest.
+    /// oldest version is newer than the newest, or if a protocol's name is empty or too long.
     pub fn server_config(&self) -> io::Result<Arc<ServerConfig>> {
         let provider = Arc::new(ring::default_provider());
         let mut keys = Vec::new();
@@ -40,14 +39,17 @@ impl TlsSettings {
             keys.push(Arc::new(certified(&place, certificate, &provider)?));
         }
         if keys.is_empty() {
-            return Err(invalid("certificates", "is empty, but a server needs one"));
+            return Err(invalid(
+                "certificates",
+                "has none with a key, but a server needs one",
+            ));
         }
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.protocol_versions()?)
             .map_err(refused)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ByName(keys)));
-        config.alpn_protocols = self.alpn_bytes();
+        config.alpn_protocols = self.alpn_bytes()?;
         Ok(Arc::new(config))
     }
 
@@ -57,7 +59,7 @@ impl TlsSettings {
     ///
     /// `InvalidInput`, naming the file or the field, if a certificate is broken; errors of
     /// reading files or the system's authorities; `InvalidInput` if the oldest version is newer
-    /// than the newest.
+    /// than the newest, or if a protocol's name is empty or too long.
     pub fn client_config(&self) -> io::Result<Arc<ClientConfig>> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -69,7 +71,15 @@ impl TlsSettings {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
         } else {
-            builder.with_root_certificates(self.roots()?)
+            let own = self.own_roots()?;
+            let roots = self.roots(&own)?;
+            if own.is_empty() {
+                builder.with_root_certificates(roots)
+            } else {
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(trusting(roots, own, &provider)?)
+            }
         };
         let mut config = builder.with_no_client_auth();
         // Upstream too passes over a client's certificate that has no key.
@@ -78,12 +88,17 @@ impl TlsSettings {
             let key = certified(&place, certificate, &provider)?;
             config.client_auth_cert_resolver = Arc::new(Always(Arc::new(key)));
         }
-        config.alpn_protocols = self.alpn_bytes();
+        config.alpn_protocols = self.alpn_bytes()?;
         Ok(Arc::new(config))
     }
 
-    fn roots(&self) -> io::Result<RootCertStore> {
+    /// The system's, if they are wanted, and these.
+    fn roots(&self, own: &[(String, CertificateDer<'static>)]) -> io::Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
+        for (place, der) in own {
+            let added = roots.add(der.clone());
+            added.map_err(|error| invalid(place, &format!("is no authority: {error}")))?;
+        }
         if self.system_roots {
             let system = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(system.certs);
@@ -92,13 +107,16 @@ impl TlsSettings {
                 return Err(io::Error::other(text));
             }
         }
-        for (place, certificate) in self.places().filter(|(_, c)| c.root) {
-            for der in certificate.read_chain(&place)? {
-                let added = roots.add(der);
-                added.map_err(|error| invalid(&place, &format!("is no authority: {error}")))?;
-            }
-        }
         Ok(roots)
+    }
+
+    fn own_roots(&self) -> io::Result<Vec<(String, CertificateDer<'static>)>> {
+        let mut own = Vec::new();
+        for (place, certificate) in self.places().filter(|(_, c)| c.root) {
+            let chain = certificate.read_chain(&place)?;
+            own.extend(chain.into_iter().map(|der| (place.clone(), der)));
+        }
+        Ok(own)
     }
 
     fn places(&self) -> impl Iterator<Item = (String, &Certificate)> {
@@ -117,12 +135,27 @@ impl TlsSettings {
         }
     }
 
-    fn alpn_bytes(&self) -> Vec<Vec<u8>> {
+    /// Checked, because rustls takes lists for granted that no handshake can carry.
+    fn alpn_bytes(&self) -> io::Result<Vec<Vec<u8>>> {
+        alpn::check(&self.alpn)
+            .map_err(|(is, must)| invalid("alpn", &format!("is {is}, must be {must}")))?;
         let protocols = self.alpn.iter();
-        protocols
+        Ok(protocols
             .map(|protocol| protocol.clone().into_bytes())
-            .collect()
+            .collect())
     }
+}
+
+fn trusting(
+    roots: RootCertStore,
+    own: Vec<(String, CertificateDer<'static>)>,
+    provider: &Arc<CryptoProvider>,
+) -> io::Result<Arc<Trusting>> {
+    let roots = Arc::new(roots);
+    let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider));
+    let webpki = webpki.build().map_err(io::Error::other)?;
+    let own = own.into_iter().map(|(_, der)| der).collect();
+    Ok(Arc::new(Trusting::new(webpki, own)))
 }
 
 fn certified(
@@ -172,46 +205,5 @@ impl ResolvesClientCert for Always {
 
     fn has_certs(&self) -> bool {
         true
-    }
-}
-
-/// Takes any certificate, but only from who has its key.
-#[derive(Debug)]
-struct AcceptAll(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, cert, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, cert, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

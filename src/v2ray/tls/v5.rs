@@ -7,13 +7,14 @@ use base64::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Certificate, TlsSettings, TlsVersion,
+    Certificate, TlsSettings, TlsVersion, alpn,
     material::Pem,
-    read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_alpn, with_name},
+    read::{PINS, refuse_lost_checks, refuse_usage, warn_old, with_name},
 };
 use crate::v2ray::{
-    cursor::{Cursor, Object},
+    cursor::Cursor,
     error::{Error, Warning},
+    object::Object,
 };
 
 const DEAD: [&str; 5] = [
@@ -25,13 +26,13 @@ const DEAD: [&str; 5] = [
 ];
 
 pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<TlsSettings, Error> {
-    let mut object = cursor.object()?.protobuf();
+    let mut object = cursor.object()?.protobuf()?;
     let mut settings = TlsSettings::new();
     if let Some(name) = object.get("serverName") {
         settings = with_name(settings, name.string()?);
     }
     if let Some(alpn) = object.get("nextProtocol") {
-        settings = with_alpn(settings, alpn.list()?);
+        settings = alpn::read(settings, &alpn, warnings)?;
     }
     if let Some(allow) = object.get("allowInsecure") {
         settings.allow_insecure = allow.bool()?;
@@ -45,9 +46,13 @@ pub(crate) fn read(cursor: &Cursor<'_>, warnings: &mut Vec<Warning>) -> Result<T
     }
     if let Some(certificates) = object.get("certificate") {
         for entry in certificates.array()? {
-            settings
-                .certificates
-                .push(read_certificate(&entry, warnings)?);
+            let certificate = read_certificate(&entry, warnings)?;
+            if certificate.root || certificate.key.is_some() {
+                settings.certificates.push(certificate);
+                continue;
+            }
+            let message = "has no key and is no authority, so it has no effect";
+            warnings.push(Warning::new(entry.path(), message));
         }
     }
     if let Some(min) = object.get("minVersion") {
@@ -117,7 +122,7 @@ fn read_certificate(
     cursor: &Cursor<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Certificate, Error> {
-    let mut object = cursor.object()?.protobuf();
+    let mut object = cursor.object()?.protobuf()?;
     let Some(chain) = read_pem(&mut object, "certificateFile", "Certificate")? else {
         let path = object.path_of("Certificate");
         return Err(Error::new(path, "absent", "given, or else certificateFile"));
