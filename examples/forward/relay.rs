@@ -32,15 +32,17 @@
 
 use std::{
     io::{self, Read, Write},
-    ptr,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-use crate::socket::Socket;
+use crate::{
+    side::{Phase, Side},
+    socket::Socket,
+};
 
 /// Two threads for each connection: they need little, and address space is not free.
 pub(crate) const STACK: usize = 256 * 1024;
@@ -62,34 +64,6 @@ pub(crate) struct Relay {
     half_close: Duration,
     failure: Mutex<Option<io::Error>>,
     cut: AtomicBool,
-}
-
-/// A socket and what comes out of it.
-#[derive(Debug)]
-struct Side {
-    name: &'static str,
-    socket: Socket,
-    /// Bytes from here that have been passed on.
-    bytes: AtomicU64,
-    phase: Mutex<Phase>,
-    changed: Condvar,
-    /// It has been, or is about to be, told that nothing more will come.
-    told: AtomicBool,
-    /// It is not closed in order in the end.
-    wronged: AtomicBool,
-}
-
-/// What goes on with the bytes that come out of a socket.
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    /// There have been none since then.
-    Waiting(Instant),
-    /// They wait for their receiver.
-    Delivering,
-    /// They are thrown away since then.
-    Discarding(Instant),
-    /// There will be none.
-    Ended,
 }
 
 /// Why a direction ended, other than by the end of its stream.
@@ -330,57 +304,5 @@ impl Relay {
         } else {
             Some(self.half_close.min(AFTER_ANSWER))
         }
-    }
-}
-
-impl Side {
-    fn new(name: &'static str, socket: Socket) -> Self {
-        Self {
-            name,
-            socket,
-            bytes: AtomicU64::new(0),
-            phase: Mutex::new(Phase::Waiting(Instant::now())),
-            changed: Condvar::new(),
-            told: AtomicBool::new(false),
-            wronged: AtomicBool::new(false),
-        }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        ptr::eq(self, other)
-    }
-
-    /// Only what somebody may wait for wakes him.
-    fn enter(&self, phase: Phase) {
-        *self.phase.lock() = phase;
-        if matches!(phase, Phase::Discarding(_) | Phase::Ended) {
-            self.changed.notify_all();
-        }
-    }
-
-    fn tell_end(&self) {
-        self.told.store(true, Ordering::SeqCst);
-        if self.wronged.load(Ordering::SeqCst) {
-            return;
-        }
-        if let Err(error) = self.socket.end_writing() {
-            log::debug!("{}", self.describe(&error)); // Its other direction will show it.
-        }
-    }
-
-    /// Whether the end of stream that was read is in truth a reset, of which the system has told
-    /// another thread, the one that writes. Once that has ended, no reset can be lost to it.
-    fn has_lost_a_reset(&self) -> bool {
-        !self.told.load(Ordering::SeqCst) && self.socket.is_disconnected()
-    }
-
-    fn describe(&self, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.name))
-    }
-}
-
-impl Phase {
-    fn is_waiting(self) -> bool {
-        matches!(self, Self::Waiting(_))
     }
 }
