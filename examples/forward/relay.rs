@@ -24,9 +24,11 @@
 //! - `--half-close`, after the connecting side has ended: an answer may be on its way.
 //! - [`AFTER_ANSWER`], or less if that is, after the side connected to has ended.
 //!
-//! Then both sides are closed in order, with one exception: if the connecting side has never got
-//! anything it is reset, because what it waits for has not come. An end over plain mKCP means that
-//! the peer is gone altogether, so from then on the same limits hold.
+//! Then both sides are closed in order, with two exceptions. If the connecting side has never got
+//! anything it is reset, because what it waits for has not come. And if it is the connecting side
+//! that was silent, the side connected to is reset, if it still can be, because what it has got so
+//! far may be a part. An end over plain mKCP means that the peer is gone altogether, so from then
+//! on the same limits hold.
 //!
 //! Where a half-close ends requests, and answers may be late, use TLS.
 
@@ -108,6 +110,7 @@ impl Relay {
     ///
     /// What kept one side from getting all that the other has sent.
     pub(crate) fn run(&self) -> io::Result<()> {
+        self.sockets().into_iter().for_each(Socket::allow_time);
         thread::scope(|scope| {
             let builder = thread::Builder::new().name("answer".to_owned());
             let spawned = builder
@@ -149,14 +152,15 @@ impl Relay {
         self.cut();
     }
 
-    /// Closes both sides in order. What the system delivers in the background comes first.
+    /// Closes both sides in order, unless that would say too much. Both are told before either is
+    /// waited for.
     fn close(&self) {
-        let mut sides = [&self.near, &self.far];
-        sides.sort_by_key(|side| side.socket.mkcp().is_some());
-        for side in sides {
-            if side.wronged.load(Ordering::SeqCst) && side.socket.mkcp().is_none() {
-                continue; // Dropping it is a reset.
-            }
+        let (resets, closes): (Vec<_>, Vec<_>) = [&self.near, &self.far]
+            .into_iter()
+            .partition(|side| side.is_to_be_reset());
+        resets.iter().for_each(|side| side.socket.abort());
+        closes.iter().for_each(|side| side.socket.begin_close());
+        for side in closes {
             match side.socket.close() {
                 Ok(()) => {}
                 // The peer has closed too, and did not wait for the last word.
@@ -178,7 +182,7 @@ impl Relay {
     fn carry(&self, from: &Side, to: &Side) {
         let mut result = self.copy(from, to);
         if let Err(Stop::Refused) = result {
-            result = self.discard(from);
+            result = self.discard(from, to);
         } else if result.is_ok() {
             to.tell_end();
         }
@@ -195,7 +199,7 @@ impl Relay {
     fn copy(&self, from: &Side, to: &Side) -> Result<(), Stop> {
         let mut buffer = vec![0; LEAST_BUFFER];
         loop {
-            let count = self.read(from, &mut buffer)?;
+            let count = self.read(from, to, &mut buffer)?;
             if count == 0 {
                 return Ok(());
             }
@@ -210,21 +214,21 @@ impl Relay {
     }
 
     /// Reads to the end for nobody.
-    fn discard(&self, from: &Side) -> Result<(), Stop> {
+    fn discard(&self, from: &Side, to: &Side) -> Result<(), Stop> {
         from.enter(Phase::Discarding(Instant::now()));
         let mut buffer = vec![0; LEAST_BUFFER];
-        while self.read(from, &mut buffer)? > 0 {}
+        while self.read(from, to, &mut buffer)? > 0 {}
         Ok(())
     }
 
-    fn read(&self, from: &Side, buffer: &mut [u8]) -> Result<usize, Stop> {
+    fn read(&self, from: &Side, to: &Side, buffer: &mut [u8]) -> Result<usize, Stop> {
         loop {
             let result = (&from.socket).read(buffer);
             if self.is_cut() {
                 return Err(Stop::Cut);
             }
             match result {
-                Ok(0) if from.has_lost_a_reset() => {
+                Ok(0) if from.has_lost_a_reset(to) => {
                     let error = io::ErrorKind::ConnectionReset.into();
                     return Err(Stop::Failed(from.describe(&error)));
                 }
@@ -286,9 +290,10 @@ impl Relay {
             }
         }
         if !phase.is_waiting() {
-            last.wronged.store(true, Ordering::SeqCst);
-        } else if last.is(&self.far) && self.bytes_out() == 0 {
-            ended.wronged.store(true, Ordering::SeqCst);
+            last.unheard.store(true, Ordering::SeqCst);
+        } else if last.is(&self.near) || self.bytes_out() == 0 {
+            // Before the reader wakes, and tells an end that is none.
+            ended.cut_short.store(true, Ordering::SeqCst);
         }
         last.socket.end_reading();
         last.changed
