@@ -1,4 +1,6 @@
 //! Where a forwarder listens and where it connects to, as the command line says it.
+//!
+//! What is wrong is said without what may be a secret, or a part of one: errors go to logs.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -30,7 +32,11 @@ impl FromStr for Address {
         let (scheme, rest) = text.split_once("://").unwrap_or_default();
         let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
         match scheme.to_ascii_lowercase().as_str() {
-            "tcp" => Ok(Self::Tcp(rest.parse()?)),
+            "tcp" | "mkcp" if place.contains(['&', '=']) => {
+                Err("a question mark must stand before the parameters".to_owned())
+            }
+            "tcp" if rest.contains('?') => Err("tcp:// has no parameters".to_owned()),
+            "tcp" => Ok(Self::Tcp(place.parse()?)),
             "unix" if rest.starts_with('/') => Ok(Self::Unix(decode(rest)?.into())),
             "unix" => Err("the path must begin with a slash, as in unix:///run/socket".to_owned()),
             "mkcp" => Ok(Self::Mkcp(place.parse()?, parameters.parse()?)),
@@ -79,11 +85,10 @@ impl FromStr for Parameters {
         let mut parameters = Vec::new();
         for pair in pairs {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
+            let name = decode(name).map_err(|error| format!("name of a parameter: {error}"))?;
+            let value = decode(value).map_err(|error| format!("parameter {name}: {error}"))?;
             if parameters.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(format!(
-                    "parameter {name} is given twice, the second is {value:?}"
-                ));
+                return Err(format!("parameter {name} is given twice"));
             }
             parameters.push((name, value));
         }
@@ -113,14 +118,12 @@ fn decode(text: &str) -> Result<String, String> {
             .get(..2)
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| {
-                format!("{text:?}: two hexadecimal digits must follow a % (itself %25)")
-            })?;
+            .ok_or("two hexadecimal digits must follow a % (itself %25)")?;
         bytes.push(byte);
         rest = &encoded[2..];
     }
     bytes.extend(rest.bytes());
-    String::from_utf8(bytes).map_err(|_| format!("{text:?} does not decode to UTF-8"))
+    String::from_utf8(bytes).map_err(|_| "it does not decode to UTF-8".to_owned())
 }
 
 /// Without the parameters: they hold secrets.

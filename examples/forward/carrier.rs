@@ -42,10 +42,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// All that can be wrong with certificates is found out here. Files are not needed later.
     pub(crate) fn open(target: &Place, settings: &StreamSettings) -> io::Result<Self> {
         if let Some(tls) = settings.tls() {
             tls.server_name(&target.host)?;
         }
+        settings.load_client()?;
         let bind = |address: IpAddr| open_endpoint(settings, (address, 0));
         let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
         let endpoint = match target.host.parse() {

@@ -23,6 +23,7 @@ mod parameters;
 mod plan;
 mod relay;
 mod sessions;
+mod side;
 mod socket;
 mod stats;
 #[path = "../transport/usage.rs"]

@@ -18,7 +18,7 @@ const KNOWN_TO_SERVERS: &str = "cert, key";
 ///
 /// # Errors
 ///
-/// The name of a parameter, its value, and what is allowed.
+/// The name of a parameter, its value unless that may be the seed, and what is allowed.
 pub(crate) fn read(parameters: &Parameters, side: Side) -> Result<StreamSettings, String> {
     let mut config = Config::builder();
     let mut protection = Protection::default();
@@ -58,7 +58,7 @@ fn read_transport(
                 _ => KNOWN_TO_CLIENTS,
             };
             return Err(format!(
-                "unknown parameter {name} with value {value:?}, must be one of {KNOWN}, {more}"
+                "unknown parameter {name}, must be one of {KNOWN}, {more}"
             ));
         }
     })

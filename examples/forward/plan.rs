@@ -16,18 +16,19 @@ use crate::{
 /// Where a host is not named.
 const EVERYWHERE: &str = "0.0.0.0";
 
-/// What the command line says about the ends.
+/// What the command line says about the ends. Addresses are read later: clap shows all of one that
+/// it refuses, and a seed may be in it.
 #[derive(Args)]
 pub(crate) struct Ends {
     /// Where to take connections: tcp://HOST:PORT, unix:///PATH or mkcp://HOST:PORT?..; not needed
     /// if an inbound of --config says it
     #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
-    listen: Option<Address>,
+    listen: Option<String>,
 
     /// Where to pass them on: tcp://HOST:PORT, unix:///PATH or mkcp://HOST:PORT?..; not needed if
     /// an outbound of --config says it
     #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
-    to: Option<Address>,
+    to: Option<String>,
 
     #[command(flatten)]
     file: ConfigFile,
@@ -49,7 +50,9 @@ impl Ends {
     ///
     /// What is wrong with the command line or the configuration file.
     pub(crate) fn plan(&self) -> Result<(End, End), String> {
-        let from_file = self.side_of_file()?;
+        let listen = parse("--listen", self.listen.as_deref())?;
+        let to = parse("--to", self.to.as_deref())?;
+        let from_file = self.side_of_file(&listen, &to)?;
         let end = |side, option, address: &Option<Address>| {
             if from_file == Some(side) {
                 self.read_file(side, address.as_ref())
@@ -61,13 +64,17 @@ impl Ends {
             }
         };
         Ok((
-            end(Side::Inbound, "--listen", &self.listen)?,
-            end(Side::Outbound, "--to", &self.to)?,
+            end(Side::Inbound, "--listen", &listen)?,
+            end(Side::Outbound, "--to", &to)?,
         ))
     }
 
     /// Which end the configuration file describes, if there is one.
-    fn side_of_file(&self) -> Result<Option<Side>, String> {
+    fn side_of_file(
+        &self,
+        listen: &Option<Address>,
+        to: &Option<Address>,
+    ) -> Result<Option<Side>, String> {
         if !self.file.is_given() {
             return Ok(None);
         }
@@ -76,7 +83,7 @@ impl Ends {
             Some(Address::Mkcp(_, parameters)) => parameters.is_empty(),
             Some(_) => false,
         };
-        match (is_open(&self.listen), is_open(&self.to)) {
+        match (is_open(listen), is_open(to)) {
             (true, false) => Ok(Some(Side::Inbound)),
             (false, true) => Ok(Some(Side::Outbound)),
             _ => Err(
@@ -103,6 +110,11 @@ impl Ends {
         }
         Ok(End::Mkcp(place, reading.into_settings().into()))
     }
+}
+
+fn parse(option: &str, address: Option<&str>) -> Result<Option<Address>, String> {
+    let address = address.map(str::parse).transpose();
+    address.map_err(|error| format!("{option}: {error}"))
 }
 
 fn place_of(reading: &Reading, side: Side) -> Result<Place, String> {

@@ -24,23 +24,27 @@
 //! - `--half-close`, after the connecting side has ended: an answer may be on its way.
 //! - [`AFTER_ANSWER`], or less if that is, after the side connected to has ended.
 //!
-//! Then both sides are closed in order, with one exception: if the connecting side has never got
-//! anything it is reset, because what it waits for has not come. An end over plain mKCP means that
-//! the peer is gone altogether, so from then on the same limits hold.
+//! Then both sides are closed in order, with two exceptions. If the connecting side has never got
+//! anything it is reset, because what it waits for has not come. And if it is the connecting side
+//! that was silent, the side connected to is reset, if it still can be, because what it has got so
+//! far may be a part. An end over plain mKCP means that the peer is gone altogether, so from then
+//! on the same limits hold.
 //!
 //! Where a half-close ends requests, and answers may be late, use TLS.
 
 use std::{
     io::{self, Read, Write},
-    ptr,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-use crate::socket::Socket;
+use crate::{
+    side::{Phase, Side},
+    socket::Socket,
+};
 
 /// Two threads for each connection: they need little, and address space is not free.
 pub(crate) const STACK: usize = 256 * 1024;
@@ -62,34 +66,6 @@ pub(crate) struct Relay {
     half_close: Duration,
     failure: Mutex<Option<io::Error>>,
     cut: AtomicBool,
-}
-
-/// A socket and what comes out of it.
-#[derive(Debug)]
-struct Side {
-    name: &'static str,
-    socket: Socket,
-    /// Bytes from here that have been passed on.
-    bytes: AtomicU64,
-    phase: Mutex<Phase>,
-    changed: Condvar,
-    /// It has been, or is about to be, told that nothing more will come.
-    told: AtomicBool,
-    /// It is not closed in order in the end.
-    wronged: AtomicBool,
-}
-
-/// What goes on with the bytes that come out of a socket.
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    /// There have been none since then.
-    Waiting(Instant),
-    /// They wait for their receiver.
-    Delivering,
-    /// They are thrown away since then.
-    Discarding(Instant),
-    /// There will be none.
-    Ended,
 }
 
 /// Why a direction ended, other than by the end of its stream.
@@ -134,6 +110,7 @@ impl Relay {
     ///
     /// What kept one side from getting all that the other has sent.
     pub(crate) fn run(&self) -> io::Result<()> {
+        self.sockets().into_iter().for_each(Socket::allow_time);
         thread::scope(|scope| {
             let builder = thread::Builder::new().name("answer".to_owned());
             let spawned = builder
@@ -175,14 +152,15 @@ impl Relay {
         self.cut();
     }
 
-    /// Closes both sides in order. What the system delivers in the background comes first.
+    /// Closes both sides in order, unless that would say too much. Both are told before either is
+    /// waited for.
     fn close(&self) {
-        let mut sides = [&self.near, &self.far];
-        sides.sort_by_key(|side| side.socket.mkcp().is_some());
-        for side in sides {
-            if side.wronged.load(Ordering::SeqCst) && side.socket.mkcp().is_none() {
-                continue; // Dropping it is a reset.
-            }
+        let (resets, closes): (Vec<_>, Vec<_>) = [&self.near, &self.far]
+            .into_iter()
+            .partition(|side| side.is_to_be_reset());
+        resets.iter().for_each(|side| side.socket.abort());
+        closes.iter().for_each(|side| side.socket.begin_close());
+        for side in closes {
             match side.socket.close() {
                 Ok(()) => {}
                 // The peer has closed too, and did not wait for the last word.
@@ -204,7 +182,7 @@ impl Relay {
     fn carry(&self, from: &Side, to: &Side) {
         let mut result = self.copy(from, to);
         if let Err(Stop::Refused) = result {
-            result = self.discard(from);
+            result = self.discard(from, to);
         } else if result.is_ok() {
             to.tell_end();
         }
@@ -221,7 +199,7 @@ impl Relay {
     fn copy(&self, from: &Side, to: &Side) -> Result<(), Stop> {
         let mut buffer = vec![0; LEAST_BUFFER];
         loop {
-            let count = self.read(from, &mut buffer)?;
+            let count = self.read(from, to, &mut buffer)?;
             if count == 0 {
                 return Ok(());
             }
@@ -236,21 +214,21 @@ impl Relay {
     }
 
     /// Reads to the end for nobody.
-    fn discard(&self, from: &Side) -> Result<(), Stop> {
+    fn discard(&self, from: &Side, to: &Side) -> Result<(), Stop> {
         from.enter(Phase::Discarding(Instant::now()));
         let mut buffer = vec![0; LEAST_BUFFER];
-        while self.read(from, &mut buffer)? > 0 {}
+        while self.read(from, to, &mut buffer)? > 0 {}
         Ok(())
     }
 
-    fn read(&self, from: &Side, buffer: &mut [u8]) -> Result<usize, Stop> {
+    fn read(&self, from: &Side, to: &Side, buffer: &mut [u8]) -> Result<usize, Stop> {
         loop {
             let result = (&from.socket).read(buffer);
             if self.is_cut() {
                 return Err(Stop::Cut);
             }
             match result {
-                Ok(0) if from.has_lost_a_reset() => {
+                Ok(0) if from.has_lost_a_reset(to) => {
                     let error = io::ErrorKind::ConnectionReset.into();
                     return Err(Stop::Failed(from.describe(&error)));
                 }
@@ -312,9 +290,10 @@ impl Relay {
             }
         }
         if !phase.is_waiting() {
-            last.wronged.store(true, Ordering::SeqCst);
-        } else if last.is(&self.far) && self.bytes_out() == 0 {
-            ended.wronged.store(true, Ordering::SeqCst);
+            last.unheard.store(true, Ordering::SeqCst);
+        } else if last.is(&self.near) || self.bytes_out() == 0 {
+            // Before the reader wakes, and tells an end that is none.
+            ended.cut_short.store(true, Ordering::SeqCst);
         }
         last.socket.end_reading();
         last.changed
@@ -330,57 +309,5 @@ impl Relay {
         } else {
             Some(self.half_close.min(AFTER_ANSWER))
         }
-    }
-}
-
-impl Side {
-    fn new(name: &'static str, socket: Socket) -> Self {
-        Self {
-            name,
-            socket,
-            bytes: AtomicU64::new(0),
-            phase: Mutex::new(Phase::Waiting(Instant::now())),
-            changed: Condvar::new(),
-            told: AtomicBool::new(false),
-            wronged: AtomicBool::new(false),
-        }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        ptr::eq(self, other)
-    }
-
-    /// Only what somebody may wait for wakes him.
-    fn enter(&self, phase: Phase) {
-        *self.phase.lock() = phase;
-        if matches!(phase, Phase::Discarding(_) | Phase::Ended) {
-            self.changed.notify_all();
-        }
-    }
-
-    fn tell_end(&self) {
-        self.told.store(true, Ordering::SeqCst);
-        if self.wronged.load(Ordering::SeqCst) {
-            return;
-        }
-        if let Err(error) = self.socket.end_writing() {
-            log::debug!("{}", self.describe(&error)); // Its other direction will show it.
-        }
-    }
-
-    /// Whether the end of stream that was read is in truth a reset, of which the system has told
-    /// another thread, the one that writes. Once that has ended, no reset can be lost to it.
-    fn has_lost_a_reset(&self) -> bool {
-        !self.told.load(Ordering::SeqCst) && self.socket.is_disconnected()
-    }
-
-    fn describe(&self, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.name))
-    }
-}
-
-impl Phase {
-    fn is_waiting(self) -> bool {
-        matches!(self, Self::Waiting(_))
     }
 }

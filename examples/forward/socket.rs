@@ -92,17 +92,40 @@ impl Socket {
         }
     }
 
+    /// From now on the rest of what an mKCP connection carries has [`LINGER`]. That is to be said
+    /// before its end: the time that it has then is what it gets.
+    pub(crate) fn allow_time(&self) {
+        self.set_linger(Some(LINGER));
+    }
+
+    fn set_linger(&self, linger: Option<Duration>) {
+        if let Some(Err(error)) = self.mkcp().map(|stream| stream.set_linger(linger)) {
+            log::debug!("{self:?}: {error}");
+        }
+    }
+
+    /// Tells an mKCP peer that it is over, which it hears once it has all. [`close`](Self::close)
+    /// does the rest.
+    pub(crate) fn begin_close(&self) {
+        if let Self::Mkcp(stream) = self
+            && let Err(error) = stream.shutdown(Shutdown::Both)
+        {
+            log::debug!("{self:?}: {error}"); // Closing shows it too.
+        }
+    }
+
     /// Ends everything in order. Over mKCP that waits until the peer has all, for as long as it
     /// shows life, within [`LINGER`]; otherwise the system delivers in the background.
     pub(crate) fn close(&self) -> io::Result<()> {
-        if let Some(stream) = self.mkcp() {
-            stream.set_linger(Some(LINGER))?;
-        }
         match self {
             Self::Tcp(stream) => SockRef::from(stream).set_linger(None),
             #[cfg(unix)]
             Self::Unix(_) => Ok(()),
-            Self::Mkcp(stream) => stream.try_clone()?.close(),
+            Self::Mkcp(stream) => {
+                let result = stream.try_clone()?.close();
+                self.set_linger(None); // Dropping it would wait once more.
+                result
+            }
         }
     }
 
@@ -111,6 +134,14 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.peer_addr().is_err(),
             _ => false,
+        }
+    }
+
+    /// An error that the system has noted and told nobody.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Self::Tcp(stream) => stream.take_error().ok().flatten(),
+            _ => None,
         }
     }
 

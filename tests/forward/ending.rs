@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
 };
@@ -11,8 +12,9 @@ use rustix::process::Signal;
 use socket2::SockRef;
 
 use crate::{
-    process::{Chain, Server},
+    process::{Chain, DEADLINE, Server},
     service::{self, PAYLOAD, exchange, expect, expect_all, result},
+    tls::Identity,
 };
 
 pub(crate) fn assert_reset(mut stream: &TcpStream) {
@@ -136,16 +138,17 @@ fn a_client_that_writes_and_closes_is_heard_to_the_end() {
     assert!(result(&results));
 }
 
+/// Some 20 kB/s: more than the usual linger time of 10 s.
+const SLOW: &str = "congestion=fixed&uplink=0&tti=500";
+
 #[test]
 fn over_a_slow_path_everything_is_delivered_long_after_the_end() {
-    // Some 20 kB/s: more than the usual linger time of 10 s.
-    let slow = "congestion=fixed&uplink=0&tti=500";
     let (target, results) = service::serve(|mut stream| {
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
         received == PAYLOAD[..400_000]
     });
-    let chain = Chain::new(slow, slow, target, &["--half-close", "1"]);
+    let chain = Chain::new(SLOW, SLOW, target, &["--half-close", "1"]);
     let started = Instant::now();
     let mut stream = chain.entry.connect();
     stream.write_all(&PAYLOAD[..400_000]).unwrap();
@@ -153,6 +156,68 @@ fn over_a_slow_path_everything_is_delivered_long_after_the_end() {
     assert!(result(&results));
     println!("after {:?}", started.elapsed());
     assert!(started.elapsed() > Duration::from_secs(12));
+}
+
+/// There the last end is told while much is still on its way: the answer has ended before.
+#[test]
+fn over_a_slow_path_with_tls_everything_is_delivered_long_after_the_end() {
+    let identity = Identity::new();
+    let (target, results) = service::serve(|mut stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received == PAYLOAD[..400_000]
+    });
+    let server = format!("{SLOW}&{}", identity.server());
+    let client = format!("{SLOW}&{}", identity.client());
+    let chain = Chain::new(&server, &client, target, &[]);
+    let mut stream = chain.entry.connect();
+    expect_all(&stream, b"");
+    let started = Instant::now();
+    stream.write_all(&PAYLOAD[..400_000]).unwrap();
+    drop(stream);
+    assert!(result(&results));
+    println!("after {:?}", started.elapsed());
+    assert!(started.elapsed() > Duration::from_secs(12));
+}
+
+/// The target has said and ended all when what is written to it draws a reset. What it said waits
+/// for a client that does not read.
+fn keep_writing_to_who_has_closed(writes: usize) {
+    const ANSWER: usize = 250_000; // More than the client's socket holds.
+    let (target, closed) = service::serve(|mut stream| {
+        stream.read_exact(&mut [0]).unwrap();
+        stream.write_all(&PAYLOAD[..ANSWER]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(500));
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let listen = format!("unix://{}", folder.path().join("entrance").display());
+    let server = Server::between(&listen, &format!("tcp://{target}"), &[]);
+    let stream = UnixStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    (&stream).write_all(b"?").unwrap();
+    result(&closed);
+    for _ in 0..writes {
+        thread::sleep(Duration::from_millis(100));
+        (&stream).write_all(b"!").unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    expect_all(&stream, &PAYLOAD[..ANSWER]);
+    let line = server.wait_for_log(" bytes in, ");
+    assert!(
+        line.contains(" closed after ") && line.contains(" 250000 out"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_reset_after_the_end_takes_nothing_from_a_slow_reader() {
+    // The first draws the reset, the second meets it.
+    for writes in [1, 2, 5] {
+        keep_writing_to_who_has_closed(writes);
+    }
 }
 
 #[test]

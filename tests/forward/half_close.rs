@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    ending::assert_reset,
     process::{Chain, Server},
     service::{self, PAYLOAD, expect, expect_all, result},
     tls::Identity,
@@ -120,4 +121,40 @@ fn over_tls_the_end_of_an_answer_is_told_at_once() {
     expect_all(&stream, b"answer");
     thread::sleep(LONGER);
     (&stream).write_all(b"still here").unwrap();
+}
+
+#[test]
+fn over_plain_mkcp_a_pause_does_not_make_an_upload_look_complete() {
+    // It says something, ends that, and then takes an upload.
+    let (target, results) = service::serve(|mut stream| {
+        stream.write_all(b"go on").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.read_to_end(&mut Vec::new())
+    });
+    let chain = Chain::plain(target, &[]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(&PAYLOAD[..100_000]).unwrap();
+    expect(&stream, b"go on");
+    thread::sleep(LONGER);
+    let _ = (&stream).write_all(&PAYLOAD[100_000..300_000]); // Too late.
+    let error = result(&results).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn an_answer_that_never_comes_is_no_empty_answer_over_tls_either() {
+    let identity = Identity::new();
+    let (target, _) = service::serve(|stream| {
+        thread::sleep(2 * LONGER);
+        drop(stream);
+    });
+    let exit = Server::between("mkcp://127.0.0.1:0", &format!("tcp://{target}"), &SHORT);
+    let listen = format!("mkcp://127.0.0.1:0?{}", identity.server());
+    let middle = Server::between(&listen, &format!("mkcp://{}", exit.address), &SHORT);
+    let to = format!("mkcp://{}?{}", middle.address, identity.client());
+    let entry = Server::between("tcp://127.0.0.1:0", &to, &SHORT);
+    let stream = entry.connect();
+    (&stream).write_all(b"request").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_reset(&stream);
 }

@@ -63,6 +63,15 @@ fn tls_carries_20_mb_both_ways() {
 }
 
 #[test]
+fn files_are_read_at_the_start_and_not_needed_later() {
+    let identity = Identity::new();
+    let (server, client) = (identity.server(), identity.client());
+    let chain = Chain::new(&server, &client, service::echo(), &[]);
+    drop(identity);
+    exchange(&chain.entry.connect(), b"hello");
+}
+
+#[test]
 fn a_client_that_trusts_anybody_trusts_anybody() {
     let client = "tls=1&insecure=1&sni=other.test&alpn=h2";
     let chain = Chain::new(&Identity::new().server(), client, service::echo(), &[]);
