@@ -2,14 +2,14 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
     process::{Chain, DEADLINE, Server},
@@ -43,9 +43,11 @@ fn pour(mut stream: TcpStream) -> io::Error {
 
 #[test]
 fn a_refused_target_ends_only_that_connection() {
-    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = reserved.local_addr().unwrap();
-    drop(reserved);
+    // Nobody else gets the port, and nobody gets through to it before it listens.
+    let reserved = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    reserved.bind(&any.into()).unwrap();
+    let target = reserved.local_addr().unwrap().as_socket().unwrap();
     let chain = Chain::plain(target, &[]);
     let stream = chain.entry.connect();
     (&stream).write_all(b"hello").unwrap();
@@ -56,7 +58,8 @@ fn a_refused_target_ends_only_that_connection() {
         "{line}"
     );
 
-    let listener = TcpListener::bind(target).unwrap();
+    reserved.listen(1).unwrap();
+    let listener = TcpListener::from(reserved);
     thread::spawn(move || service::copy_back(&listener.accept().unwrap().0));
     exchange(&chain.entry.connect(), b"hello");
 }
