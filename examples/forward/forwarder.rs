@@ -126,7 +126,10 @@ impl Forwarder {
         let (relay, result) = session.run(relay);
         let (bytes_in, bytes_out) = (relay.bytes_in(), relay.bytes_out());
         match result {
-            Ok(()) => log::info!("{peer} closed after {bytes_in} bytes in, {bytes_out} out"),
+            Ok(None) => log::info!("{peer} closed after {bytes_in} bytes in, {bytes_out} out"),
+            Ok(Some(silence)) => {
+                log::info!("{peer} ended after {silence}, {bytes_in} bytes in, {bytes_out} out");
+            }
             Err(error) => {
                 log::info!("{peer} failed after {bytes_in} bytes in, {bytes_out} out: {error}");
             }

@@ -64,7 +64,7 @@ struct Options {
     connect_timeout: u64,
 
     /// How long the target may be silent after the client has ended its stream, if plain mKCP is
-    /// at either side
+    /// at either side; what it says later is lost
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     half_close: u64,
 

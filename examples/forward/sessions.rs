@@ -9,7 +9,10 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Event, relay::Relay};
+use crate::{
+    Event,
+    relay::{Relay, Silence},
+};
 
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
@@ -165,8 +168,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Runs a relay to its end. Meanwhile it is counted, and can be cut.
-    pub(crate) fn run(&self, relay: Relay) -> (Arc<Relay>, io::Result<()>) {
+    /// Runs a relay to its end, as [`Relay::run`]. Meanwhile it is counted, and can be cut.
+    pub(crate) fn run(&self, relay: Relay) -> (Arc<Relay>, io::Result<Option<Silence>>) {
         let relay = Arc::new(relay);
         self.sessions
             .table

@@ -85,6 +85,8 @@ fn over_plain_mkcp_a_request_is_complete_even_if_the_answer_never_comes() {
     let error = (&stream).read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert!(result(&results).0);
+    let ended = " ended after 1 s of silence of the target (--half-close), 5000000 bytes in, 0 out";
+    chain.entry.wait_for_log(ended);
 }
 
 #[test]
@@ -147,6 +149,8 @@ fn over_plain_mkcp_a_pause_does_not_make_an_upload_look_complete() {
     let _ = (&stream).write_all(&PAYLOAD[100_000..300_000]); // Too late.
     let error = result(&results).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    let ended = " ended after 1 s of silence of the client, 100000 bytes in, 5 out";
+    chain.exit.wait_for_log(ended);
 }
 
 #[test]
