@@ -72,7 +72,9 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
     drain: u64,
 
-    /// Show connections, throughput, round-trip time, loss and waste every so many seconds
+    /// Show connections, throughput, round-trip time, loss and waste every so many seconds: loss is
+    /// the share of the data segments sent that repeat others, waste is how many bytes mKCP sends
+    /// and receives for one that it delivers
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stats: Option<u64>,
 }

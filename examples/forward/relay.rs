@@ -25,11 +25,12 @@
 //! - [`AFTER_ANSWER`], or less if that is, after the side connected to has ended.
 //!
 //! Then both sides are closed in order, and what might have come later is lost, which is logged.
-//! There are two exceptions. If the connecting side has never got
-//! anything it is reset, because what it waits for has not come. And if it is the connecting side
-//! that was silent, the side connected to is reset, if it still can be, because what it has got so
-//! far may be a part. An end over plain mKCP means that the peer is gone altogether, so from then
-//! on the same limits hold.
+//! There are two exceptions. If the connecting side has never got anything it is reset, because
+//! what it waits for has not come. And if it is the connecting side that was silent, the side
+//! connected to is reset, if it still can be, because what it has got so far may be a part.
+//!
+//! An end over plain mKCP means that the peer is gone altogether, so from then on the same limits
+//! hold.
 //!
 //! Where a half-close ends requests, and answers may be late, use TLS.
 

@@ -288,6 +288,32 @@ fn a_second_ctrl_c_ends_everything_at_once() {
     );
 }
 
+/// What stands in a line after these words; not a number if it is a dash.
+fn number(line: &str, before: &str) -> f64 {
+    let rest = line.split_once(before).unwrap().1;
+    let word = rest.split([' ', ',']).next().unwrap();
+    word.parse().unwrap_or(f64::NAN)
+}
+
+#[test]
+fn who_only_receives_shows_no_waste_either() {
+    let (target, _) = service::serve(|mut stream| {
+        stream.write_all(b"!").unwrap();
+        io::copy(&mut stream, &mut io::sink())
+    });
+    let chain = Chain::plain(target, &["--stats", "1"]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(&PAYLOAD).unwrap();
+    for server in [&chain.entry, &chain.exit] {
+        let line = (0..10)
+            .map(|_| server.next_line())
+            .find(|line| number(line, " in ") > 0.1)
+            .unwrap();
+        println!("{line}");
+        assert!((1.0..2.0).contains(&number(&line, " waste ")), "{line}");
+    }
+}
+
 #[test]
 fn the_numbers_of_a_transfer_are_shown() {
     let chain = Chain::plain(service::echo(), &["--stats", "1"]);
@@ -298,10 +324,7 @@ fn the_numbers_of_a_transfer_are_shown() {
         .find(|line| line.starts_with("connections 1, total 1, in ") && !line.contains("waste -"))
         .unwrap();
     println!("{line}");
-    let number = |before: &str| -> f64 {
-        let rest = line.split_once(before).unwrap().1;
-        rest.split([' ', ',']).next().unwrap().parse().unwrap()
-    };
+    let number = |before| number(&line, before);
     assert!(number(" in ") > 0.0);
     assert!(number(" rtt mean ") > 0.0 && number(" max ") >= number(" rtt mean "));
     assert!((0.0..50.0).contains(&number(" loss ")));
