@@ -138,6 +138,12 @@ impl Server {
         panic!("{text:?} not logged, but: {others:?}");
     }
 
+    /// What it has logged and logs within this time.
+    pub(crate) fn log_of(&self, time: Duration) -> Vec<String> {
+        thread::sleep(time);
+        self.logged()
+    }
+
     fn logged(&self) -> Vec<String> {
         self.log.try_iter().collect()
     }

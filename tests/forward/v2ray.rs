@@ -233,7 +233,11 @@ fn v2ray_connects_to_us_as_an_address_describes_it() {
         let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
         let forwarder = Server::between(&listen, &to, &[]);
         let (_v2ray, door) = v2ray_client(&link, &forwarder);
-        drop(exchange_through_v2ray(|| connect(door), &PAYLOAD));
+        drop(exchange_through_v2ray(
+            &forwarder,
+            || connect(door),
+            &PAYLOAD,
+        ));
         let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
         println!("{}: {line}", link.name);
     }
@@ -245,8 +249,13 @@ fn we_connect_to_v2ray_as_an_address_describes_it() {
         let (_v2ray, address) = v2ray_server(&link, service::echo());
         let to = format!("mkcp://{address}?{}", link.client_url);
         let forwarder = Server::between("tcp://127.0.0.1:0", &to, &[]);
-        drop(exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD));
-        let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
+        drop(exchange_through_v2ray(
+            &forwarder,
+            || forwarder.connect(),
+            &PAYLOAD,
+        ));
+        let line = forwarder.wait_for_log(" 5000000 bytes in, 5000000 out");
+        assert!(!line.contains(" failed "), "{line}");
         println!("{}: {line}", link.name);
     }
 }
@@ -325,7 +334,7 @@ fn with_files<T>(
 fn we_are_the_client(link: &Link, target: SocketAddr) {
     let (files, _v2ray) = with_files(link, target, |files| V2ray::run(&files.server()));
     let forwarder = our_client(&files);
-    exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD);
+    exchange_through_v2ray(&forwarder, || forwarder.connect(), &PAYLOAD);
 }
 
 fn our_client(files: &Files) -> Server {
@@ -336,12 +345,12 @@ fn our_client(files: &Files) -> Server {
 
 /// With ours first: it says so if the port is taken.
 fn we_are_the_server(link: &Link, target: SocketAddr, ours: impl Fn(&Path) -> Option<Server>) {
-    let (files, (_server, _v2ray)) = with_files(link, target, |files| {
+    let (files, (server, _v2ray)) = with_files(link, target, |files| {
         let server = ours(&files.server())?;
         assert_eq!(server.address, format!("127.0.0.1:{}", files.port));
         Some((server, V2ray::run(&files.client())?))
     });
-    exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
+    exchange_through_v2ray(&server, || connect(files.door), &PAYLOAD);
 }
 
 #[test]
