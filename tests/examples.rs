@@ -133,8 +133,11 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
             "mtu is 9, must be ",
         ),
         ("echo_server --security rot13", "none, simple, aes-128-gcm"),
-        ("echo_server --security aes-128-gcm", "needs --seed"),
-        ("echo_server --security simple --seed x", "--seed needs"),
+        ("echo_server --security aes-128-gcm", "which needs a seed"),
+        (
+            "echo_server --security simple --seed x",
+            "must be aes-128-gcm if there is a seed",
+        ),
         (
             "echo_server --congestion cubic",
             "must be bbr, fixed or loss-rate",

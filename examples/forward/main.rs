@@ -21,6 +21,8 @@ mod forwarder;
 mod listen;
 mod parameters;
 mod plan;
+#[path = "../transport/protection.rs"]
+mod protection;
 mod relay;
 mod sessions;
 mod side;
