@@ -12,7 +12,10 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, ToSocketAddrs},
     process::ExitCode,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
     thread,
     time::Duration,
 };
@@ -113,7 +116,7 @@ fn run(options: &Options) -> io::Result<()> {
     }
     let endpoint = builder.bind(address)?;
     let listener = settings.listen_on(&endpoint)?;
-    println!("listening on {}", endpoint.local_addr()?);
+    print_line(&format!("listening on {}", endpoint.local_addr()?));
 
     let (stop, stopped) = mpsc::channel();
     let signal = stop.clone();
@@ -145,24 +148,40 @@ fn wait(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         let now = endpoint.stats();
-        println!("{}", describe(&before, &now, period));
+        print_line(&describe(&before, &now, period));
         before = now;
     }
+}
+
+/// Whether or not anybody reads it.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Gives each session a thread of its own, until the listener is closed.
 fn serve(listener: &MaybeTlsListener, stop: &Sender<io::Result<()>>) {
     for accepted in listener.incoming() {
-        let session = accepted.and_then(|stream| {
-            thread::Builder::new()
-                .name("echo".to_owned())
-                .stack_size(STACK)
-                .spawn(move || report(&stream, echo(&stream)))
-        });
-        if let Err(error) = session {
-            drop(stop.send(Err(error)));
-            return;
+        match accepted {
+            Ok(stream) => start(stream),
+            Err(error) => {
+                drop(stop.send(Err(error)));
+                return;
+            }
         }
+    }
+}
+
+/// A session that cannot be served is reset, and the others go on.
+fn start(stream: MaybeTlsStream) {
+    let stream = Arc::new(stream);
+    let session = Arc::clone(&stream);
+    let spawned = thread::Builder::new()
+        .name("echo".to_owned())
+        .stack_size(STACK)
+        .spawn(move || report(&session, echo(&session)));
+    if let Err(error) = spawned {
+        log::warn!("a session could not be served: {error}");
+        stream.get_ref().reset();
     }
 }
 

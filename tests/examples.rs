@@ -9,6 +9,8 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use mkcp::{ConnectionStats, WakeStats};
@@ -131,8 +133,11 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
             "mtu is 9, must be ",
         ),
         ("echo_server --security rot13", "none, simple, aes-128-gcm"),
-        ("echo_server --security aes-128-gcm", "needs --seed"),
-        ("echo_server --security simple --seed x", "--seed needs"),
+        ("echo_server --security aes-128-gcm", "which needs a seed"),
+        (
+            "echo_server --security simple --seed x",
+            "must be aes-128-gcm if there is a seed",
+        ),
         (
             "echo_server --congestion cubic",
             "must be bbr, fixed or loss-rate",
@@ -225,6 +230,24 @@ fn echo_client_gets_its_bytes_back_from_echo_server() {
 
     let (code, _) = server.stop(Signal::TERM);
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn echo_server_goes_on_when_nobody_reads_its_lines() {
+    let mut command = example("echo_server");
+    command.args(["--listen", "127.0.0.1:0", "--stats", "1"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let stdout = server.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap(); // and closes it
+    let address = line.trim().strip_prefix("listening on ").unwrap();
+    thread::sleep(Duration::from_millis(2500));
+    let output = run("echo_client", &["--connect", address, "--bytes", "1000"]);
+    let ended = server.try_wait().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(ended.is_none() && output.status.success(), "{ended:?}");
 }
 
 #[test]

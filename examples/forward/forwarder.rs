@@ -8,6 +8,7 @@ use std::{
 };
 
 use mkcp::{Endpoint, EndpointStats};
+use parking_lot::Mutex;
 
 use crate::{
     Event,
@@ -76,16 +77,29 @@ impl Forwarder {
                     continue;
                 }
             };
-            let (forwarder, session) = (self.clone(), self.sessions.enter());
-            let builder = thread::Builder::new().name("forward".to_owned());
-            let spawned = builder
-                .stack_size(STACK)
-                .spawn(move || forwarder.forward(socket, &peer, &session));
-            if let Err(error) = spawned {
-                log::warn!("a connection could not be served: {error}");
-            }
+            self.start(socket, peer);
         }
         Ok(())
+    }
+
+    /// Gives a connection a thread, and resets it if there is none to be had.
+    fn start(self: &Arc<Self>, socket: Socket, peer: String) {
+        let (forwarder, session) = (self.clone(), self.sessions.enter());
+        let near = Arc::new(Mutex::new(Some(socket)));
+        let taken = near.clone();
+        let builder = thread::Builder::new().name("forward".to_owned());
+        let spawned = builder.stack_size(STACK).spawn(move || {
+            let near = taken.lock().take();
+            if let Some(near) = near {
+                forwarder.forward(near, &peer, &session);
+            }
+        });
+        if let Err(error) = spawned {
+            log::warn!("a connection could not be served: {error}");
+            if let Some(near) = near.lock().take() {
+                near.abort();
+            }
+        }
     }
 
     /// One connection from beginning to end. Whatever happens to it, it happens to it alone.
@@ -112,7 +126,10 @@ impl Forwarder {
         let (relay, result) = session.run(relay);
         let (bytes_in, bytes_out) = (relay.bytes_in(), relay.bytes_out());
         match result {
-            Ok(()) => log::info!("{peer} closed after {bytes_in} bytes in, {bytes_out} out"),
+            Ok(None) => log::info!("{peer} closed after {bytes_in} bytes in, {bytes_out} out"),
+            Ok(Some(silence)) => {
+                log::info!("{peer} ended after {silence}, {bytes_in} bytes in, {bytes_out} out");
+            }
             Err(error) => {
                 log::info!("{peer} failed after {bytes_in} bytes in, {bytes_out} out: {error}");
             }

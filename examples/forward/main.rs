@@ -21,6 +21,8 @@ mod forwarder;
 mod listen;
 mod parameters;
 mod plan;
+#[path = "../transport/protection.rs"]
+mod protection;
 mod relay;
 mod sessions;
 mod side;
@@ -64,7 +66,7 @@ struct Options {
     connect_timeout: u64,
 
     /// How long the target may be silent after the client has ended its stream, if plain mKCP is
-    /// at either side
+    /// at either side; what it says later is lost
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     half_close: u64,
 
@@ -72,7 +74,9 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
     drain: u64,
 
-    /// Show connections, throughput, round-trip time, loss and waste every so many seconds
+    /// Show connections, throughput, round-trip time, loss and waste every so many seconds: loss is
+    /// the share of the data segments sent that repeat others, waste is how many bytes mKCP sends
+    /// and receives for one that it delivers
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stats: Option<u64>,
 }

@@ -3,11 +3,11 @@
 use std::{str::FromStr, time::Duration};
 
 use mkcp::{
-    Config, ConfigBuilder, ParseOptionError, Security, Seed,
+    Config, ConfigBuilder, ParseOptionError,
     v2ray::{Side, StreamSettings, TlsSettings},
 };
 
-use crate::address::Parameters;
+use crate::{address::Parameters, protection};
 
 const MIB: u64 = 1024 * 1024;
 const KNOWN: &str = "seed, security, header, mtu, tti, uplink, downlink, congestion, tls, alpn";
@@ -21,17 +21,19 @@ const KNOWN_TO_SERVERS: &str = "cert, key";
 /// The name of a parameter, its value unless that may be the seed, and what is allowed.
 pub(crate) fn read(parameters: &Parameters, side: Side) -> Result<StreamSettings, String> {
     let mut config = Config::builder();
-    let mut protection = Protection::default();
+    let (mut seed, mut security) = (None, None);
     let mut tls = Tls::default();
     for (name, value) in parameters.iter() {
         match name {
-            "seed" => protection.seed = Some(value),
-            "security" => protection.security = Some(value),
+            "seed" => seed = Some(value),
+            "security" => security = Some(value),
             _ if tls.read(name, value, side)? => {}
             _ => config = read_transport(config, name, value, side)?,
         }
     }
-    let config = config.security(protection.security()?).build();
+    let config = config
+        .security(protection::security(security, seed)?)
+        .build();
     let settings = StreamSettings::new(config.map_err(|error| error.to_string())?);
     Ok(match tls.settings(side)? {
         Some(tls) => settings.with_tls(tls),
@@ -62,31 +64,6 @@ fn read_transport(
             ));
         }
     })
-}
-
-#[derive(Default)]
-struct Protection<'a> {
-    seed: Option<&'a str>,
-    security: Option<&'a str>,
-}
-
-impl Protection<'_> {
-    fn security(&self) -> Result<Security, String> {
-        match (self.security, self.seed) {
-            (None | Some("aes-128-gcm"), Some(seed)) => Ok(Security::Aes128Gcm(Seed::new(seed))),
-            (None | Some("simple"), None) => Ok(Security::Simple),
-            (Some("none"), None) => Ok(Security::None),
-            (Some("aes-128-gcm"), None) => {
-                Err("security is aes-128-gcm, which needs a seed".to_owned())
-            }
-            (Some(name @ ("none" | "simple")), Some(_)) => Err(format!(
-                "security is {name}, must be aes-128-gcm if there is a seed"
-            )),
-            (Some(name), _) => Err(format!(
-                "security is {name:?}, must be none, simple or aes-128-gcm"
-            )),
-        }
-    }
 }
 
 /// The parameters of TLS.

@@ -24,15 +24,18 @@
 //! - `--half-close`, after the connecting side has ended: an answer may be on its way.
 //! - [`AFTER_ANSWER`], or less if that is, after the side connected to has ended.
 //!
-//! Then both sides are closed in order, with two exceptions. If the connecting side has never got
-//! anything it is reset, because what it waits for has not come. And if it is the connecting side
-//! that was silent, the side connected to is reset, if it still can be, because what it has got so
-//! far may be a part. An end over plain mKCP means that the peer is gone altogether, so from then
-//! on the same limits hold.
+//! Then both sides are closed in order, and what might have come later is lost, which is logged.
+//! There are two exceptions. If the connecting side has never got anything it is reset, because
+//! what it waits for has not come. And if it is the connecting side that was silent, the side
+//! connected to is reset, if it still can be, because what it has got so far may be a part.
+//!
+//! An end over plain mKCP means that the peer is gone altogether, so from then on the same limits
+//! hold.
 //!
 //! Where a half-close ends requests, and answers may be late, use TLS.
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -65,7 +68,18 @@ pub(crate) struct Relay {
     far: Side,
     half_close: Duration,
     failure: Mutex<Option<io::Error>>,
+    silence: Mutex<Option<Silence>>,
     cut: AtomicBool,
+}
+
+/// What has ended a connection although more might have come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence {
+    /// Who was silent.
+    who: &'static str,
+    limit: Duration,
+    /// Whether `--half-close` was the limit.
+    by_option: bool,
 }
 
 /// Why a direction ended, other than by the end of its stream.
@@ -77,6 +91,22 @@ enum Stop {
     Cut,
 }
 
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let option = if self.by_option {
+            " (--half-close)"
+        } else {
+            ""
+        };
+        write!(
+            f,
+            "{} s of silence of the {}{option}",
+            self.limit.as_secs(),
+            self.who
+        )
+    }
+}
+
 impl Relay {
     /// From `near`, which has connected, to `far`, which was connected to. Silence after one of
     /// them has ended is limited by `half_close` where it must be limited.
@@ -86,6 +116,7 @@ impl Relay {
             far: Side::new("target", far),
             half_close,
             failure: Mutex::new(None),
+            silence: Mutex::new(None),
             cut: AtomicBool::new(false),
         }
     }
@@ -104,12 +135,12 @@ impl Relay {
         [&self.near.socket, &self.far.socket]
     }
 
-    /// Relays until both directions have ended.
+    /// Relays until both directions have ended, by themselves or by silence.
     ///
     /// # Errors
     ///
     /// What kept one side from getting all that the other has sent.
-    pub(crate) fn run(&self) -> io::Result<()> {
+    pub(crate) fn run(&self) -> io::Result<Option<Silence>> {
         self.sockets().into_iter().for_each(Socket::allow_time);
         thread::scope(|scope| {
             let builder = thread::Builder::new().name("answer".to_owned());
@@ -127,7 +158,7 @@ impl Relay {
         match self.failure.lock().take() {
             Some(error) => Err(error),
             None if self.is_cut() => Err(io::Error::other("cut off")),
-            None => Ok(()),
+            None => Ok(*self.silence.lock()),
         }
     }
 
@@ -289,15 +320,29 @@ impl Relay {
                 Some(_) => break,
             }
         }
-        if !phase.is_waiting() {
-            last.unheard.store(true, Ordering::SeqCst);
-        } else if last.is(&self.near) || self.bytes_out() == 0 {
+        if phase.is_waiting() {
             // Before the reader wakes, and tells an end that is none.
-            ended.cut_short.store(true, Ordering::SeqCst);
+            self.end_by_silence(last, ended);
+        } else {
+            last.unheard.store(true, Ordering::SeqCst);
         }
         last.socket.end_reading();
         last.changed
             .wait_while(&mut phase, |phase| !matches!(phase, Phase::Ended));
+    }
+
+    fn end_by_silence(&self, last: &Side, ended: &Side) {
+        if last.is(&self.near) || self.bytes_out() == 0 {
+            ended.cut_short.store(true, Ordering::SeqCst);
+        }
+        // A plain mKCP peer that has ended would not have heard more.
+        if ended.socket.can_half_close() {
+            *self.silence.lock() = self.patience(ended).map(|limit| Silence {
+                who: last.name,
+                limit,
+                by_option: ended.is(&self.near),
+            });
+        }
     }
 
     /// How long the side that has not ended may be silent.

@@ -9,7 +9,10 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Event, relay::Relay};
+use crate::{
+    Event,
+    relay::{Relay, Silence},
+};
 
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
@@ -43,8 +46,9 @@ pub(crate) struct Traffic {
     pub(crate) bytes_out: u64,
     pub(crate) segments_sent: u64,
     pub(crate) segments_repeated: u64,
-    /// Bytes that mKCP peers have acknowledged.
-    pub(crate) bytes_acknowledged: u64,
+    /// Bytes that mKCP has delivered, in both directions.
+    pub(crate) bytes_delivered: u64,
+    /// Bytes of the datagrams for that, in both directions.
     pub(crate) bytes_on_wire: u64,
 }
 
@@ -152,8 +156,9 @@ impl Traffic {
         for stats in relay.sockets().iter().filter_map(|socket| socket.stats()) {
             self.segments_sent += stats.segments_sent;
             self.segments_repeated += stats.segments_retransmitted;
-            self.bytes_acknowledged += stats.bytes_written.saturating_sub(stats.send_queue);
-            self.bytes_on_wire += stats.bytes_on_wire_sent;
+            self.bytes_delivered += stats.bytes_written.saturating_sub(stats.send_queue);
+            self.bytes_delivered += stats.bytes_read + stats.receive_queue;
+            self.bytes_on_wire += stats.bytes_on_wire_sent + stats.bytes_on_wire_received;
         }
     }
 }
@@ -165,8 +170,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Runs a relay to its end. Meanwhile it is counted, and can be cut.
-    pub(crate) fn run(&self, relay: Relay) -> (Arc<Relay>, io::Result<()>) {
+    /// Runs a relay to its end, as [`Relay::run`]. Meanwhile it is counted, and can be cut.
+    pub(crate) fn run(&self, relay: Relay) -> (Arc<Relay>, io::Result<Option<Silence>>) {
         let relay = Arc::new(relay);
         self.sessions
             .table

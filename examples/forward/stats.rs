@@ -93,7 +93,7 @@ impl Meter {
         let rate = |old: u64, new: u64| since(old, new) / 1e6 / elapsed;
         let sent = since(old.segments_sent, new.segments_sent);
         let repeated = since(old.segments_repeated, new.segments_repeated);
-        let acknowledged = since(old.bytes_acknowledged, new.bytes_acknowledged);
+        let delivered = since(old.bytes_delivered, new.bytes_delivered);
         let on_wire = since(old.bytes_on_wire, new.bytes_on_wire);
         let nothing = || "-".to_owned();
         let mut line = format!(
@@ -106,7 +106,7 @@ impl Meter {
             now.rtt_mean.as_secs_f64() * 1e3,
             now.rtt_max.as_secs_f64() * 1e3,
             ratio(100.0 * repeated, sent).map_or_else(nothing, |loss| format!("{loss:.2} %")),
-            ratio(on_wire, acknowledged).map_or_else(nothing, |waste| format!("{waste:.3}")),
+            ratio(on_wire, delivered).map_or_else(nothing, |waste| format!("{waste:.3}")),
         );
         line += &drops(endpoints);
         (self.before, self.at) = (now, Instant::now());

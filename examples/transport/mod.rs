@@ -1,6 +1,7 @@
 //! What the command lines of the examples have in common: the transport's options, and bad
 //! usage answered by one line and exit code 2.
 
+mod protection;
 mod usage;
 
 use std::{
@@ -8,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
-use mkcp::{Config, Congestion, Header, Security, Seed};
+use clap::Args;
+use mkcp::{Config, Congestion, Header, Security};
 
 pub(crate) use usage::{bad_usage, parse};
 
@@ -24,8 +25,8 @@ pub(crate) struct Transport {
     seed: Option<String>,
 
     /// How datagrams are protected [default: aes-128-gcm with a seed, simple without]
-    #[arg(long, value_name = "NAME")]
-    security: Option<SecurityName>,
+    #[arg(long, value_name = "NAME", value_parser = ["none", "simple", "aes-128-gcm"])]
+    security: Option<String>,
 
     /// Disguise: none, srtp, utp, wechat-video, dtls, wireguard or dns[:DOMAIN]
     #[arg(long, value_name = "NAME", default_value_t)]
@@ -52,14 +53,6 @@ pub(crate) struct Transport {
     congestion: Congestion,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SecurityName {
-    None,
-    Simple,
-    #[value(name = "aes-128-gcm")]
-    Aes128Gcm,
-}
-
 impl Transport {
     /// The settings. Ends the process with a line and exit code 2 if they are refused.
     pub(crate) fn config(&self) -> Config {
@@ -76,17 +69,8 @@ impl Transport {
     }
 
     fn security(&self) -> Security {
-        match (self.security, &self.seed) {
-            (None | Some(SecurityName::Aes128Gcm), Some(seed)) => {
-                Security::Aes128Gcm(Seed::new(seed.as_bytes()))
-            }
-            (None | Some(SecurityName::Simple), None) => Security::Simple,
-            (Some(SecurityName::None), None) => Security::None,
-            (Some(SecurityName::Aes128Gcm), None) => {
-                bad_usage("--security aes-128-gcm needs --seed")
-            }
-            (Some(_), Some(_)) => bad_usage("--seed needs --security aes-128-gcm, or none given"),
-        }
+        protection::security(self.security.as_deref(), self.seed.as_deref())
+            .unwrap_or_else(|error| bad_usage(error))
     }
 }
 

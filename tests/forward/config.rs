@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    process::{Server, example, run},
+    process::{Server, example, run, run_to_its_end},
     service::{self, exchange},
 };
 
@@ -182,19 +182,15 @@ fn bad_files_are_answered_by_one_line_and_exit_code_2() {
         );
     }
 
-    let output = example("echo_server")
-        .args(["--config", tti.name(), "--tag", "in-utp"])
-        .output()
-        .unwrap();
+    let mut echo = example("echo_server");
+    let output = run_to_its_end(echo.args(["--config", tti.name(), "--tag", "in-utp"]));
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(
         text.contains("kcpSettings.tti is 5, must be 10 to 100"),
         "{text}"
     );
-    let output = example("echo_server")
-        .args(["--config", file.name(), "--mtu", "1300"])
-        .output()
-        .unwrap();
+    let mut echo = example("echo_server");
+    let output = run_to_its_end(echo.args(["--config", file.name(), "--mtu", "1300"]));
     assert_eq!(output.status.code(), Some(2));
 }

@@ -2,14 +2,14 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
     process::{Chain, DEADLINE, Server},
@@ -43,9 +43,11 @@ fn pour(mut stream: TcpStream) -> io::Error {
 
 #[test]
 fn a_refused_target_ends_only_that_connection() {
-    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = reserved.local_addr().unwrap();
-    drop(reserved);
+    // Nobody else gets the port, and nobody gets through to it before it listens.
+    let reserved = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    reserved.bind(&any.into()).unwrap();
+    let target = reserved.local_addr().unwrap().as_socket().unwrap();
     let chain = Chain::plain(target, &[]);
     let stream = chain.entry.connect();
     (&stream).write_all(b"hello").unwrap();
@@ -56,7 +58,8 @@ fn a_refused_target_ends_only_that_connection() {
         "{line}"
     );
 
-    let listener = TcpListener::bind(target).unwrap();
+    reserved.listen(1).unwrap();
+    let listener = TcpListener::from(reserved);
     thread::spawn(move || service::copy_back(&listener.accept().unwrap().0));
     exchange(&chain.entry.connect(), b"hello");
 }
@@ -285,6 +288,32 @@ fn a_second_ctrl_c_ends_everything_at_once() {
     );
 }
 
+/// What stands in a line after these words; not a number if it is a dash.
+fn number(line: &str, before: &str) -> f64 {
+    let rest = line.split_once(before).unwrap().1;
+    let word = rest.split([' ', ',']).next().unwrap();
+    word.parse().unwrap_or(f64::NAN)
+}
+
+#[test]
+fn who_only_receives_shows_no_waste_either() {
+    let (target, _) = service::serve(|mut stream| {
+        stream.write_all(b"!").unwrap();
+        io::copy(&mut stream, &mut io::sink())
+    });
+    let chain = Chain::plain(target, &["--stats", "1"]);
+    let stream = chain.entry.connect();
+    (&stream).write_all(&PAYLOAD).unwrap();
+    for server in [&chain.entry, &chain.exit] {
+        let line = (0..10)
+            .map(|_| server.next_line())
+            .find(|line| number(line, " in ") > 0.1)
+            .unwrap();
+        println!("{line}");
+        assert!((1.0..2.0).contains(&number(&line, " waste ")), "{line}");
+    }
+}
+
 #[test]
 fn the_numbers_of_a_transfer_are_shown() {
     let chain = Chain::plain(service::echo(), &["--stats", "1"]);
@@ -295,10 +324,7 @@ fn the_numbers_of_a_transfer_are_shown() {
         .find(|line| line.starts_with("connections 1, total 1, in ") && !line.contains("waste -"))
         .unwrap();
     println!("{line}");
-    let number = |before: &str| -> f64 {
-        let rest = line.split_once(before).unwrap().1;
-        rest.split([' ', ',']).next().unwrap().parse().unwrap()
-    };
+    let number = |before| number(&line, before);
     assert!(number(" in ") > 0.0);
     assert!(number(" rtt mean ") > 0.0 && number(" max ") >= number(" rtt mean "));
     assert!((0.0..50.0).contains(&number(" loss ")));

@@ -59,12 +59,12 @@ fn over_plain_mkcp_an_answer_under_way_is_delivered_in_full() {
             thread::sleep(Duration::from_millis(300));
         }
     });
-    let chain = Chain::plain(target, &SHORT);
+    let chain = Chain::plain(target, &["--half-close", "5"]);
     let stream = chain.entry.connect();
     (&stream).write_all(b"request").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     expect(&stream, &PAYLOAD[..1_000_000]);
-    thread::sleep(LONGER); // A client that does not read is no silent server.
+    thread::sleep(Duration::from_secs(7)); // A client that does not read is no silent server.
     expect_all(&stream, &PAYLOAD[1_000_000..]);
 }
 
@@ -85,6 +85,8 @@ fn over_plain_mkcp_a_request_is_complete_even_if_the_answer_never_comes() {
     let error = (&stream).read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert!(result(&results).0);
+    let ended = " ended after 1 s of silence of the target (--half-close), 5000000 bytes in, 0 out";
+    chain.entry.wait_for_log(ended);
 }
 
 #[test]
@@ -109,7 +111,7 @@ fn over_plain_mkcp_the_end_of_an_answer_is_told_within_seconds() {
 #[test]
 fn over_tls_the_end_of_an_answer_is_told_at_once() {
     let identity = Identity::new();
-    let (target, _) = service::serve(|mut stream| {
+    let (target, results) = service::serve(|mut stream| {
         stream.write_all(b"answer").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut request = Vec::new();
@@ -117,10 +119,18 @@ fn over_tls_the_end_of_an_answer_is_told_at_once() {
         request
     });
     let chain = Chain::new(&identity.server(), &identity.client(), target, &SHORT);
+    let started = Instant::now();
     let stream = chain.entry.connect();
     expect_all(&stream, b"answer");
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
     thread::sleep(LONGER);
     (&stream).write_all(b"still here").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(result(&results), b"still here");
 }
 
 #[test]
@@ -139,6 +149,8 @@ fn over_plain_mkcp_a_pause_does_not_make_an_upload_look_complete() {
     let _ = (&stream).write_all(&PAYLOAD[100_000..300_000]); // Too late.
     let error = result(&results).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    let ended = " ended after 1 s of silence of the client, 100000 bytes in, 5 out";
+    chain.exit.wait_for_log(ended);
 }
 
 #[test]

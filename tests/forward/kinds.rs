@@ -76,6 +76,7 @@ fn unix_echo(path: &Path) {
 fn unix_stream(path: &Path) -> UnixStream {
     let stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
@@ -158,6 +159,7 @@ fn ends_of_the_same_kind_are_forwarded_too() {
         .unwrap();
     let stream = Stream::connect_with(relay.socket_addr(), &config).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
     exchange(&stream, &PAYLOAD);
     stream.close().unwrap();
 }

@@ -5,10 +5,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -32,7 +32,33 @@ pub(crate) fn example(name: &str) -> Command {
 
 /// Runs a forwarder that is expected to end by itself.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    example("forward").args(arguments).output().unwrap()
+    run_to_its_end(example("forward").args(arguments))
+}
+
+/// Likewise any program.
+pub(crate) fn run_to_its_end(command: &mut Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait(&mut child);
+    child.wait_with_output().unwrap() // What it has said fits into the pipes.
+}
+
+/// Waits for the end of a process, but not for ever.
+fn wait(child: &mut Child) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if started.elapsed() > DEADLINE {
+            let _ = child.kill();
+            panic!("{child:?} does not end");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A program that listens, until it is stopped or dropped.
@@ -56,6 +82,11 @@ impl Server {
     }
 
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::try_start(command).unwrap_or_else(|| panic!("{command:?} does not start"))
+    }
+
+    /// Nothing if it ends before it listens, as it does if its port is taken.
+    pub(crate) fn try_start(command: &mut Command) -> Option<Self> {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -69,10 +100,13 @@ impl Server {
             output,
             log,
         };
-        let line = server.next_line();
+        let Ok(line) = server.output.recv_timeout(DEADLINE) else {
+            println!("{command:?} does not start: {:?}", server.logged());
+            return None;
+        };
         let address = line.strip_prefix("listening on ");
         server.address = address.unwrap_or_else(|| panic!("{line}")).to_owned();
-        server
+        Some(server)
     }
 
     /// A new TCP connection to it.
@@ -104,6 +138,12 @@ impl Server {
         panic!("{text:?} not logged, but: {others:?}");
     }
 
+    /// What it has logged and logs within this time.
+    pub(crate) fn log_of(&self, time: Duration) -> Vec<String> {
+        thread::sleep(time);
+        self.logged()
+    }
+
     fn logged(&self) -> Vec<String> {
         self.log.try_iter().collect()
     }
@@ -114,7 +154,7 @@ impl Server {
 
     /// Its exit code and what it has printed since, once it has ended.
     pub(crate) fn wait(mut self) -> (Option<i32>, Vec<String>) {
-        let code = self.child.wait().unwrap().code();
+        let code = wait(&mut self.child).code();
         (code, self.output.iter().collect())
     }
 

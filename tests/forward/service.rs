@@ -8,11 +8,12 @@ use std::{
         mpsc::{self, Receiver},
     },
     thread,
+    time::Duration,
 };
 
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
 
-use crate::process::{DEADLINE, with_deadline};
+use crate::process::{DEADLINE, Server, with_deadline};
 
 /// 5 MB of random bytes, the same in all tests of a run.
 pub(crate) static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -69,8 +70,13 @@ where
 }
 
 /// Likewise over a new connection, and over another if that was closed early: v2ray does so to
-/// busy connections now and then, through a race in its inactivity check.
-pub(crate) fn exchange_through_v2ray(connect: impl Fn() -> TcpStream, payload: &[u8]) -> TcpStream {
+/// busy connections now and then, through a race in its inactivity check. It does so in order: if
+/// `ours`, through which the connection goes, says that it failed, that is another thing.
+pub(crate) fn exchange_through_v2ray(
+    ours: &Server,
+    connect: impl Fn() -> TcpStream,
+    payload: &[u8],
+) -> TcpStream {
     let stream = connect();
     let mut writing = &stream;
     let result = thread::scope(|scope| {
@@ -86,6 +92,8 @@ pub(crate) fn exchange_through_v2ray(connect: impl Fn() -> TcpStream, payload: &
         Ok(()) => stream,
         Err(error) => {
             println!("closed early ({error}), once more");
+            let log = ours.log_of(Duration::from_secs(1));
+            assert!(!log.iter().any(|line| line.contains(" failed")), "{log:?}");
             let stream = connect();
             exchange(&stream, payload);
             stream

@@ -233,7 +233,11 @@ fn v2ray_connects_to_us_as_an_address_describes_it() {
         let listen = format!("mkcp://127.0.0.1:0?{}", link.server_url);
         let forwarder = Server::between(&listen, &to, &[]);
         let (_v2ray, door) = v2ray_client(&link, &forwarder);
-        drop(exchange_through_v2ray(|| connect(door), &PAYLOAD));
+        drop(exchange_through_v2ray(
+            &forwarder,
+            || connect(door),
+            &PAYLOAD,
+        ));
         let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
         println!("{}: {line}", link.name);
     }
@@ -245,8 +249,13 @@ fn we_connect_to_v2ray_as_an_address_describes_it() {
         let (_v2ray, address) = v2ray_server(&link, service::echo());
         let to = format!("mkcp://{address}?{}", link.client_url);
         let forwarder = Server::between("tcp://127.0.0.1:0", &to, &[]);
-        drop(exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD));
-        let line = forwarder.wait_for_log(" closed after 5000000 bytes in, 5000000 out");
+        drop(exchange_through_v2ray(
+            &forwarder,
+            || forwarder.connect(),
+            &PAYLOAD,
+        ));
+        let line = forwarder.wait_for_log(" 5000000 bytes in, 5000000 out");
+        assert!(!line.contains(" failed "), "{line}");
         println!("{}: {line}", link.name);
     }
 }
@@ -307,41 +316,65 @@ impl Files {
     }
 }
 
+/// Sees to it that something starts, with new files if their ports turn out to be taken.
+fn with_files<T>(
+    link: &Link,
+    target: SocketAddr,
+    start: impl Fn(&Files) -> Option<T>,
+) -> (Files, T) {
+    for _ in 0..ATTEMPTS {
+        let files = Files::new(link, target);
+        if let Some(started) = start(&files) {
+            return (files, started);
+        }
+    }
+    panic!("nothing starts");
+}
+
+fn we_are_the_client(link: &Link, target: SocketAddr) {
+    let (files, _v2ray) = with_files(link, target, |files| V2ray::run(&files.server()));
+    let forwarder = our_client(&files);
+    exchange_through_v2ray(&forwarder, || forwarder.connect(), &PAYLOAD);
+}
+
+fn our_client(files: &Files) -> Server {
+    let file = files.client();
+    let listen = "tcp://127.0.0.1:0";
+    Server::forward(&["--config", file.to_str().unwrap(), "--listen", listen])
+}
+
+/// With ours first: it says so if the port is taken.
+fn we_are_the_server(link: &Link, target: SocketAddr, ours: impl Fn(&Path) -> Option<Server>) {
+    let (files, (server, _v2ray)) = with_files(link, target, |files| {
+        let server = ours(&files.server())?;
+        assert_eq!(server.address, format!("127.0.0.1:{}", files.port));
+        Some((server, V2ray::run(&files.client())?))
+    });
+    exchange_through_v2ray(&server, || connect(files.door), &PAYLOAD);
+}
+
 #[test]
 fn the_files_of_v2ray_are_files_of_ours() {
     for link in Link::both() {
         let target = service::echo();
-        let files = Files::new(&link, target);
-        let (client, server) = (files.client(), files.server());
-        let (client_name, server_name) = (client.to_str().unwrap(), server.to_str().unwrap());
         let to = format!("tcp://{target}");
-        let our_client =
-            || Server::forward(&["--config", client_name, "--listen", "tcp://127.0.0.1:0"]);
-        let address = format!("127.0.0.1:{}", files.port);
+        let forwarder = |file: &Path| {
+            let mut command = example("forward");
+            Server::try_start(command.arg("--config").arg(file).args(["--to", &to]))
+        };
+        let echo_server = |file: &Path| {
+            let mut command = example("echo_server");
+            Server::try_start(command.arg("--config").arg(file))
+        };
 
         println!("{}: we are the client", link.name);
-        let v2ray = V2ray::run(&server).unwrap();
-        let forwarder = our_client();
-        exchange_through_v2ray(|| forwarder.connect(), &PAYLOAD);
-        drop((v2ray, forwarder));
-
+        we_are_the_client(&link, target);
         println!("{}: we are the server", link.name);
-        let forwarder = Server::forward(&["--config", server_name, "--to", &to]);
-        assert_eq!(forwarder.address, address);
-        let v2ray = V2ray::run(&client).unwrap();
-        exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
-        drop(forwarder);
-
+        we_are_the_server(&link, target, forwarder);
         println!("{}: our echo server is the server", link.name);
-        let mut command = example("echo_server");
-        let echo = Server::start(command.args(["--config", server_name]));
-        assert_eq!(echo.address, address);
-        exchange_through_v2ray(|| connect(files.door), &PAYLOAD);
-        drop((v2ray, echo));
-
+        we_are_the_server(&link, target, echo_server);
         println!("{}: we are both", link.name);
-        let forwarder = Server::forward(&["--config", server_name, "--to", &to]);
-        exchange(&our_client().connect(), &PAYLOAD);
-        drop(forwarder);
+        let (files, _server) = with_files(&link, target, |files| forwarder(&files.server()));
+        exchange(&our_client(&files).connect(), &PAYLOAD);
     }
 }
