@@ -133,7 +133,7 @@ fn records_without_data_do_not_extend_a_timeout() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 // Slow enough that it goes on long after the timeout.
-                for pair in flood.chunks(54).take(200) {
+                for pair in flood.chunks(54).take(2000) {
                     if (&stream).write_all(pair).is_err() {
                         return;
                     }
@@ -143,7 +143,7 @@ fn records_without_data_do_not_extend_a_timeout() {
             let started = Instant::now();
             let error = (&server).read(&mut [0]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TimedOut);
-            assert!(started.elapsed() < 4 * SHORT, "{:?}", started.elapsed());
+            assert!(started.elapsed() < 20 * SHORT, "{:?}", started.elapsed());
             server.get_ref().reset();
         });
     });
