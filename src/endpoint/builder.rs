@@ -120,7 +120,8 @@ impl EndpointBuilder {
 
     /// How many bytes all sessions together may hold for their applications and for repetition
     /// before peers can open no more. What one session may hold is bounded by the buffers of its
-    /// [`Config`].
+    /// [`Config`]. What TLS holds inside a stream is not counted: up to 64 KiB each of ciphertext
+    /// and of a handshake message while they are being read, some KiB while it is idle.
     ///
     /// Default: no limit.
     pub fn memory_limit(mut self, bytes: usize) -> Self {

@@ -131,7 +131,7 @@ impl TlsStream {
     }
 
     /// How long the handshake may take, counted from the first read or write. After that the
-    /// stream is reset. `None` is for ever. Default: 10 s.
+    /// stream is reset. `None` is for ever, zero gives up at once. Default: 10 s.
     ///
     /// It holds in addition to the timeouts of reading and writing, and for calls that wait
     /// already.
