@@ -17,6 +17,7 @@ mod go_peer;
 mod go_vectors;
 mod invariants;
 mod judge;
+mod links;
 mod network;
 mod node;
 mod peer;

@@ -27,6 +27,17 @@ pub struct LinkProfile {
     pub damage: Damage,
     /// Nothing gets through.
     pub down: bool,
+    /// Share of datagrams that are overtaken, and for how long they are held back.
+    pub late: Option<Late>,
+    /// Bytes of each packet on the wire that a plaintext does not show: seal, UDP and IP.
+    pub overhead: u64,
+}
+
+/// Some datagrams come a fixed time later than their neighbours.
+#[derive(Clone, Copy, Debug)]
+pub struct Late {
+    pub share: f64,
+    pub by: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +87,8 @@ impl LinkProfile {
             corruption: 0.0,
             damage: Damage::SealDrops,
             down: false,
+            late: None,
+            overhead: 0,
         }
     }
 
@@ -120,6 +133,27 @@ pub struct Counters {
     pub sent: u64,
     pub sent_bytes: u64,
     pub lost: u64,
+    /// Those of the lost that found the queue full.
+    pub queue_drops: u64,
+}
+
+/// How a change of rate moves the arrival of what is queued.
+#[derive(Clone, Copy, Debug)]
+pub struct Rescaling {
+    now: Time,
+    delay: Duration,
+    factor: f64,
+}
+
+impl Rescaling {
+    /// When a datagram arrives that would have arrived at `arrival`.
+    pub fn arrival(&self, arrival: Time) -> Time {
+        let leaves_queue = arrival.saturating_sub(self.delay);
+        if leaves_queue <= self.now {
+            return arrival;
+        }
+        self.now + (leaves_queue - self.now).mul_f64(self.factor) + self.delay
+    }
 }
 
 impl Link {
@@ -147,12 +181,39 @@ impl Link {
         }
     }
 
+    /// Changes the rate for what is queued too; [`Change::BytesPerSecond`] leaves that as it is. The
+    /// caller moves the arrivals that were promised.
+    pub fn change_rate(&mut self, now: Time, bytes_per_second: u64) -> Rescaling {
+        let before = self.profile.rate.map(|rate| rate.bytes_per_second);
+        let factor = before.map_or(1.0, |before| before as f64 / bytes_per_second as f64);
+        let queue = Rescaling {
+            now,
+            delay: Duration::ZERO,
+            factor,
+        };
+        let rescaling = Rescaling {
+            delay: self.profile.delay,
+            ..queue
+        };
+        self.free_at = queue.arrival(self.free_at);
+        self.last_arrival = rescaling.arrival(self.last_arrival);
+        self.change(Change::BytesPerSecond(bytes_per_second));
+        rescaling
+    }
+
+    /// How long a datagram that is sent now waits for those before it.
+    pub fn queueing_delay(&self, now: Time) -> Duration {
+        self.free_at.saturating_sub(now)
+    }
+
     /// Puts a datagram on the link and gives what arrives of it, and when.
     pub fn send(&mut self, now: Time, mut datagram: Vec<u8>) -> Vec<(Time, Vec<u8>)> {
         self.counters.sent += 1;
-        self.counters.sent_bytes += datagram.len() as u64;
-        let Some(departure) = self.pass_bottleneck(now, datagram.len() as u64) else {
+        let wire_len = datagram.len() as u64 + self.profile.overhead;
+        self.counters.sent_bytes += wire_len;
+        let Some(departure) = self.pass_bottleneck(now, wire_len) else {
             self.counters.lost += 1;
+            self.counters.queue_drops += 1;
             return Vec::new();
         };
         if self.is_lost(now) || !self.survives_damage(&mut datagram) {
@@ -218,6 +279,11 @@ impl Link {
         let mut arrival = departure + self.profile.delay + jitter;
         if self.chance(self.profile.held_back) {
             return arrival + self.profile.delay.mul_f64(4.0 * self.rng.random::<f64>());
+        }
+        if let Some(late) = self.profile.late
+            && self.chance(late.share)
+        {
+            return arrival + late.by;
         }
         if self.profile.order == Order::Kept {
             arrival = arrival.max(self.last_arrival);

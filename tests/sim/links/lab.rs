@@ -1,0 +1,311 @@
+//! Any number of flows over one shared link, and a log of what they did.
+//!
+//! Nothing is checked here, and bytes have no pattern: the sweeps do that, and it costs time.
+
+use std::time::Duration;
+
+use mkcp::{
+    ConnectionStats,
+    internal::{
+        connection::Side,
+        wire::{Segment, Segments},
+    },
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use super::{
+    host::Host,
+    rows::{OVERHEAD, Row},
+};
+use crate::{
+    clock::{EventHeap, Time},
+    network::{Change, Counters, Link},
+};
+
+/// Data goes from the client to the server; the other direction is the reverse.
+pub const CLIENT: usize = 0;
+pub const SERVER: usize = 1;
+
+/// How often a flow's state is looked at.
+pub const SAMPLE: Duration = Duration::from_millis(50);
+/// How long what was written may take to be delivered when the senders have stopped.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A datagram that was put on the link.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    pub at: Time,
+    pub wire_len: u64,
+    pub has_data: bool,
+    /// How long it waits in the queue, if it finds room there.
+    pub queueing: Duration,
+}
+
+/// What happened to one flow.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// By the end that sent.
+    pub sent: [Vec<Sent>; 2],
+    /// Bytes that the server's program read, and when.
+    pub read: Vec<(Time, u64)>,
+    pub rounds: Vec<Duration>,
+    /// The client's statistics, every now and then.
+    pub samples: Vec<(Time, ConnectionStats)>,
+    /// At the end.
+    pub stats: [Option<ConnectionStats>; 2],
+}
+
+impl Log {
+    pub fn delivered(&self) -> u64 {
+        self.read.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    pub fn delivered_between(&self, from: Time, to: Time) -> u64 {
+        let start = self.read.partition_point(|&(at, _)| at <= from);
+        let end = self.read.partition_point(|&(at, _)| at <= to);
+        self.read[start..end.max(start)]
+            .iter()
+            .map(|(_, bytes)| bytes)
+            .sum()
+    }
+}
+
+/// What a run gave.
+pub struct Run {
+    pub flows: Vec<Log>,
+    pub links: [Counters; 2],
+    /// When everything was over.
+    pub end: Time,
+}
+
+enum Event {
+    Start { flow: usize },
+    Arrival { host: usize, datagram: Vec<u8> },
+    Change(Change),
+    Sample,
+}
+
+struct Lab {
+    now: Time,
+    /// Two for each flow.
+    hosts: Vec<Host>,
+    started: Vec<bool>,
+    links: [Link; 2],
+    events: EventHeap<Event>,
+    logs: Vec<Log>,
+    rng: SmallRng,
+    lateness: Duration,
+    batch: usize,
+}
+
+/// Runs a row to its end.
+pub fn run(row: &Row, seed: u64) -> Run {
+    let mut lab = Lab::new(row, seed);
+    let mut steps_here = 0u32;
+    while let Some(next) = lab.next_time() {
+        let stopped = next > row.time;
+        if next > row.time + DRAIN || stopped && lab.is_done() || lab.has_answers(row) {
+            break;
+        }
+        steps_here = if next > lab.now { 0 } else { steps_here + 1 };
+        assert!(
+            steps_here < 1_000_000,
+            "{}, seed {seed:#x}: time stands at {next:?}",
+            row.name
+        );
+        lab.now = lab.now.max(next);
+        lab.step(next);
+    }
+    lab.finish()
+}
+
+impl Lab {
+    fn new(row: &Row, seed: u64) -> Self {
+        let mut events = EventHeap::new();
+        for (flow, plan) in row.flows.iter().enumerate() {
+            events.insert(plan.start, Event::Start { flow });
+        }
+        for &(at, change) in &row.changes {
+            events.insert(at, Event::Change(change));
+        }
+        events.insert(SAMPLE, Event::Sample);
+        let mut hosts = Vec::new();
+        for (flow, plan) in row.flows.iter().enumerate() {
+            let conversation = 0x1234 + flow as u16;
+            for (side, kind) in [(Side::Client, &plan.client), (Side::Server, &plan.server)] {
+                let seed = seed.wrapping_mul(1000) + hosts.len() as u64;
+                let work = &plan.work;
+                hosts.push(Host::new(kind, side, conversation, work, row.time, seed));
+            }
+        }
+        Self {
+            now: Time::ZERO,
+            hosts,
+            started: vec![false; row.flows.len()],
+            links: [
+                Link::new(row.link.clone(), seed.wrapping_add(1)),
+                Link::new(row.link.clone(), seed.wrapping_add(2)),
+            ],
+            events,
+            logs: vec![Log::default(); row.flows.len()],
+            rng: SmallRng::seed_from_u64(seed),
+            lateness: row.driver.lateness,
+            batch: row.driver.batch,
+        }
+    }
+
+    fn next_time(&self) -> Option<Time> {
+        let dues = self.hosts.iter().filter_map(|host| host.due);
+        dues.chain(self.events.next_time()).min()
+    }
+
+    fn is_done(&self) -> bool {
+        self.hosts.iter().all(Host::is_done)
+    }
+
+    /// Whether every request there was to be is answered.
+    fn has_answers(&self, row: &Row) -> bool {
+        let asks = row
+            .flows
+            .iter()
+            .all(|plan| matches!(plan.work, super::rows::Work::Rounds { .. }));
+        asks && self.started[0] && self.hosts.iter().step_by(2).all(Host::is_done)
+    }
+
+    fn step(&mut self, next: Time) {
+        if self.events.next_time() == Some(next) {
+            match self.events.pop() {
+                Some((_, Event::Start { flow })) => {
+                    self.started[flow] = true;
+                    self.drive(2 * flow);
+                }
+                Some((_, Event::Arrival { host, datagram })) => self.arrive(host, datagram),
+                Some((_, Event::Change(change))) => self.change(change),
+                Some((_, Event::Sample)) => self.sample(),
+                None => {}
+            }
+            return;
+        }
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].due.is_some_and(|due| due <= self.now) {
+                self.wake(host);
+            }
+        }
+    }
+
+    fn arrive(&mut self, host: usize, datagram: Vec<u8>) {
+        self.hosts[host].inbox.push_back(datagram);
+        if self.lateness.is_zero() {
+            return self.wake(host);
+        }
+        let noticed = self.now + self.lateness.mul_f64(self.rng.random());
+        let due = &mut self.hosts[host].due;
+        // A wake that is pending takes this one too.
+        *due = Some(due.map_or(noticed, |due| due.min(noticed)));
+    }
+
+    fn wake(&mut self, host: usize) {
+        let now = self.now;
+        let end = &mut self.hosts[host];
+        let node = end.peer.node_mut();
+        for _ in 0..self.batch {
+            let Some(datagram) = end.inbox.pop_front() else {
+                break;
+            };
+            node.handle_datagram(now, &datagram);
+        }
+        if node.next_timeout().is_some_and(|due| due <= now) {
+            node.handle_timeout(now);
+        }
+        self.drive(host);
+    }
+
+    /// The program does what it can, then everything that is to be sent is sent.
+    fn drive(&mut self, host: usize) {
+        let now = self.now;
+        let (flow, side) = (host / 2, host % 2);
+        let (read, round) = self.hosts[host].run(now);
+        if side == SERVER && read > 0 {
+            self.logs[flow].read.push((now, read));
+        }
+        self.logs[flow].rounds.extend(round);
+        while let Some(datagram) = self.hosts[host].peer.node_mut().transmit(now) {
+            self.send(host, datagram);
+        }
+        let end = &self.hosts[host];
+        let node = end.peer.node();
+        let mut due = [node.next_timeout(), end.next_act(now)]
+            .into_iter()
+            .flatten()
+            .min();
+        if !self.lateness.is_zero() {
+            due = due.map(|due| due + self.lateness.mul_f64(self.rng.random()));
+        }
+        if !end.inbox.is_empty() {
+            due = Some(now);
+        }
+        self.hosts[host].due = due;
+    }
+
+    fn send(&mut self, host: usize, datagram: Vec<u8>) {
+        let (flow, side) = (host / 2, host % 2);
+        let link = &mut self.links[side];
+        self.logs[flow].sent[side].push(Sent {
+            at: self.now,
+            wire_len: datagram.len() as u64 + OVERHEAD,
+            has_data: Segments::new(&datagram).any(|s| matches!(s, Segment::Data(_))),
+            queueing: link.queueing_delay(self.now),
+        });
+        let other = 2 * flow + 1 - side;
+        for (at, datagram) in link.send(self.now, datagram) {
+            let event = Event::Arrival {
+                host: other,
+                datagram,
+            };
+            self.events.insert(at, event);
+        }
+    }
+
+    /// Both directions change.
+    fn change(&mut self, change: Change) {
+        let Change::BytesPerSecond(rate) = change else {
+            return self.links.iter_mut().for_each(|link| link.change(change));
+        };
+        let now = self.now;
+        let rescaled = self
+            .links
+            .each_mut()
+            .map(|link| link.change_rate(now, rate));
+        let mut moved = EventHeap::new();
+        while let Some((at, event)) = self.events.pop() {
+            let at = match event {
+                // What arrives at a server has come over the first link.
+                Event::Arrival { host, .. } => rescaled[1 - host % 2].arrival(at),
+                _ => at,
+            };
+            moved.insert(at, event);
+        }
+        self.events = moved;
+    }
+
+    fn sample(&mut self) {
+        for (flow, log) in self.logs.iter_mut().enumerate() {
+            let stats = self.hosts[2 * flow].stats();
+            if let (true, Some(stats)) = (self.started[flow], stats) {
+                log.samples.push((self.now, stats));
+            }
+        }
+        self.events.insert(self.now + SAMPLE, Event::Sample);
+    }
+
+    fn finish(mut self) -> Run {
+        for (flow, log) in self.logs.iter_mut().enumerate() {
+            log.stats = [CLIENT, SERVER].map(|side| self.hosts[2 * flow + side].stats());
+        }
+        Run {
+            flows: self.logs,
+            links: self.links.map(|link| link.counters),
+            end: self.now,
+        }
+    }
+}

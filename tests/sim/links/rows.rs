@@ -1,0 +1,389 @@
+//! The rows as data: a link, what happens to it, and who does what over it.
+
+use std::time::Duration;
+
+use mkcp::{Config, Congestion};
+
+use crate::{
+    clock::Time,
+    go_peer::config::GoConfig,
+    network::{Bursts, Change, Late, LinkProfile},
+};
+
+pub const MS: Duration = Duration::from_millis(1);
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// AES-GCM's nonce and tag, UDP's header and IPv4's.
+pub const OVERHEAD: u64 = 28 + 8 + 20;
+/// Payload bytes of a full segment in the default MTU, sealed.
+pub const PAYLOAD: u64 = 1304;
+/// The packet that carries it: the MTU and the headers below.
+pub const PACKET: u64 = 1350 + 28;
+const MBIT: u64 = 1_000_000 / 8;
+
+pub struct Row {
+    pub name: String,
+    /// Both directions alike.
+    pub link: LinkProfile,
+    /// The share of packets that is lost by chance.
+    pub loss: f64,
+    pub changes: Vec<(Time, Change)>,
+    pub flows: Vec<FlowPlan>,
+    /// How long the senders write.
+    pub time: Duration,
+    /// From when on goodput counts.
+    pub measure_from: Time,
+    pub driver: Driver,
+}
+
+pub struct FlowPlan {
+    pub start: Time,
+    pub client: Kind,
+    pub server: Kind,
+    pub work: Work,
+}
+
+#[derive(Clone)]
+pub enum Kind {
+    Ours(Config),
+    Go(GoConfig),
+}
+
+/// What the two programs do. Data goes from the client to the server.
+#[derive(Clone, Debug)]
+pub enum Work {
+    Bulk,
+    Rounds { bytes: u64, count: u64 },
+    ReaderRests { from: Time, until: Time },
+    ReaderLeaves { at: Time, resets: bool },
+}
+
+/// How far the thread that drives a connection is from an ideal one.
+#[derive(Clone, Copy, Debug)]
+pub struct Driver {
+    /// Up to so much passes before an arrival or a deadline is noticed.
+    pub lateness: Duration,
+    /// As many arrivals are handled before anything is sent.
+    pub batch: usize,
+}
+
+impl Driver {
+    pub const IDEAL: Self = Self {
+        lateness: Duration::ZERO,
+        batch: 1,
+    };
+    pub const REAL: Self = Self {
+        lateness: Duration::from_micros(100),
+        batch: 64,
+    };
+}
+
+impl Row {
+    /// What a link can carry of payload in a second.
+    pub fn capacity(&self) -> Option<f64> {
+        let rate = self.link.rate?;
+        Some(payload_rate(rate.bytes_per_second))
+    }
+
+    /// The round-trip time of a full packet and its acknowledgement when no queue stands.
+    pub fn round_trip(&self) -> Duration {
+        let serialisation = self.link.rate.map_or(Duration::ZERO, |rate| {
+            Duration::from_secs_f64(PACKET as f64 / rate.bytes_per_second as f64)
+        });
+        2 * self.link.delay + serialisation
+    }
+
+    fn seconds(mut self, seconds: u32) -> Self {
+        self.time = seconds * SECOND;
+        self
+    }
+
+    fn from_second(mut self, seconds: u32) -> Self {
+        self.measure_from = seconds * SECOND;
+        self
+    }
+
+    fn losing(mut self, share: f64) -> Self {
+        self.loss = share;
+        self.link.loss = share;
+        self
+    }
+
+    fn queue(mut self, bytes: u64) -> Self {
+        if let Some(rate) = &mut self.link.rate {
+            rate.queue_bytes = bytes;
+        }
+        self
+    }
+
+    fn with(mut self, client: Kind, server: Kind) -> Self {
+        self.flows = vec![flow(Time::ZERO, client, server, Work::Bulk)];
+        self
+    }
+
+    fn working(mut self, work: Work) -> Self {
+        self.flows[0].work = work;
+        self
+    }
+}
+
+/// Of the bytes of packets, those that are payload.
+pub fn payload_rate(bytes_per_second: u64) -> f64 {
+    bytes_per_second as f64 * PAYLOAD as f64 / PACKET as f64
+}
+
+fn flow(start: Time, client: Kind, server: Kind, work: Work) -> FlowPlan {
+    FlowPlan {
+        start,
+        client,
+        server,
+        work,
+    }
+}
+
+/// Ours as users have it, but with a seed.
+pub fn ours(congestion: Congestion, uplink: u64) -> Kind {
+    let config = Config::builder()
+        .seed("x")
+        .congestion(congestion)
+        .uplink(uplink);
+    Kind::Ours(config.build().expect("a valid configuration"))
+}
+
+fn bbr() -> Kind {
+    ours(Congestion::Bbr, 5 * 1024 * 1024)
+}
+
+/// A bulk transfer over a link with a queue of one bandwidth-delay product.
+fn bulk(name: impl Into<String>, mbit: u64, rtt_ms: u32) -> Row {
+    let rate = mbit * MBIT;
+    let bdp = rate * u64::from(rtt_ms) / 1000;
+    let mut link = LinkProfile::clean(rtt_ms * MS / 2).with_rate(rate, bdp);
+    link.overhead = OVERHEAD;
+    Row {
+        name: name.into(),
+        link,
+        loss: 0.0,
+        changes: Vec::new(),
+        flows: vec![flow(Time::ZERO, bbr(), bbr(), Work::Bulk)],
+        time: 10 * SECOND,
+        measure_from: Time::ZERO,
+        driver: Driver::IDEAL,
+    }
+}
+
+pub const LOSSES: [f64; 5] = [0.0, 0.01, 0.05, 0.1, 0.2];
+
+fn percent(share: f64) -> u32 {
+    (share * 100.0).round() as u32
+}
+
+pub fn lossy(share: f64) -> Row {
+    bulk(format!("100m-50ms-{}%", percent(share)), 100, 50).losing(share)
+}
+
+/// Bursts of eight packets on average; one in twenty is lost.
+pub fn bursts() -> Row {
+    let mut row = bulk("100m-50ms-bursts", 100, 50);
+    let leave = 1.0 / 8.0;
+    row.link.bursts = Some(Bursts {
+        enter: leave * 0.05 / 0.95,
+        leave,
+        loss: 1.0,
+    });
+    row.loss = 0.05;
+    row
+}
+
+pub fn long_lossy() -> Row {
+    bulk("20m-300ms-2%", 20, 300)
+        .losing(0.02)
+        .seconds(15)
+        .from_second(3)
+}
+
+pub fn long_fat(share: f64) -> Row {
+    bulk(format!("100m-300ms-{}%", percent(share)), 100, 300)
+        .losing(share)
+        .from_second(3)
+}
+
+pub fn fast() -> Row {
+    bulk("500m-20ms-0.1%", 500, 20).losing(0.001).seconds(4)
+}
+
+pub fn short_queue() -> Row {
+    bulk("10m-40ms-queue20", 10, 40).queue(20 * PACKET)
+}
+
+pub fn bufferbloat() -> Row {
+    bulk("10m-40ms-bloat", 10, 40).queue(10 * MBIT / 2)
+}
+
+/// Some packets come after the three that were sent next.
+pub fn reordering() -> Row {
+    let mut row = bulk("100m-50ms-reorder", 100, 50);
+    let packet = Duration::from_secs_f64(PACKET as f64 / (100 * MBIT) as f64);
+    row.link.late = Some(Late {
+        share: 0.05,
+        by: packet.mul_f64(3.5),
+    });
+    row
+}
+
+pub const RATE_CHANGE: Duration = Duration::from_secs(5);
+
+pub fn rate_falls() -> Row {
+    let mut row = bulk("50-5-50m-40ms", 50, 40)
+        .queue(50 * MBIT / 10)
+        .seconds(30);
+    row.changes = (1..6u32)
+        .map(|n| {
+            let mbit = if n % 2 == 1 { 5 } else { 50 };
+            (n * RATE_CHANGE, Change::BytesPerSecond(mbit * MBIT))
+        })
+        .collect();
+    row
+}
+
+pub const DARK_FROM: Time = Duration::from_secs(3);
+pub const DARK_UNTIL: Time = Duration::from_secs(8);
+
+pub fn blackout() -> Row {
+    let mut row = bulk("100m-50ms-dark5s", 100, 50).seconds(12);
+    row.changes = vec![(DARK_FROM, Change::Down), (DARK_UNTIL, Change::Up)];
+    row
+}
+
+pub fn ten_flows() -> Row {
+    let mut row = bulk("10flows-100m-50ms-1%", 100, 50).losing(0.01);
+    row.flows = (0..10)
+        .map(|_| flow(Time::ZERO, bbr(), bbr(), Work::Bulk))
+        .collect();
+    row
+}
+
+pub fn late_comer() -> Row {
+    let mut row = bulk("2flows-100m-50ms-3s", 100, 50).seconds(15);
+    row.flows.push(flow(3 * SECOND, bbr(), bbr(), Work::Bulk));
+    row
+}
+
+pub fn rounds(share: f64) -> Row {
+    let name = format!("rounds-50ms-{}%", percent(share));
+    let work = Work::Rounds {
+        bytes: 64,
+        count: 10_000,
+    };
+    let mut row = bulk(name, 100, 50)
+        .losing(share)
+        .seconds(3600)
+        .working(work);
+    row.link.rate = None;
+    row
+}
+
+pub const REST_FROM: Time = Duration::from_secs(2);
+pub const REST_UNTIL: Time = Duration::from_secs(7);
+
+pub fn resting_reader() -> Row {
+    let work = Work::ReaderRests {
+        from: REST_FROM,
+        until: REST_UNTIL,
+    };
+    bulk("100m-50ms-reader-rests", 100, 50).working(work)
+}
+
+pub const LEAVES_AT: Time = Duration::from_secs(2);
+
+pub fn cancel(resets: bool) -> Row {
+    let name = if resets {
+        "cancel-reset"
+    } else {
+        "cancel-close"
+    };
+    let at = LEAVES_AT;
+    bulk(name, 100, 50)
+        .working(Work::ReaderLeaves { at, resets })
+        .seconds(4)
+}
+
+/// Of a fixed controller, sending at the link's rate; or as V2Ray's, starting from it.
+pub fn configured(congestion: Congestion, share: f64) -> Row {
+    let name = format!("{congestion}-100m-50ms-{}%", percent(share));
+    let kind = || ours(congestion, 100 * MBIT);
+    bulk(name, 100, 50).losing(share).with(kind(), kind())
+}
+
+/// Who is a Go program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    GoToOurs,
+    OursToGo,
+    GoToGo,
+}
+
+pub fn with_go(pair: Pair, name: &str, config: &GoConfig) -> Row {
+    let go = || Kind::Go(config.clone());
+    let (arrow, client, server) = match pair {
+        Pair::GoToOurs => ("to-ours", go(), bbr()),
+        Pair::OursToGo => ("from-ours", bbr(), go()),
+        Pair::GoToGo => ("itself", go(), go()),
+    };
+    bulk(format!("{name}-{arrow}-5%"), 100, 50)
+        .losing(0.05)
+        .with(client, server)
+}
+
+/// The Go programs' settings, with a sealed segment's payload.
+pub fn go_configs() -> Vec<(&'static str, GoConfig)> {
+    let sealed = |config: GoConfig| GoConfig {
+        mss: PAYLOAD as usize,
+        ..config
+    };
+    // 12 MiB/s over twenty ticks in a second.
+    let raised = |config: GoConfig| GoConfig {
+        send_in_flight: 466,
+        control_window_limit: 466 * (config.control_window_limit / config.send_in_flight),
+        ..config
+    };
+    vec![
+        ("v2ray", sealed(GoConfig::v2ray())),
+        ("v2ray-12M", raised(sealed(GoConfig::v2ray()))),
+        ("xray", sealed(GoConfig::xray())),
+        ("xray-12M", raised(sealed(GoConfig::xray()))),
+    ]
+}
+
+pub fn all() -> Vec<Row> {
+    let mut rows: Vec<Row> = LOSSES.map(lossy).into();
+    rows.extend([
+        bursts(),
+        long_lossy(),
+        long_fat(0.0),
+        long_fat(0.01),
+        fast(),
+        short_queue(),
+        bufferbloat(),
+        reordering(),
+        rate_falls(),
+        blackout(),
+        ten_flows(),
+        late_comer(),
+        rounds(0.0),
+        rounds(0.05),
+        rounds(0.1),
+        resting_reader(),
+        cancel(false),
+        cancel(true),
+    ]);
+    for congestion in [Congestion::Fixed, Congestion::LossRate] {
+        rows.extend(LOSSES.map(|share| configured(congestion, share)));
+    }
+    for (name, config) in go_configs() {
+        for pair in [Pair::GoToOurs, Pair::OursToGo, Pair::GoToGo] {
+            rows.push(with_go(pair, name, &config));
+        }
+    }
+    rows
+}
