@@ -53,18 +53,40 @@ pub fn segments_per_interval(bytes_per_second: u64, mtu: u16, tti: Duration) -> 
     (bytes_per_second / u64::from(mtu.max(1)) / intervals).max(LEAST_SEGMENTS)
 }
 
-/// Bytes that a connection accepts ahead of its reader's pipe: half of what may be held, but at
-/// least what the downlink brings in one interval if the buffer has room for that.
-pub fn receive_window_bytes(config: &Config) -> usize {
-    let half = config.read_buffer() / 2;
-    let segments = segments_per_interval(config.downlink(), config.mtu(), config.tti());
-    let interval = usize::try_from(segments * u64::from(config.mtu())).unwrap_or(usize::MAX);
-    half.max(interval.min(config.read_buffer() * 3 / 4))
+/// Of a buffer, a pipe between a worker and the application takes a quarter, at most so much: it
+/// has to cover the time until either side is woken, the rest has to cover the path.
+const MOST_IN_PIPE: usize = 1024 * 1024;
+
+fn pipe_bytes(buffer: usize) -> usize {
+    (buffer / 4).min(MOST_IN_PIPE)
 }
 
-/// Bytes that the pipe to the reader holds: the rest.
+/// Bytes that the pipe to the reader holds.
 pub fn receive_pipe_bytes(config: &Config) -> usize {
-    config.read_buffer() - receive_window_bytes(config)
+    pipe_bytes(config.read_buffer())
+}
+
+/// Bytes that a connection holds ahead of its reader's pipe, at most.
+pub fn receive_window_bytes(config: &Config) -> usize {
+    config.read_buffer() - receive_pipe_bytes(config)
+}
+
+/// Bytes that a peer may send before anything is known of the path: what the downlink brings in
+/// one interval, as upstream.
+pub fn first_window_bytes(config: &Config) -> usize {
+    let segments = segments_per_interval(config.downlink(), config.mtu(), config.tti());
+    let interval = usize::try_from(segments * u64::from(config.mtu())).unwrap_or(usize::MAX);
+    interval.min(receive_window_bytes(config))
+}
+
+/// Bytes that the pipe from the writer holds.
+pub fn send_pipe_bytes(config: &Config) -> usize {
+    pipe_bytes(config.write_buffer())
+}
+
+/// Bytes that a connection holds until they are acknowledged, at most.
+pub fn send_window_bytes(config: &Config) -> usize {
+    config.write_buffer() - send_pipe_bytes(config)
 }
 
 /// How many segments of an MTU a buffer holds, as upstream counts them.
@@ -106,10 +128,7 @@ mod tests {
         let segments = |capacity| segments_per_interval(capacity, config.mtu(), config.tti());
         assert_eq!(segments(config.uplink()), 194);
         assert_eq!(segments(config.downlink()), 776);
-        assert_eq!(
-            segments_per_buffer(config.write_buffer(), config.mtu()),
-            1553
-        );
+        assert_eq!(segments_per_buffer(2 * 1024 * 1024, config.mtu()), 1553);
         assert_eq!(max_segment_payload(max_plaintext(&config)), 1326);
     }
 

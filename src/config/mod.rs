@@ -60,8 +60,8 @@ impl Default for Config {
             congestion: Congestion::Bbr,
             header: Header::None,
             security: Security::Simple,
-            read_buffer: 4 * MIB as usize,
-            write_buffer: 2 * MIB as usize,
+            read_buffer: 16 * MIB as usize,
+            write_buffer: 16 * MIB as usize,
             keepalive: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(10),
@@ -223,7 +223,7 @@ impl ConfigBuilder {
     /// How many received bytes a connection may hold for its reader. The receive window follows
     /// from it. An idle connection holds none.
     ///
-    /// Default 4 MiB; 64 KiB to 1 GiB.
+    /// Default 16 MiB; 64 KiB to 1 GiB.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.config.read_buffer = bytes;
         self
@@ -231,7 +231,7 @@ impl ConfigBuilder {
 
     /// How many written bytes a connection may hold until they are acknowledged.
     ///
-    /// Default 2 MiB; 64 KiB to 1 GiB.
+    /// Default 16 MiB; 64 KiB to 1 GiB.
     pub fn write_buffer(mut self, bytes: usize) -> Self {
         self.config.write_buffer = bytes;
         self

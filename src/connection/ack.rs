@@ -1,8 +1,10 @@
 //! What to acknowledge, and when.
 //!
-//! An ACK leaves at once for a segment out of order, one that fills a gap, a repeated one, or the
-//! second in a row; else after a short delay, or with the next data. Every number is listed once;
-//! one that lies beyond a gap is listed up to three times, since no later ReceivingNext covers it.
+//! An ACK leaves at once for a segment that opens a gap, fills one, or is a repetition, and for
+//! every second one in a row, or for more if many come in a round trip; else after a short delay,
+//! or with the next data. Every number is listed once; one that lies beyond a gap is listed in
+//! several more ACKs, since no later ReceivingNext covers it and ACKs get lost too, often many in
+//! a row.
 
 use std::{
     collections::VecDeque,
@@ -15,8 +17,12 @@ use crate::wire::{Ack, Numbers, Options, SeqNum, Timestamp};
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(10);
 /// mKCP: a sender puts at most 128 numbers into one ACK.
 const MAX_NUMBERS: usize = 128;
-/// How often a number beyond a gap is listed.
-const LISTINGS: u8 = 3;
+/// In how many ACKs a number beyond a gap is listed.
+const LISTINGS: u8 = 8;
+/// How many segments in a row share an ACK: a sixteenth of those in a round trip, within bounds.
+const LEAST_BATCH: usize = 2;
+const MOST_BATCH: usize = 8;
+const ACKS_IN_ROUND_TRIP: usize = 16;
 /// Numbers kept for listing. What is dropped beyond will be sent, and then listed, again.
 const MAX_PENDING: usize = 8192;
 
@@ -24,7 +30,7 @@ const MAX_PENDING: usize = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
     AtOnce,
-    SecondInARow,
+    InCompany,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +42,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct AckQueue {
     max_numbers: usize,
+    batch: usize,
     /// Received and not yet listed, oldest first.
     pending: VecDeque<Entry>,
     /// Listed while they lay beyond a gap, and how often they may be listed again.
@@ -50,11 +57,17 @@ impl AckQueue {
         let fit = max_plaintext.saturating_sub(crate::wire::ACK_OVERHEAD) / 4;
         Self {
             max_numbers: fit.clamp(1, MAX_NUMBERS),
+            batch: LEAST_BATCH,
             pending: VecDeque::new(),
             beyond_gap: VecDeque::new(),
             due: None,
             scratch: Vec::new(),
         }
+    }
+
+    /// So many segments come in a round trip.
+    pub(super) fn adapt(&mut self, segments: usize) {
+        self.batch = (segments / ACKS_IN_ROUND_TRIP).clamp(LEAST_BATCH, MOST_BATCH);
     }
 
     pub(super) fn add(
@@ -77,8 +90,8 @@ impl AckQueue {
             self.pending.push_back(Entry { number, timestamp });
         }
         let due = match urgency {
-            Urgency::SecondInARow if self.pending.len() < 2 => now + delay,
-            Urgency::AtOnce | Urgency::SecondInARow => now,
+            Urgency::InCompany if self.pending.len() < self.batch => now + delay,
+            Urgency::AtOnce | Urgency::InCompany => now,
         };
         self.request(due);
     }
@@ -201,9 +214,9 @@ mod tests {
     fn one_segment_waits_and_the_second_in_a_row_does_not() {
         let now = Instant::now();
         let mut queue = AckQueue::new(1344);
-        queue.add(n(0), Timestamp::new(7), Urgency::SecondInARow, now, DELAY);
+        queue.add(n(0), Timestamp::new(7), Urgency::InCompany, now, DELAY);
         assert_eq!(queue.deadline(), Some(now + DELAY));
-        queue.add(n(1), Timestamp::new(5), Urgency::SecondInARow, now, DELAY);
+        queue.add(n(1), Timestamp::new(5), Urgency::InCompany, now, DELAY);
         assert!(queue.is_due(now));
         let ack = queue.next_ack(now, 1, n(2), n(50));
         assert_eq!(listed(&ack), [0, 1]);
@@ -219,13 +232,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = AckQueue::new(1344);
         for number in 3..6 {
-            queue.add(
-                n(number),
-                Timestamp::new(1),
-                Urgency::SecondInARow,
-                now,
-                DELAY,
-            );
+            queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
         }
         assert_eq!(queue.next_ack(now, 1, n(6), n(50)).receiving_next, n(3));
         queue.add(n(6), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
@@ -233,23 +240,37 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_a_gap_are_listed_three_times() {
+    fn numbers_beyond_a_gap_are_listed_in_several_acks() {
         let now = Instant::now();
         let mut queue = AckQueue::new(1344);
         queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
         assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
         queue.add(n(6), Timestamp::new(10), Urgency::AtOnce, now, DELAY);
         assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [6, 5]);
-        queue.request(now);
-        let ack = queue.next_ack(now, 1, n(0), n(50));
-        assert_eq!(
-            (listed(&ack), ack.timestamp),
-            (vec![5, 6], Timestamp::new(10))
-        );
-        queue.request(now);
+        // Of the first two listings are used up, of the second one.
+        for _ in 2..LISTINGS {
+            let ack = queue.next_ack(now, 1, n(0), n(50));
+            assert_eq!(ack.timestamp, Timestamp::new(10));
+            let mut listed = listed(&ack);
+            listed.sort_unstable();
+            assert_eq!(listed, [5, 6]);
+        }
         assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [6]);
-        queue.request(now);
         assert!(listed(&queue.next_ack(now, 1, n(0), n(50))).is_empty());
+    }
+
+    #[test]
+    fn the_more_come_in_a_round_trip_the_more_share_an_ack() {
+        let now = Instant::now();
+        for (segments, batch) in [(0, 2), (64, 4), (10_000, 8)] {
+            let mut queue = AckQueue::new(1344);
+            queue.adapt(segments);
+            for number in 0..batch {
+                assert!(!queue.is_due(now));
+                queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
+            }
+            assert!(queue.is_due(now));
+        }
     }
 
     #[test]
@@ -268,13 +289,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = AckQueue::new(17 + 4 * 10);
         for number in 0..25 {
-            queue.add(
-                n(number),
-                Timestamp::new(1),
-                Urgency::SecondInARow,
-                now,
-                DELAY,
-            );
+            queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
         }
         let mut counts = Vec::new();
         while queue.is_due(now) {

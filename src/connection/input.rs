@@ -47,6 +47,8 @@ impl Connection {
             self.handle_segment(now, segment);
         }
         if heard {
+            let unfinished = self.receive.is_unfinished(self.peer_sending_next);
+            self.reminder.on_heard(now, unfinished, self.round_trip());
             self.allow_extra(now);
             self.flush_if_closing(now);
             self.close_if_both_ended(now);
@@ -97,13 +99,14 @@ impl Connection {
                 self.stats.duplicates_received += 1;
                 Urgency::AtOnce
             }
-            Accepted::InOrder => Urgency::SecondInARow,
-            Accepted::FilledGap | Accepted::OutOfOrder => Urgency::AtOnce,
+            Accepted::InOrder | Accepted::OutOfOrder => Urgency::InCompany,
+            Accepted::FilledGap | Accepted::OpenedGap => Urgency::AtOnce,
         };
         if accepted != Accepted::Duplicate {
             self.life.on_progress(now);
+            self.measure_round(&data);
         }
-        self.acks.clear(data.sending_next);
+        self.on_sending_next(data.sending_next);
         let delay = self.company_delay();
         self.acks
             .add(data.number, data.timestamp, urgency, now, delay);
@@ -122,12 +125,26 @@ impl Connection {
 
     fn on_command(&mut self, now: Instant, command: Command) {
         self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
-        self.acks.clear(command.sending_next);
+        self.on_sending_next(command.sending_next);
         if command.kind == CommandKind::Terminate {
             self.on_terminate(now, &command);
         } else {
             self.pings.on_ping(now, self.round_trip());
         }
+    }
+
+    /// Once in a round trip, the window and the pace of acknowledgements follow what has come.
+    fn measure_round(&mut self, data: &Data<'_>) {
+        if let Some(bytes) = self.round.on_data(data.sending_next, data.payload.len()) {
+            self.receive.fit_round_trip(bytes);
+            self.acks.adapt(bytes / self.receive.segment_size());
+        }
+    }
+
+    /// The peer knows that everything before `number` has arrived.
+    fn on_sending_next(&mut self, number: SeqNum) {
+        self.acks.clear(number);
+        self.peer_sending_next = self.peer_sending_next.latest(number);
     }
 
     fn on_terminate(&mut self, now: Instant, command: &Command) {
@@ -192,6 +209,7 @@ impl Connection {
         }
         let latest_copy = match echo {
             _ if sent.transmissions == 1 => true,
+            _ if self.is_too_young(now, &sent) => false,
             Some(echo) => self.is_echo_of_latest(now, echo, &sent),
             None => return,
         };
@@ -199,7 +217,7 @@ impl Connection {
             self.stats.spurious += 1;
         }
         if !latest_copy || sent.status == Status::Lost {
-            self.loss.on_spurious();
+            self.loss.on_spurious(now, &self.rtt);
         }
         if latest_copy {
             self.loss.on_received(sent.transmission);
@@ -211,6 +229,12 @@ impl Connection {
                 news.latest = Some((sent.transmission, sent.sent_at));
             }
         }
+    }
+
+    /// The latest copy cannot have arrived and been answered yet, so an earlier one did.
+    fn is_too_young(&self, now: Instant, sent: &Sent) -> bool {
+        let age = now.saturating_duration_since(sent.sent_at);
+        self.rtt.min().is_some_and(|min| age < min * 7 / 8)
     }
 
     /// An echo older than the latest copy proves that an earlier copy arrived (Eifel, RFC 3522).

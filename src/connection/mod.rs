@@ -22,6 +22,7 @@
 //! | `clock`, `timer` | what time is it, and when is it next? |
 
 mod ack;
+mod backoff;
 mod clock;
 mod congestion;
 mod input;
@@ -31,6 +32,8 @@ mod loss;
 mod output;
 mod pacing;
 mod receive;
+mod reminder;
+mod round;
 mod rtt;
 mod send;
 mod state;
@@ -90,7 +93,11 @@ pub struct Connection {
     life: life::Life,
     send: send::SendHalf,
     receive: receive::ReceiveHalf,
+    /// The peer knows that everything before this has arrived.
+    peer_sending_next: SeqNum,
+    round: round::RoundMeter,
     acks: ack::AckQueue,
+    reminder: reminder::Reminder,
     rtt: rtt::RttEstimator,
     loss: loss::LossDetector,
     controller: Box<dyn congestion::Controller>,
@@ -138,6 +145,7 @@ impl Connection {
         // A start below 2^30 keeps the clock far from its wrap for twelve days.
         let clock_offset = origin.clock.unwrap_or((seed >> 34) as u32);
         let first = origin.number;
+        let controller = congestion::controller(&config, max_payload, seed);
         let mut pings = keepalive::Pings::new(now, first, config.keepalive(), config.tti());
         if side == Side::Client {
             pings.start_opening(now);
@@ -150,18 +158,22 @@ impl Connection {
             tti: config.tti(),
             clock: clock::Clock::new(now, clock_offset),
             life: life::Life::new(now, config.idle_timeout(), config.linger()),
-            send: send::SendHalf::new(first, max_payload, 2 * config.write_buffer()),
+            send: send::SendHalf::new(first, max_payload, derive::send_window_bytes(&config)),
             receive: receive::ReceiveHalf::new(
                 first,
+                derive::first_window_bytes(&config),
                 derive::receive_window_bytes(&config),
                 max_payload,
             ),
+            peer_sending_next: first,
+            round: round::RoundMeter::default(),
             acks: ack::AckQueue::new(max_plaintext),
+            reminder: reminder::Reminder::default(),
             rtt: rtt::RttEstimator::default(),
             loss: loss::LossDetector::new(),
-            controller: congestion::controller(&config, max_payload),
             sampler: congestion::rate::RateSampler::new(now),
-            pacer: pacing::Pacer::new(now, mtu),
+            pacer: pacing::Pacer::new(now, max_payload, controller.pacing_rate()),
+            controller,
             pings,
             validation: match side {
                 Side::Client => validation::Validation::of_client(now, mtu),
@@ -496,7 +508,17 @@ impl Connection {
         if !self.life.state.is_sending() || !self.validation.allows_datagram() {
             return None;
         }
-        self.loss.deadline(&self.rtt, self.tti, &self.send)
+        self.loss
+            .deadline(&self.rtt, self.peer_ack_delay(), &self.send)
+    }
+
+    /// How long the peer may hold back an acknowledgement: one that ticks, until its next tick.
+    fn peer_ack_delay(&self) -> Duration {
+        if self.output.peer_wraps {
+            self.company_delay()
+        } else {
+            self.tti
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Connection {
     }
 
     fn fill(&mut self, now: Instant, start: usize, datagram: &mut Vec<u8>) {
-        if self.receive.has_window_news() {
+        if self.receive.has_window_news() || self.reminds(now) {
             self.acks.request(now);
         }
         let mut candidate = self.sendable(now);
@@ -95,6 +95,11 @@ impl Connection {
         }
     }
 
+    /// While data is in flight, its own repetition is sign enough.
+    fn reminds(&mut self, now: Instant) -> bool {
+        self.send.in_flight() == 0 && self.reminder.take(now, self.round_trip())
+    }
+
     /// An ACK that is due, or that fits into the same datagram as the data.
     fn append_ack(
         &mut self,
@@ -117,6 +122,7 @@ impl Connection {
             .acks
             .next_ack(now, self.conversation, self.receive.next(), limit);
         ack.options = ack.options.with(close);
+        self.round.on_ack_sent(ack.receiving_next);
         Segment::Ack(ack).encode(datagram);
         debug_assert!(datagram.len() - start <= ack_len);
         self.receive.on_limit_told();
@@ -215,10 +221,9 @@ impl Connection {
             sending_next,
             payload,
         };
-        let len = Segment::Data(data).encoded_len();
         Segment::Data(data).encode(datagram);
         self.loss.on_sent(number, now);
-        self.pacer.on_sent(now, len + self.overhead);
+        self.pacer.on_sent(now, candidate.len());
         self.pings.on_told(now, sending_next);
         self.output.probe = false;
         self.output.hold_until = None;
@@ -301,8 +306,10 @@ impl Connection {
             let extra = self.validation.deadline().filter(|_| data_waits);
             return timer::earliest([lifetime, (Timer::Loss, extra)]);
         }
+        let quiet = self.send.in_flight() == 0;
         timer::earliest([
             lifetime,
+            (Timer::Delayed, self.reminder.deadline().filter(|_| quiet)),
             (Timer::Loss, self.loss_deadline()),
             (Timer::Loss, self.output.waits.window),
             (Timer::Pacing, self.output.waits.pacing),

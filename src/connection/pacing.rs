@@ -2,15 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-/// The least burst, in datagrams: what one system call sends.
-const BURST_DATAGRAMS: u64 = 16;
-/// The least burst in time: timers and threads are not more exact than this.
+/// The least burst, in segments: with one, every segment would need a wake-up of its own.
+const LEAST_BURST: u64 = 2;
+/// Bursts in time: timers and threads are not more exact than this.
 const BURST_TIME: Duration = Duration::from_millis(2);
+/// What a connection may start with.
+const FIRST_BURST: u64 = 10;
 
-/// Lets bytes pass at a rate, with bursts up to its capacity.
+/// The most payload that leaves at once.
+pub(super) fn burst(rate: Option<u64>, max_payload: u64) -> u64 {
+    let in_time = u128::from(rate.unwrap_or(0)) * BURST_TIME.as_nanos() / 1_000_000_000;
+    (LEAST_BURST * max_payload).max(u64::try_from(in_time).unwrap_or(u64::MAX))
+}
+
+/// Lets payload pass at a rate, with bursts up to its capacity.
 #[derive(Clone, Debug)]
 pub(super) struct Pacer {
-    max_datagram: u64,
+    max_payload: u64,
     /// Bytes per second, or `None` while sending is not paced.
     rate: Option<u64>,
     tokens: u64,
@@ -18,12 +26,12 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub(super) fn new(now: Instant, max_datagram: usize) -> Self {
-        let max_datagram = max_datagram as u64;
+    pub(super) fn new(now: Instant, max_payload: usize, rate: Option<u64>) -> Self {
+        let max_payload = max_payload as u64;
         Self {
-            max_datagram,
-            rate: None,
-            tokens: BURST_DATAGRAMS * max_datagram,
+            max_payload,
+            rate,
+            tokens: FIRST_BURST * max_payload,
             refilled_at: now,
         }
     }
@@ -37,21 +45,21 @@ impl Pacer {
         self.rate
     }
 
-    /// When the next datagram may leave, or `None` if it may now.
+    /// When the next segment may leave, or `None` if it may now.
     pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
         let rate = self.rate?;
         let available = self.available(now, rate);
-        if available >= self.max_datagram {
+        if available >= self.max_payload {
             return None;
         }
-        let missing = u128::from(self.max_datagram - available);
+        let missing = u128::from(self.max_payload - available);
         let nanos = (missing * 1_000_000_000).div_ceil(u128::from(rate));
         Some(now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 
-    pub(super) fn on_sent(&mut self, now: Instant, bytes: usize) {
+    pub(super) fn on_sent(&mut self, now: Instant, payload: usize) {
         self.refill(now);
-        self.tokens = self.tokens.saturating_sub(bytes as u64);
+        self.tokens = self.tokens.saturating_sub(payload as u64);
     }
 
     fn refill(&mut self, now: Instant) {
@@ -61,7 +69,7 @@ impl Pacer {
         };
         let available = self.available(now, rate);
         // Time that did not yet make a whole byte must not be lost.
-        if available > self.tokens || available == self.capacity(rate) {
+        if available > self.tokens || available >= self.capacity(rate) {
             self.tokens = available;
             self.refilled_at = now;
         }
@@ -71,12 +79,12 @@ impl Pacer {
         let elapsed = now.saturating_duration_since(self.refilled_at).as_nanos();
         let earned = elapsed * u128::from(rate) / 1_000_000_000;
         let earned = u64::try_from(earned).unwrap_or(u64::MAX);
-        self.tokens.saturating_add(earned).min(self.capacity(rate))
+        let most = self.capacity(rate).max(self.tokens);
+        self.tokens.saturating_add(earned).min(most)
     }
 
     fn capacity(&self, rate: u64) -> u64 {
-        let in_time = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
-        (BURST_DATAGRAMS * self.max_datagram).max(u64::try_from(in_time).unwrap_or(u64::MAX))
+        burst(Some(rate), self.max_payload)
     }
 }
 
@@ -87,7 +95,7 @@ mod tests {
     #[test]
     fn the_rate_is_kept_after_the_first_burst() {
         let start = Instant::now();
-        let mut pacer = Pacer::new(start, 1000);
+        let mut pacer = Pacer::new(start, 1000, None);
         pacer.set_rate(start, Some(1_000_000));
         let mut now = start;
         let mut sent = 0;
@@ -103,13 +111,13 @@ mod tests {
                 }
             }
         }
-        assert!((1_000_000..=1_017_000).contains(&sent), "{sent}");
+        assert!((1_000_000..=1_011_000).contains(&sent), "{sent}");
     }
 
     #[test]
     fn without_a_rate_nothing_waits() {
         let now = Instant::now();
-        let mut pacer = Pacer::new(now, 1000);
+        let mut pacer = Pacer::new(now, 1000, None);
         for _ in 0..1000 {
             assert_eq!(pacer.blocked_until(now), None);
             pacer.on_sent(now, 1000);

@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 
 use crate::wire::SeqNum;
 
+/// Round trips that the window covers: a sender that doubles its rate uses two, and a segment that
+/// gets lost several times in a row holds up what follows for the rest.
+const ROUND_TRIPS: usize = 8;
+
 /// What became of a Data segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
@@ -13,6 +17,8 @@ pub(super) enum Accepted {
     FilledGap,
     /// Kept until those before it come.
     OutOfOrder,
+    /// The same, and now more are missing than before.
+    OpenedGap,
     /// Received before.
     Duplicate,
     /// Beyond the advertised window, or never possible, and dropped.
@@ -37,9 +43,11 @@ pub(super) struct ReceiveHalf {
     limit: SeqNum,
     /// The limit that the peer has been told.
     told_limit: SeqNum,
-    /// Bytes that may be held.
+    /// Bytes that may be held, for now and at most.
     budget: usize,
-    /// What a segment is assumed to hold when the budget is turned into numbers.
+    max_budget: usize,
+    /// What a segment is taken to hold when the budget is turned into numbers: the most that this
+    /// side would send or the peer has sent.
     segment_size: usize,
     /// The number of the stream's last segment, if the peer has said it.
     last: Option<SeqNum>,
@@ -48,7 +56,13 @@ pub(super) struct ReceiveHalf {
 }
 
 impl ReceiveHalf {
-    pub(super) fn new(first: SeqNum, budget: usize, segment_size: usize) -> Self {
+    /// Bytes that may be held are `budget` at first and `max_budget` at most.
+    pub(super) fn new(
+        first: SeqNum,
+        budget: usize,
+        max_budget: usize,
+        segment_size: usize,
+    ) -> Self {
         let mut half = Self {
             next: first,
             received: 0,
@@ -57,7 +71,8 @@ impl ReceiveHalf {
             waiting_bytes: 0,
             limit: first,
             told_limit: first,
-            budget,
+            budget: budget.min(max_budget),
+            max_budget,
             segment_size,
             last: None,
             discarding: false,
@@ -71,8 +86,9 @@ impl ReceiveHalf {
         let Some(ahead) = number.since(self.next) else {
             return self.behind(number);
         };
-        // A peer may use larger segments than this side would: the count alone is no bound.
-        let over_budget = self.memory() + payload.len() > 2 * self.budget;
+        // A peer may use larger segments than was assumed: the count alone is no bound.
+        self.segment_size = self.segment_size.max(payload.len());
+        let over_budget = self.memory() + payload.len() > self.max_budget;
         if !number.precedes(self.limit) || (over_budget && ahead > 0) {
             return Accepted::BeyondWindow;
         }
@@ -107,6 +123,7 @@ impl ReceiveHalf {
     }
 
     fn keep(&mut self, slot: usize, payload: &[u8]) -> Accepted {
+        let opened = slot > self.waiting.len();
         if self.waiting.len() <= slot {
             self.waiting.resize_with(slot + 1, || None);
         }
@@ -115,7 +132,11 @@ impl ReceiveHalf {
         }
         self.waiting[slot] = Some(payload.into());
         self.waiting_bytes += payload.len();
-        Accepted::OutOfOrder
+        if opened {
+            Accepted::OpenedGap
+        } else {
+            Accepted::OutOfOrder
+        }
     }
 
     /// Delivers what became contiguous.
@@ -145,6 +166,17 @@ impl ReceiveHalf {
     fn raise_limit(&mut self) {
         let room = self.budget.saturating_sub(self.ready.len()) / self.segment_size;
         self.limit = self.limit.latest(self.next.plus(room as u32));
+    }
+
+    /// The window is to cover several round trips, in each of which so many bytes come.
+    pub(super) fn fit_round_trip(&mut self, bytes: usize) {
+        let budget = bytes.saturating_mul(ROUND_TRIPS);
+        self.budget = self.budget.max(budget.min(self.max_budget));
+        self.raise_limit();
+    }
+
+    pub(super) fn segment_size(&self) -> usize {
+        self.segment_size
     }
 
     /// The next bytes in order. More may follow once these are consumed.
@@ -202,6 +234,12 @@ impl ReceiveHalf {
         !self.next.precedes(sending_next) && self.waiting_bytes == 0
     }
 
+    /// Whether something is missing, or the peer, which knows of everything before `sending_next`,
+    /// has not said yet that it knows what has arrived.
+    pub(super) fn is_unfinished(&self, sending_next: SeqNum) -> bool {
+        sending_next.precedes(self.next) || !self.waiting.is_empty()
+    }
+
     pub(super) fn ready_bytes(&self) -> usize {
         self.ready.len()
     }
@@ -234,7 +272,7 @@ mod tests {
     use super::*;
 
     fn half() -> ReceiveHalf {
-        ReceiveHalf::new(SeqNum::ZERO, 100, 10)
+        ReceiveHalf::new(SeqNum::ZERO, 100, 200, 10)
     }
 
     fn n(number: u32) -> SeqNum {
@@ -244,7 +282,7 @@ mod tests {
     #[test]
     fn segments_are_put_in_order() {
         let mut half = half();
-        assert_eq!(half.accept(n(2), b"c"), Accepted::OutOfOrder);
+        assert_eq!(half.accept(n(2), b"c"), Accepted::OpenedGap);
         assert_eq!(half.accept(n(0), b"a"), Accepted::InOrder);
         assert_eq!(half.accept(n(2), b"x"), Accepted::Duplicate);
         assert_eq!(half.accept(n(0), b"x"), Accepted::Duplicate);
@@ -277,14 +315,14 @@ mod tests {
     #[test]
     fn large_segments_cannot_exceed_twice_the_budget() {
         let mut half = half();
-        assert_eq!(half.accept(n(1), &[0; 150]), Accepted::OutOfOrder);
+        assert_eq!(half.accept(n(1), &[0; 150]), Accepted::OpenedGap);
         assert_eq!(half.accept(n(2), &[0; 60]), Accepted::BeyondWindow);
     }
 
     #[test]
     fn numbers_wrap() {
-        let mut half = ReceiveHalf::new(n(u32::MAX), 100, 10);
-        assert_eq!(half.accept(n(0), b"b"), Accepted::OutOfOrder);
+        let mut half = ReceiveHalf::new(n(u32::MAX), 100, 200, 10);
+        assert_eq!(half.accept(n(0), b"b"), Accepted::OpenedGap);
         assert_eq!(half.accept(n(u32::MAX), b"a"), Accepted::FilledGap);
         assert_eq!((half.read(), half.next()), (&b"ab"[..], n(1)));
     }

@@ -17,10 +17,12 @@ pub(super) struct RttEstimator {
     smoothed: Option<Duration>,
     variation: Duration,
     min: Option<Duration>,
+    latest: Option<Duration>,
 }
 
 impl RttEstimator {
     pub(super) fn sample(&mut self, rtt: Duration) {
+        self.latest = Some(rtt);
         self.min = Some(self.min.map_or(rtt, |min| min.min(rtt)));
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(rtt);
@@ -33,6 +35,10 @@ impl RttEstimator {
 
     pub(super) fn smoothed(&self) -> Option<Duration> {
         self.smoothed
+    }
+
+    pub(super) fn latest(&self) -> Option<Duration> {
+        self.latest
     }
 
     pub(super) fn min(&self) -> Option<Duration> {

@@ -26,7 +26,7 @@ pub(super) trait Controller: Debug + Send {
     /// Payload bytes that may be in flight.
     fn window(&self) -> u64;
 
-    /// Bytes per second at which datagrams leave, or `None` to not pace them.
+    /// Payload bytes per second at which datagrams leave, or `None` to not pace them.
     fn pacing_rate(&self) -> Option<u64>;
 }
 
@@ -53,11 +53,11 @@ pub(super) struct LossEvent {
 }
 
 /// The controller that a configuration asks for.
-pub(super) fn controller(config: &Config, max_payload: usize) -> Box<dyn Controller> {
+pub(super) fn controller(config: &Config, max_payload: usize, seed: u64) -> Box<dyn Controller> {
     let max_payload = max_payload as u64;
     let per_interval = derive::segments_per_interval(config.uplink(), config.mtu(), config.tti());
     match config.congestion() {
-        Congestion::Bbr => Box::new(bbr::Bbr::new(max_payload)),
+        Congestion::Bbr => Box::new(bbr::Bbr::new(max_payload, seed)),
         Congestion::Fixed => Box::new(fixed::Fixed::new(max_payload, per_interval, config.tti())),
         Congestion::LossRate => Box::new(loss_rate::LossRate::new(
             max_payload,

@@ -1,0 +1,249 @@
+//! What is known of the path: its bandwidth, its least round-trip time, the queue that stands on
+//! it, and the share of datagrams that get lost without one.
+
+use std::time::{Duration, Instant};
+
+use super::super::{AckEvent, rate::RateSample};
+
+/// A smaller sample replaces the least round-trip time at any age; another one after this.
+const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
+/// A queue is seen when it delays by an eighth of the round trip, within these bounds.
+const LEAST_QUEUE: Duration = Duration::from_millis(2);
+const MOST_QUEUE: Duration = Duration::from_millis(16);
+/// The least of so many samples in a row is the delay that they have in common.
+const QUEUE_SAMPLES: u32 = 8;
+/// A slower path shows in all samples of this time at least.
+const LEAST_SPAN: Duration = Duration::from_millis(50);
+/// Segments over which the share of losses is averaged, and with which it begins to count.
+const LOSS_MEMORY: u64 = 1024;
+const LOSS_LEAST: u64 = 128;
+/// A path that loses more is treated as if it lost so much: in thousandths.
+const MOST_LOSS: u64 = 500;
+
+/// The model of the path.
+#[derive(Debug, Default)]
+pub(super) struct PathModel {
+    bandwidth: MaxOverCycles,
+    /// The same over a shorter time.
+    recent: MaxOverCycles,
+    recent_since: Option<Instant>,
+    min_rtt: Option<MinRtt>,
+    queue: Queue,
+    loss: AmbientLoss,
+    /// Round trips, by what was delivered when one ended.
+    round: u64,
+    round_end: u64,
+}
+
+impl PathModel {
+    /// Takes what an acknowledgement says. Returns whether a round trip has passed.
+    pub(super) fn update(&mut self, event: &AckEvent) -> bool {
+        if let Some(rtt) = event.rtt {
+            self.min_rtt = Some(MinRtt::with_sample(self.min_rtt, event.now, rtt));
+            self.queue.sample(event.now, rtt, self.min_rtt());
+        }
+        let Some(sample) = event.rate else {
+            return false;
+        };
+        self.take_rate(&sample);
+        let round_passed = sample.prior_delivered >= self.round_end;
+        if round_passed {
+            self.round += 1;
+            self.round_end = event.delivered;
+        }
+        self.look_for_slower_path(event.now);
+        round_passed
+    }
+
+    /// Less arrives than before although a queue stands: the path has become slower, or others
+    /// take their share.
+    fn look_for_slower_path(&mut self, now: Instant) {
+        // Round trips are no measure here: a queue that grows makes them long.
+        let span = self.min_rtt().max(LEAST_SPAN);
+        let since = *self.recent_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < span {
+            return;
+        }
+        self.recent_since = Some(now);
+        let recent = self.recent.get();
+        if self.has_queue() && self.recent.before > 0 && recent < scale(self.bandwidth(), 3, 4) {
+            self.bandwidth = MaxOverCycles {
+                before: 0,
+                current: recent,
+            };
+        }
+        self.recent.advance();
+    }
+
+    fn take_rate(&mut self, sample: &RateSample) {
+        if !sample.app_limited || sample.bytes_per_second >= self.bandwidth() {
+            self.bandwidth.update(sample.bytes_per_second);
+            self.recent.update(sample.bytes_per_second);
+        }
+    }
+
+    /// A cycle of probing begins: what was measured two cycles ago counts no more.
+    pub(super) fn begin_cycle(&mut self) {
+        self.bandwidth.advance();
+    }
+
+    /// Payload bytes per second that arrive.
+    pub(super) fn bandwidth(&self) -> u64 {
+        self.bandwidth.get()
+    }
+
+    /// Payload bytes per second that have to leave for that.
+    pub(super) fn sending_rate(&self) -> u64 {
+        let kept = 1000 - self.loss.share();
+        scale(self.bandwidth(), 1000, kept)
+    }
+
+    /// The bandwidth-delay product in payload bytes, times a gain in percent.
+    pub(super) fn bandwidth_delay(&self, gain: u64) -> Option<u64> {
+        let min_rtt = self.min_rtt.as_ref()?.rtt.as_nanos();
+        let product = u128::from(self.sending_rate()) * min_rtt / 1_000_000_000;
+        Some(u64::try_from(product * u128::from(gain) / 100).unwrap_or(u64::MAX / 4))
+    }
+
+    pub(super) fn min_rtt(&self) -> Duration {
+        self.min_rtt.map_or(Duration::ZERO, |min| min.rtt)
+    }
+
+    /// Whether the least round-trip time is too old to be believed.
+    pub(super) fn is_min_rtt_old(&self, now: Instant) -> bool {
+        self.min_rtt
+            .is_some_and(|min| now.saturating_duration_since(min.seen) > MIN_RTT_LIFETIME)
+    }
+
+    /// Believes the latest round-trip time from now on.
+    pub(super) fn renew_min_rtt(&mut self, now: Instant, rtt: Option<Duration>) {
+        if let Some(rtt) = rtt.or_else(|| self.min_rtt.map(|min| min.rtt)) {
+            self.min_rtt = Some(MinRtt { rtt, seen: now });
+            self.queue = Queue::default();
+        }
+    }
+
+    /// Whether datagrams wait in a queue, by what their acknowledgements tell.
+    pub(super) fn has_queue(&self) -> bool {
+        self.queue.delay > queue_threshold(self.min_rtt())
+    }
+
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Counts segments that have had their fate at a steady rate. A queue that overflows is no
+    /// property of the path; its losses do not count.
+    pub(super) fn count_fates(&mut self, acked: u64, lost: u64) {
+        if !self.has_queue() {
+            self.loss.count(acked, lost);
+        }
+    }
+}
+
+/// A value times a fraction, without overflow.
+pub(super) fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
+    let scaled = u128::from(value) * u128::from(numerator) / u128::from(denominator.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+fn queue_threshold(min_rtt: Duration) -> Duration {
+    (min_rtt / 8).clamp(LEAST_QUEUE, MOST_QUEUE)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct MinRtt {
+    rtt: Duration,
+    /// When a sample last came close to it.
+    seen: Instant,
+}
+
+impl MinRtt {
+    fn with_sample(before: Option<Self>, now: Instant, rtt: Duration) -> Self {
+        match before {
+            Some(min) if rtt >= min.rtt => {
+                let close = min.rtt + (min.rtt / 16).min(LEAST_QUEUE / 2);
+                let seen = if rtt <= close { now } else { min.seen };
+                Self { seen, ..min }
+            }
+            _ => Self { rtt, seen: now },
+        }
+    }
+}
+
+/// The delay that several samples in a row have in common, beyond the least round-trip time.
+/// Jitter delays some of them, a queue delays all.
+#[derive(Debug, Default)]
+struct Queue {
+    delay: Duration,
+    least: Option<Duration>,
+    samples: u32,
+    since: Option<Instant>,
+}
+
+impl Queue {
+    fn sample(&mut self, now: Instant, rtt: Duration, min_rtt: Duration) {
+        let since = *self.since.get_or_insert(now);
+        let least = self.least.map_or(rtt, |least| least.min(rtt));
+        self.least = Some(least);
+        self.samples += 1;
+        // One sample without a delay is enough to tell that there is no queue.
+        let delay = least.saturating_sub(min_rtt);
+        let complete = self.samples >= QUEUE_SAMPLES || now.duration_since(since) >= min_rtt;
+        if complete || delay < self.delay {
+            self.delay = delay;
+        }
+        if complete {
+            (self.least, self.samples, self.since) = (None, 0, None);
+        }
+    }
+}
+
+/// The share of segments lost that were sent without overfilling the path.
+#[derive(Debug, Default)]
+struct AmbientLoss {
+    total: u64,
+    lost: u64,
+}
+
+impl AmbientLoss {
+    fn count(&mut self, acked: u64, lost: u64) {
+        self.total += acked + lost;
+        self.lost += lost;
+        if self.total > LOSS_MEMORY {
+            (self.total, self.lost) = (self.total / 2, self.lost / 2);
+        }
+    }
+
+    /// In thousandths.
+    fn share(&self) -> u64 {
+        if self.total < LOSS_LEAST {
+            return 0;
+        }
+        (self.lost * 1000 / self.total).min(MOST_LOSS)
+    }
+}
+
+/// The largest sample of this span of time and of the one before.
+#[derive(Debug, Default)]
+struct MaxOverCycles {
+    before: u64,
+    current: u64,
+}
+
+impl MaxOverCycles {
+    fn get(&self) -> u64 {
+        self.before.max(self.current)
+    }
+
+    fn update(&mut self, sample: u64) {
+        self.current = self.current.max(sample);
+    }
+
+    /// A cycle without samples says nothing.
+    fn advance(&mut self) {
+        if self.current > 0 {
+            self.before = std::mem::take(&mut self.current);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+use super::*;
+use crate::connection::congestion::rate::RateSample;
+
+const RTT: Duration = Duration::from_millis(50);
+const RATE: u64 = 1_000_000;
+const PAYLOAD: u64 = 1000;
+
+/// A path with a bottleneck and an endless queue, asked four times in a round trip.
+struct Pipe {
+    bbr: Bbr,
+    now: Instant,
+    rate: u64,
+    rtt: Duration,
+    delivered: u64,
+    /// Bytes that stand in the queue.
+    queue: u64,
+    /// Bytes that left the queue in the last quarter of a round trip.
+    passed: u64,
+    /// One segment of so many is lost.
+    loss: Option<u64>,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        Self {
+            bbr: Bbr::new(PAYLOAD, 1),
+            now: Instant::now(),
+            rate: RATE,
+            rtt: RTT,
+            delivered: 0,
+            queue: 0,
+            passed: 0,
+            loss: None,
+        }
+    }
+
+    fn run(&mut self, round_trips: u32) {
+        for _ in 0..4 * round_trips {
+            self.step();
+        }
+    }
+
+    /// A quarter of a round trip in which this side sends as much as it may.
+    fn step(&mut self) {
+        let quarter = self.rtt / 4;
+        self.now += quarter;
+        let in_time = |rate: u64| rate * quarter.as_micros() as u64 / 1_000_000;
+        let in_flight = self.queue + 3 * self.passed;
+        let allowed = self.bbr.window().saturating_sub(in_flight);
+        let paced = in_time(self.bbr.pacing_rate().unwrap());
+        let sent = paced.min(allowed);
+        let passed = (self.queue + sent).min(in_time(self.rate));
+        self.queue = self.queue + sent - passed;
+        self.passed = passed;
+        let segments = passed / PAYLOAD;
+        let lost = self.loss.map_or(0, |every| segments / every);
+        let acked = passed - lost * PAYLOAD;
+        let prior_delivered = self.delivered.saturating_sub(3 * acked);
+        self.delivered += acked;
+        let waiting = Duration::from_micros(self.queue * 1_000_000 / self.rate);
+        self.bbr.on_ack(&AckEvent {
+            now: self.now,
+            acked,
+            acked_segments: acked / PAYLOAD,
+            delivered: self.delivered,
+            in_flight: self.queue + 3 * passed,
+            rtt: Some(self.rtt + waiting),
+            rate: Some(RateSample {
+                bytes_per_second: acked * 1_000_000 / quarter.as_micros() as u64,
+                app_limited: false,
+                prior_delivered,
+            }),
+        });
+        if lost > 0 {
+            self.bbr.on_loss(&LossEvent { segments: lost });
+        }
+    }
+
+    fn waiting(&self) -> Duration {
+        Duration::from_micros(self.queue * 1_000_000 / self.rate)
+    }
+}
+
+#[test]
+fn it_finds_the_bandwidth_and_keeps_the_queue_short() {
+    let mut pipe = Pipe::new();
+    pipe.run(40);
+    assert!((RATE * 95 / 100..=RATE).contains(&pipe.bbr.path.bandwidth()));
+    let mut longest = Duration::ZERO;
+    let before = pipe.delivered;
+    for _ in 0..400 {
+        pipe.step();
+        longest = longest.max(pipe.waiting());
+    }
+    assert!(longest < RTT / 2, "{longest:?}");
+    let share = (pipe.delivered - before) * 100 / (RATE * 5);
+    assert!(share >= 95, "{share} %");
+}
+
+#[test]
+fn a_path_that_becomes_faster_is_used_soon() {
+    let mut pipe = Pipe::new();
+    pipe.run(40);
+    pipe.rate = 10 * RATE;
+    pipe.run(60);
+    assert!(pipe.bbr.path.bandwidth() > 8 * RATE);
+}
+
+#[test]
+fn a_path_that_becomes_slower_is_noticed() {
+    let mut pipe = Pipe::new();
+    pipe.rate = 10 * RATE;
+    pipe.run(60);
+    pipe.rate = RATE;
+    pipe.run(60);
+    assert!(pipe.bbr.path.bandwidth() < 2 * RATE);
+    assert!(pipe.waiting() < RTT, "{:?}", pipe.waiting());
+}
+
+#[test]
+fn what_is_lost_at_random_is_sent_in_addition() {
+    let mut pipe = Pipe::new();
+    pipe.loss = Some(5);
+    pipe.run(200);
+    let rate = pipe.bbr.path.sending_rate();
+    assert!(
+        (RATE * 92 / 100..=RATE * 108 / 100).contains(&rate),
+        "{rate}"
+    );
+    assert!(pipe.waiting() < RTT / 2, "{:?}", pipe.waiting());
+}
+
+#[test]
+fn a_longer_path_is_believed_after_a_while() {
+    let mut pipe = Pipe::new();
+    pipe.run(40);
+    pipe.rtt = 3 * RTT;
+    pipe.run(100);
+    assert_eq!(pipe.bbr.path.min_rtt(), 3 * RTT);
+}
+
+#[test]
+fn silence_stops_it_and_the_first_answer_sets_it_going() {
+    let mut pipe = Pipe::new();
+    pipe.run(40);
+    let before = pipe.bbr.window();
+    pipe.bbr.on_timeout();
+    assert_eq!(pipe.bbr.window(), SILENT_SEGMENTS * PAYLOAD);
+    pipe.step();
+    assert!(pipe.bbr.window() >= before * 9 / 10);
+}
