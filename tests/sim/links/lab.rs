@@ -37,8 +37,8 @@ pub struct Sent {
     pub at: Time,
     pub wire_len: u64,
     pub has_data: bool,
-    /// How long it waits in the queue, if it finds room there.
-    pub queueing: Duration,
+    /// How long it waits in the queue; `None` if there is no room for it.
+    pub queueing: Option<Duration>,
 }
 
 /// What happened to one flow.
@@ -250,14 +250,20 @@ impl Lab {
     fn send(&mut self, host: usize, datagram: Vec<u8>) {
         let (flow, side) = (host / 2, host % 2);
         let link = &mut self.links[side];
+        let queueing = link.queueing_delay(self.now);
+        let wire_len = datagram.len() as u64 + OVERHEAD;
+        let has_data = Segments::new(&datagram).any(|s| matches!(s, Segment::Data(_)));
+        let drops = link.counters.queue_drops;
+        let arrivals = link.send(self.now, datagram);
+        let was_queued = link.counters.queue_drops == drops;
         self.logs[flow].sent[side].push(Sent {
             at: self.now,
-            wire_len: datagram.len() as u64 + OVERHEAD,
-            has_data: Segments::new(&datagram).any(|s| matches!(s, Segment::Data(_))),
-            queueing: link.queueing_delay(self.now),
+            wire_len,
+            has_data,
+            queueing: was_queued.then_some(queueing),
         });
         let other = 2 * flow + 1 - side;
-        for (at, datagram) in link.send(self.now, datagram) {
+        for (at, datagram) in arrivals {
             let event = Event::Arrival {
                 host: other,
                 datagram,

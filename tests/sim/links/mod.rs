@@ -9,12 +9,13 @@
 //! |---|---|
 //! | `rows` | which links, and who does what over them? |
 //! | `lab`, `host` | how does a row run? |
-//! | `report`, `timeline` | how did it go? |
+//! | `report`, `special`, `timeline` | how did it go? |
 
 mod host;
 mod lab;
 mod report;
 mod rows;
+mod special;
 mod timeline;
 
 use std::{env, time::Instant};

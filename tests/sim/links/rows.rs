@@ -98,7 +98,7 @@ impl Row {
         self
     }
 
-    fn from_second(mut self, seconds: u32) -> Self {
+    fn measured_from(mut self, seconds: u32) -> Self {
         self.measure_from = seconds * SECOND;
         self
     }
@@ -199,13 +199,13 @@ pub fn long_lossy() -> Row {
     bulk("20m-300ms-2%", 20, 300)
         .losing(0.02)
         .seconds(15)
-        .from_second(3)
+        .measured_from(3)
 }
 
 pub fn long_fat(share: f64) -> Row {
     bulk(format!("100m-300ms-{}%", percent(share)), 100, 300)
         .losing(share)
-        .from_second(3)
+        .measured_from(3)
 }
 
 pub fn fast() -> Row {
@@ -341,9 +341,10 @@ pub fn go_configs() -> Vec<(&'static str, GoConfig)> {
         mss: PAYLOAD as usize,
         ..config
     };
-    // 12 MiB/s over twenty ticks in a second.
+    // Both capacities times 2.4: 12 MiB/s up and 48 down, in segments per tick.
     let raised = |config: GoConfig| GoConfig {
         send_in_flight: 466,
+        receive_window: 1864,
         control_window_limit: 466 * (config.control_window_limit / config.send_in_flight),
         ..config
     };

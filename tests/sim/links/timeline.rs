@@ -31,7 +31,7 @@ pub fn print(row: &Row, run: &Run) {
                 .iter()
                 .filter(|sent| sent.at > from && sent.at <= to)
                 .collect();
-            let queue = sent.iter().map(|sent| sent.queueing).max();
+            let queue = sent.iter().filter_map(|sent| sent.queueing).max();
             let queue = queue.unwrap_or_default().as_secs_f64() * 1000.0;
             print!(
                 "          {:>6}{:>8.1}{:>8.1}{queue:>8.1}",
