@@ -1,7 +1,7 @@
 //! A table of links: how much of each our connections use, at what cost.
 //!
 //! `MKCP_SIM_TABLE=1 cargo test --release --test sim links -- --nocapture` prints it; another value
-//! selects the rows whose names contain it. With `MKCP_SIM_TIMELINE=1` each row is followed by
+//! selects the row of that name, or else those whose names contain it. With `MKCP_SIM_TIMELINE=1` each row is followed by
 //! what happened every 50 ms, and `MKCP_SIM_DRIVER=real` runs it with threads that are late.
 //! `MKCP_SIM_SEED` chooses the seed.
 //!
@@ -10,7 +10,10 @@
 //! | `rows` | which links, and who does what over them? |
 //! | `lab`, `host` | how does a row run? |
 //! | `report`, `special`, `timeline` | how did it go? |
+//! | `goals`, `expectations` | how well is it to go? |
 
+mod expectations;
+mod goals;
 mod host;
 mod lab;
 mod report;
@@ -32,8 +35,13 @@ fn table() {
     let timeline = env::var_os("MKCP_SIM_TIMELINE").is_some();
     let real = env::var("MKCP_SIM_DRIVER").is_ok_and(|driver| driver == "real");
     println!("{}", Report::header());
-    let all = rows::all().into_iter();
-    for mut row in all.filter(|row| wanted == "1" || row.name.contains(&wanted)) {
+    let mut rows = rows::all();
+    if rows.iter().any(|row| row.name == wanted) {
+        rows.retain(|row| row.name == wanted);
+    } else if wanted != "1" {
+        rows.retain(|row| row.name.contains(&wanted));
+    }
+    for mut row in rows {
         if real {
             row.driver = Driver::REAL;
         }

@@ -29,7 +29,7 @@ pub fn print(row: &Row, run: &Run) {
             let rate = |bytes: u64| bytes as f64 * 8e-6 / SAMPLE.as_secs_f64();
             let sent: Vec<_> = flow.sent[CLIENT]
                 .iter()
-                .filter(|sent| sent.at > from && sent.at <= to)
+                .filter(|sent| sent.at >= from && sent.at < to)
                 .collect();
             let queue = sent.iter().filter_map(|sent| sent.queueing).max();
             let queue = queue.unwrap_or_default().as_secs_f64() * 1000.0;
