@@ -53,6 +53,8 @@ pub struct Host {
     program: Program,
     /// Datagrams that have come and wait for the driver's next look.
     pub inbox: VecDeque<Vec<u8>>,
+    /// What its connection waits for.
+    pub timeout: Option<Time>,
     /// When it is to be woken.
     pub due: Option<Time>,
     pub sent: u64,
@@ -119,6 +121,7 @@ impl Host {
             peer: Peer::new(kind, side, conversation, seed),
             program,
             inbox: VecDeque::new(),
+            timeout: None,
             due: None,
             sent: 0,
             received: 0,

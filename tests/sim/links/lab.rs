@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
     host::Host,
-    rows::{OVERHEAD, Row},
+    rows::{OVERHEAD, Row, Work},
 };
 use crate::{
     clock::{EventHeap, Time},
@@ -36,6 +36,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Sent {
     pub at: Time,
     pub wire_len: u64,
+    /// Looked for only where the reader does not read all the time.
     pub has_data: bool,
     /// How long it waits in the queue; `None` if there is no room for it.
     pub queueing: Option<Duration>,
@@ -96,6 +97,7 @@ struct Lab {
     rng: SmallRng,
     lateness: Duration,
     batch: usize,
+    looks_for_data: bool,
 }
 
 /// Runs a row to its end.
@@ -151,6 +153,12 @@ impl Lab {
             rng: SmallRng::seed_from_u64(seed),
             lateness: row.driver.lateness,
             batch: row.driver.batch,
+            looks_for_data: row.flows.iter().any(|plan| {
+                matches!(
+                    plan.work,
+                    Work::ReaderRests { .. } | Work::ReaderLeaves { .. }
+                )
+            }),
         }
     }
 
@@ -168,7 +176,7 @@ impl Lab {
         let asks = row
             .flows
             .iter()
-            .all(|plan| matches!(plan.work, super::rows::Work::Rounds { .. }));
+            .all(|plan| matches!(plan.work, Work::Rounds { .. }));
         asks && self.started[0] && self.hosts.iter().step_by(2).all(Host::is_done)
     }
 
@@ -214,7 +222,7 @@ impl Lab {
             };
             node.handle_datagram(now, &datagram);
         }
-        if node.next_timeout().is_some_and(|due| due <= now) {
+        if end.timeout.is_some_and(|timeout| timeout <= now) {
             node.handle_timeout(now);
         }
         self.drive(host);
@@ -232,19 +240,16 @@ impl Lab {
         while let Some(datagram) = self.hosts[host].peer.node_mut().transmit(now) {
             self.send(host, datagram);
         }
-        let end = &self.hosts[host];
-        let node = end.peer.node();
-        let mut due = [node.next_timeout(), end.next_act(now)]
-            .into_iter()
-            .flatten()
-            .min();
+        let end = &mut self.hosts[host];
+        end.timeout = end.peer.node().next_timeout();
+        let mut due = [end.timeout, end.next_act(now)].into_iter().flatten().min();
         if !self.lateness.is_zero() {
             due = due.map(|due| due + self.lateness.mul_f64(self.rng.random()));
         }
         if !end.inbox.is_empty() {
             due = Some(now);
         }
-        self.hosts[host].due = due;
+        end.due = due;
     }
 
     fn send(&mut self, host: usize, datagram: Vec<u8>) {
@@ -252,7 +257,8 @@ impl Lab {
         let link = &mut self.links[side];
         let queueing = link.queueing_delay(self.now);
         let wire_len = datagram.len() as u64 + OVERHEAD;
-        let has_data = Segments::new(&datagram).any(|s| matches!(s, Segment::Data(_)));
+        let is_data = |segment| matches!(segment, Segment::Data(_));
+        let has_data = self.looks_for_data && Segments::new(&datagram).any(is_data);
         let drops = link.counters.queue_drops;
         let arrivals = link.send(self.now, datagram);
         let was_queued = link.counters.queue_drops == drops;
