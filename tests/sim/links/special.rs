@@ -137,18 +137,15 @@ fn followed(row: &Row, run: &Run) -> Vec<Option<Duration>> {
         };
         let next = row.changes.get(n + 1).map_or(row.time, |(at, _)| *at);
         let goal = rows::payload_rate(rate) * FOLLOW_WINDOW.as_secs_f64();
-        let mut at = changed + STEP;
-        let near = loop {
-            if at > next {
-                break None;
-            }
-            let bytes = delivered_between(run, at - FOLLOW_WINDOW, at) as f64;
-            if (0.8..=1.2).contains(&(bytes / goal)) {
-                break Some(at - changed);
-            }
-            at += STEP;
+        let is_near = |from: Time| {
+            let bytes = delivered_between(run, from, from + FOLLOW_WINDOW) as f64;
+            (0.8..=1.2).contains(&(bytes / goal))
         };
-        times.push(near);
+        let steps = (next - changed).as_nanos() / STEP.as_nanos();
+        let mut times_after = (1..=steps as u32).map(|n| changed + n * STEP);
+        // A rate that only passes by on its way does not count.
+        let near = times_after.find(|&at| is_near(at - FOLLOW_WINDOW) && is_near(at));
+        times.push(near.map(|at| at - changed));
     }
     times
 }
