@@ -8,7 +8,8 @@ use super::{
     goals::{Goal::*, SEEDS, expect},
     lab,
     report::Report,
-    rows::{self, MS, Pair, SECOND},
+    row::{MS, PACKET, Row, SECOND},
+    rows::{self, Pair},
     seeds,
 };
 
@@ -17,7 +18,7 @@ const CLEAN_WIRE: f64 = 1.07;
 const RTT: Duration = Duration::from_millis(50);
 
 /// What a link with random loss is to give, whoever controls the rate.
-fn expect_of_loss(row: &rows::Row) {
+fn expect_of_loss(row: &Row) {
     let share = row.loss;
     if share == 0.0 {
         return expect(row, &[Goodput(0.95), Wire(CLEAN_WIRE), Honest]);
@@ -117,7 +118,7 @@ fn five_dark_seconds() {
             .link
             .rate
             .map_or(0, |rate| rate.queue_bytes)
-            / rows::PACKET) as usize;
+            / PACKET) as usize;
     let goals = [Resumes(RTT + 200 * MS), InTheDark { at_once, later: 20 }];
     expect(&rows::blackout(), &goals);
 }

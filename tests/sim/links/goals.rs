@@ -8,7 +8,7 @@ use std::{env, fmt, time::Duration};
 use super::{
     lab,
     report::Report,
-    rows::Row,
+    row::Row,
     seeds,
     special::{Dark, Rest, Rounds},
 };

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::Shutdown, time::Duration};
 
 use mkcp::{ConnectionStats, internal::connection::Side};
 
-use super::rows::{Kind, Work};
+use super::row::{Kind, Work};
 use crate::{
     clock::Time,
     go_peer::GoPeer,

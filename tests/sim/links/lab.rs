@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
     host::Host,
-    rows::{OVERHEAD, Row, Work},
+    row::{OVERHEAD, Row, Work},
 };
 use crate::{
     clock::{EventHeap, Time},
@@ -336,10 +336,7 @@ impl Lab {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            report::Report,
-            rows::{self, Driver},
-        },
+        super::{report::Report, row::Driver, rows},
         *,
     };
 

@@ -12,7 +12,7 @@
 //!
 //! | file | its question |
 //! |---|---|
-//! | `rows` | which links, and who does what over them? |
+//! | `row`, `rows` | which links, and who does what over them? |
 //! | `lab`, `host` | how does a row run? |
 //! | `report`, `special`, `timeline` | how did it go? |
 //! | `goals`, `expectations` | how well is it to go? |
@@ -22,6 +22,7 @@ mod goals;
 mod host;
 mod lab;
 mod report;
+mod row;
 mod rows;
 mod special;
 mod timeline;
@@ -29,7 +30,7 @@ mod timeline;
 use std::{env, ops::RangeInclusive, time::Instant};
 
 use report::Report;
-use rows::Driver;
+use row::Driver;
 
 use crate::sweep::number_from_env;
 

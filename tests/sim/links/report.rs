@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     lab::{CLIENT, Log, Run, SAMPLE, SERVER, Sent},
-    rows::{self, Row},
+    row::{self, Row},
     special::Special,
 };
 use crate::{clock::Time, network::Change};
@@ -163,7 +163,7 @@ fn carried(row: &Row, from: Time, to: Time) -> f64 {
     let mut since = from;
     for &(at, change) in &row.changes {
         let until = at.clamp(since, to);
-        bytes += rows::payload_rate(rate) * (until - since).as_secs_f64();
+        bytes += row::payload_rate(rate) * (until - since).as_secs_f64();
         since = until;
         rate = match change {
             Change::BytesPerSecond(rate) => rate,
@@ -172,7 +172,7 @@ fn carried(row: &Row, from: Time, to: Time) -> f64 {
             _ => rate,
         };
     }
-    bytes += rows::payload_rate(rate) * (to - since).as_secs_f64();
+    bytes += row::payload_rate(rate) * (to - since).as_secs_f64();
     bytes * (1.0 - row.loss)
 }
 

@@ -5,7 +5,8 @@ use std::{fmt::Write as _, time::Duration};
 use super::{
     lab::{CLIENT, Log, Run, SERVER},
     report::{STEP, delivered_between, ms, percentile},
-    rows::{self, MS, Row, SECOND, Work},
+    row::{self, MS, Row, SECOND, Work},
+    rows,
 };
 use crate::{clock::Time, network::Change};
 
@@ -136,7 +137,7 @@ fn followed(row: &Row, run: &Run) -> Vec<Option<Duration>> {
             continue;
         };
         let next = row.changes.get(n + 1).map_or(row.time, |(at, _)| *at);
-        let goal = rows::payload_rate(rate) * FOLLOW_WINDOW.as_secs_f64();
+        let goal = row::payload_rate(rate) * FOLLOW_WINDOW.as_secs_f64();
         let is_near = |from: Time| {
             let bytes = delivered_between(run, from, from + FOLLOW_WINDOW) as f64;
             (0.8..=1.2).contains(&(bytes / goal))

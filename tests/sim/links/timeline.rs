@@ -2,7 +2,7 @@
 
 use super::{
     lab::{CLIENT, Run, SAMPLE},
-    rows::Row,
+    row::Row,
 };
 use crate::clock::Time;
 
