@@ -213,7 +213,8 @@ impl Data<'_> {
         out.extend_from_slice(&self.sending_next.get().to_be_bytes());
         let length = u16::try_from(self.payload.len()).unwrap_or(u16::MAX);
         out.extend_from_slice(&length.to_be_bytes());
-        out.extend(self.payload.iter().take(usize::from(length)));
+        let sent = self.payload.get(..usize::from(length));
+        out.extend_from_slice(sent.unwrap_or(self.payload));
     }
 }
 

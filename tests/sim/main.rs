@@ -2,7 +2,7 @@
 //! the Go peers.
 //!
 //! `MKCP_SIM_SEED=0x2a cargo test --test sim -- --nocapture sweep_ours` replays one seed with a
-//! trace; `MKCP_SIM_SEEDS=100000` widens the sweeps.
+//! trace; `MKCP_SIM_SEEDS=100000` widens the sweeps. `links` measures how well links are used.
 // A test target is no library: nothing in it can be reached from outside.
 #![allow(
     unreachable_pub,

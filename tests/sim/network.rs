@@ -356,6 +356,48 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_rate_moves_what_is_queued() {
+        let profile = LinkProfile::clean(10 * MS).with_rate(100_000, 3000);
+        let mut link = Link::new(profile, 1);
+        let arrival = link.send(Time::ZERO, vec![0; 1000])[0].0;
+        let second = link.send(Time::ZERO, vec![0; 1000])[0].0;
+        // Half of the first packet has left: the rest takes twice as long, and the second too.
+        let rescaled = link.change_rate(5 * MS, 50_000);
+        assert_eq!(rescaled.arrival(arrival), 25 * MS);
+        assert_eq!(rescaled.arrival(second), 45 * MS);
+        assert_eq!(link.queueing_delay(5 * MS), 30 * MS);
+        assert_eq!(link.send(5 * MS, vec![0; 1000])[0].0, 65 * MS);
+    }
+
+    #[test]
+    fn an_overhead_takes_time_and_room_in_the_queue() {
+        let mut profile = LinkProfile::clean(Time::ZERO).with_rate(100_000, 3000);
+        profile.overhead = 500;
+        let mut link = Link::new(profile, 1);
+        assert_eq!(link.send(Time::ZERO, vec![0; 1000])[0].0, 15 * MS);
+        assert_eq!(link.send(Time::ZERO, vec![0; 1000])[0].0, 30 * MS);
+        assert!(link.send(Time::ZERO, vec![0; 1000]).is_empty());
+        assert_eq!(
+            (link.counters.sent_bytes, link.counters.queue_drops),
+            (4500, 1)
+        );
+    }
+
+    #[test]
+    fn a_late_datagram_is_overtaken_and_holds_nobody_back() {
+        let mut profile = LinkProfile::clean(MS);
+        profile.late = Some(Late {
+            share: 0.5,
+            by: 35 * MS,
+        });
+        let mut link = Link::new(profile, 1);
+        for sent in (0..100).map(|n| n * 10 * MS) {
+            let took = link.send(sent, vec![0])[0].0 - sent;
+            assert!([MS, 36 * MS].contains(&took), "{took:?}");
+        }
+    }
+
+    #[test]
     fn a_link_that_is_down_loses_everything_until_it_is_up() {
         let mut link = Link::new(LinkProfile::clean(MS), 3);
         link.change(Change::Down);

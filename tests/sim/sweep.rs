@@ -86,7 +86,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-fn number_from_env(name: &str) -> Option<u64> {
+/// A number, hexadecimal if it begins so.
+pub fn number_from_env(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),

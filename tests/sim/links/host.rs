@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::Shutdown, time::Duration};
 
 use mkcp::{ConnectionStats, internal::connection::Side};
 
-use super::rows::{Kind, Work};
+use super::row::{Kind, Work};
 use crate::{
     clock::Time,
     go_peer::GoPeer,
@@ -12,37 +12,38 @@ use crate::{
     peer::OurPeer,
 };
 
-const CHUNK: [u8; 64 * 1024] = [0; 64 * 1024];
+static CHUNK: [u8; 64 * 1024] = [0; 64 * 1024];
 
 pub enum Peer {
-    Ours(OurPeer),
-    Go(GoPeer),
+    Ours(Box<OurPeer>),
+    Go(Box<GoPeer>),
 }
 
 impl Peer {
     fn new(kind: &Kind, side: Side, conversation: u16, seed: u64) -> Self {
         match kind {
             Kind::Ours(config) => {
-                Self::Ours(OurPeer::new(side, conversation, config.clone(), seed))
+                let peer = OurPeer::new(side, conversation, config.clone(), seed);
+                Self::Ours(Box::new(peer))
             }
-            Kind::Go(config) if side == Side::Client => {
-                Self::Go(GoPeer::dialer(conversation, config.clone()))
-            }
-            Kind::Go(config) => Self::Go(GoPeer::listener(config.clone())),
+            Kind::Go(config) => Self::Go(Box::new(match side {
+                Side::Client => GoPeer::dialer(conversation, config.clone()),
+                Side::Server => GoPeer::listener(config.clone()),
+            })),
         }
     }
 
     pub fn node(&self) -> &dyn Node {
         match self {
-            Self::Ours(peer) => peer,
-            Self::Go(peer) => peer,
+            Self::Ours(peer) => peer.as_ref(),
+            Self::Go(peer) => peer.as_ref(),
         }
     }
 
     pub fn node_mut(&mut self) -> &mut dyn Node {
         match self {
-            Self::Ours(peer) => peer,
-            Self::Go(peer) => peer,
+            Self::Ours(peer) => peer.as_mut(),
+            Self::Go(peer) => peer.as_mut(),
         }
     }
 }
@@ -52,6 +53,8 @@ pub struct Host {
     program: Program,
     /// Datagrams that have come and wait for the driver's next look.
     pub inbox: VecDeque<Vec<u8>>,
+    /// What its connection waits for.
+    pub timeout: Option<Time>,
     /// When it is to be woken.
     pub due: Option<Time>,
     pub sent: u64,
@@ -118,6 +121,7 @@ impl Host {
             peer: Peer::new(kind, side, conversation, seed),
             program,
             inbox: VecDeque::new(),
+            timeout: None,
             due: None,
             sent: 0,
             received: 0,

@@ -1,10 +1,11 @@
 //! What is worth knowing about a run, computed from its log.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use super::{
-    lab::{CLIENT, Log, Run, SERVER, Sent},
-    rows::{self, MS, Row, SECOND, Work},
+    lab::{CLIENT, Log, Run, SAMPLE, SERVER, Sent},
+    row::{self, Row},
+    special::Special,
 };
 use crate::{clock::Time, network::Change};
 
@@ -39,55 +40,9 @@ pub struct Report {
     pub special: Special,
 }
 
-/// What only some rows are about.
-#[derive(Clone, Debug, Default)]
-pub struct Special {
-    /// How long after each change of rate goodput is near the new one.
-    pub followed: Vec<Option<Duration>>,
-    pub dark: Option<Dark>,
-    /// Jain's index of the flows' shares while all of them send.
-    pub fairness: Option<f64>,
-    pub rounds: Option<Rounds>,
-    /// How long after the reader left the last data was sent.
-    pub after_leaving: Option<Duration>,
-    pub rest: Option<Rest>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Dark {
-    /// From the end of the darkness to the first byte delivered.
-    pub resumed: Option<Duration>,
-    /// Packets of either end, from one round trip after it began.
-    pub sent: [usize; 2],
-    /// The same from a round trip and a timeout after it began.
-    pub sent_later: [usize; 2],
-}
-
-#[derive(Clone, Debug)]
-pub struct Rounds {
-    pub count: usize,
-    pub p50: Duration,
-    pub p99: Duration,
-    pub max: Duration,
-}
-
-/// A reader that stopped for a while.
-#[derive(Clone, Debug)]
-pub struct Rest {
-    /// How long after it stopped the last packet was sent before a silence of a round trip.
-    pub stopped: Duration,
-    /// Packets with data after that silence.
-    pub probes: usize,
-    /// What came although there was no room.
-    pub beyond_window: u64,
-    /// From when it reads again to the first byte that was not held already.
-    pub resumed: Option<Duration>,
-}
-
-/// Windows over which a rate is taken.
+/// Over how long a rate is taken, and how finely it is looked for.
 const RAMP_WINDOW: Duration = Duration::from_millis(100);
-const FOLLOW_WINDOW: Duration = Duration::from_millis(200);
-const STEP: Duration = Duration::from_millis(10);
+pub const STEP: Duration = Duration::from_millis(10);
 
 impl Report {
     pub fn new(row: &Row, run: &Run) -> Self {
@@ -151,13 +106,10 @@ impl Report {
     }
 
     pub fn line(&self) -> String {
-        let percent =
-            |share: Option<f64>| share.map_or("-".to_owned(), |s| format!("{:.1}", s * 100.0));
-        let exact =
-            |share: Option<f64>| share.map_or("-".to_owned(), |s| format!("{:.2}%", s * 100.0));
-        let ratio = |share: Option<f64>| share.map_or("-".to_owned(), |s| format!("{s:.2}"));
-        let millis =
-            |time: Option<Duration>| time.map_or("-".to_owned(), |t| format!("{:.1}", ms(t)));
+        let percent = |share: Option<f64>| or_dash(share.map(|s| format!("{:.1}", s * 100.0)));
+        let exact = |share: Option<f64>| or_dash(share.map(|s| format!("{:.2}%", s * 100.0)));
+        let ratio = |share: Option<f64>| or_dash(share.map(|s| format!("{s:.2}")));
+        let millis = |time: Duration| format!("{:.1}", ms(time));
         let mut line = format!(
             "{:<24}{:>6}{:>6}{:>7.3}{:>7.3}{:>7.3}{:>7}{:>7}{:>7}{:>8}{:>8}{:>8}{:>8}{:>6}{:>6}{:>7}",
             self.name,
@@ -171,19 +123,22 @@ impl Report {
             exact(self.duplicates),
             self.queue_drops,
             self.random_drops,
-            millis(Some(self.queueing_mean)),
-            millis(Some(self.queueing_p95)),
+            millis(self.queueing_mean),
+            millis(self.queueing_p95),
             ratio(self.min_rtt),
             ratio(self.smoothed_rtt),
-            self.ramp
-                .map_or("-".to_owned(), |t| format!("{:.0}", ms(t))),
+            or_dash(self.ramp.map(|t| format!("{:.0}", ms(t)))),
         );
         self.special.append_to(&mut line);
         line
     }
 }
 
-fn ms(time: Duration) -> f64 {
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
@@ -196,7 +151,7 @@ fn share(run: &Run, side: usize, counter: impl Fn(&mkcp::ConnectionStats) -> u64
     counts.sum()
 }
 
-fn delivered_between(run: &Run, from: Time, to: Time) -> u64 {
+pub fn delivered_between(run: &Run, from: Time, to: Time) -> u64 {
     let flows = run.flows.iter();
     flows.map(|flow| flow.delivered_between(from, to)).sum()
 }
@@ -208,7 +163,7 @@ fn carried(row: &Row, from: Time, to: Time) -> f64 {
     let mut since = from;
     for &(at, change) in &row.changes {
         let until = at.clamp(since, to);
-        bytes += rows::payload_rate(rate) * (until - since).as_secs_f64();
+        bytes += row::payload_rate(rate) * (until - since).as_secs_f64();
         since = until;
         rate = match change {
             Change::BytesPerSecond(rate) => rate,
@@ -217,7 +172,7 @@ fn carried(row: &Row, from: Time, to: Time) -> f64 {
             _ => rate,
         };
     }
-    bytes += rows::payload_rate(rate) * (to - since).as_secs_f64();
+    bytes += row::payload_rate(rate) * (to - since).as_secs_f64();
     bytes * (1.0 - row.loss)
 }
 
@@ -233,7 +188,7 @@ struct Queueing {
 
 impl Queueing {
     fn of<'a>(sent: impl Iterator<Item = &'a Sent>) -> Self {
-        let mut delays: Vec<Duration> = sent.map(|sent| sent.queueing).collect();
+        let mut delays: Vec<Duration> = sent.filter_map(|sent| sent.queueing).collect();
         delays.sort_unstable();
         if delays.is_empty() {
             return Self::default();
@@ -245,7 +200,7 @@ impl Queueing {
     }
 }
 
-fn percentile(sorted: &[Duration], share: f64) -> Duration {
+pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     let index = (sorted.len() as f64 * share) as usize;
     sorted
         .get(index.min(sorted.len().saturating_sub(1)))
@@ -262,27 +217,39 @@ fn min_rtt(row: &Row, run: &Run) -> Option<f64> {
     Some(least.as_secs_f64() / row.round_trip().as_secs_f64())
 }
 
-/// The mean of the smoothed round-trip time to that of the link and its queues.
+/// The mean of the smoothed round-trip time to that of the link with its queues.
 fn smoothed_rtt(row: &Row, run: &Run) -> Option<f64> {
+    let queues = [CLIENT, SERVER].map(|side| queueing_by_sample(run, side));
     let from = row.time.min(run.end) / 5;
-    let window = |at: Time| at >= from && at <= row.time;
-    let mut sum = 0.0;
-    let mut count = 0;
-    for flow in &run.flows {
-        for (_, stats) in flow.samples.iter().filter(|(at, _)| window(*at)) {
-            sum += stats.rtt.as_secs_f64();
-            count += 1;
+    let (mut smoothed, mut truth) = (Duration::ZERO, Duration::ZERO);
+    for (at, stats) in run.flows.iter().flat_map(|flow| &flow.samples) {
+        let index = (at.as_nanos() / SAMPLE.as_nanos()) as usize;
+        let [Some(forth), back] = queues
+            .each_ref()
+            .map(|queue| queue.get(index).copied().flatten())
+        else {
+            continue;
+        };
+        if (from..=row.time).contains(at) {
+            smoothed += stats.rtt;
+            truth += row.round_trip() + forth + back.unwrap_or_default();
         }
     }
-    if count == 0 {
-        return None;
+    (!truth.is_zero()).then(|| smoothed.as_secs_f64() / truth.as_secs_f64())
+}
+
+/// The mean queueing delay in the time before each sample, if anything was sent.
+fn queueing_by_sample(run: &Run, side: usize) -> Vec<Option<Duration>> {
+    let samples = (run.end.as_nanos() / SAMPLE.as_nanos()) as usize + 2;
+    let mut sums = vec![(Duration::ZERO, 0u32); samples];
+    for sent in run.flows.iter().flat_map(|flow| &flow.sent[side]) {
+        let index = (sent.at.as_nanos() / SAMPLE.as_nanos()) as usize + 1;
+        if let (Some(queueing), Some(sum)) = (sent.queueing, sums.get_mut(index)) {
+            *sum = (sum.0 + queueing, sum.1 + 1);
+        }
     }
-    let queueing = |side: usize| {
-        let sent = run.flows.iter().flat_map(|flow| &flow.sent[side]);
-        Queueing::of(sent.filter(|sent| window(sent.at))).mean
-    };
-    let truth = row.round_trip() + queueing(CLIENT) + queueing(SERVER);
-    Some(sum / f64::from(count) / truth.as_secs_f64())
+    let mean = |(sum, count)| (count > 0).then(|| sum / count);
+    sums.into_iter().map(mean).collect()
 }
 
 fn ramp(row: &Row, run: &Run, share: f64) -> Option<Duration> {
@@ -296,162 +263,4 @@ fn ramp(row: &Row, run: &Run, share: f64) -> Option<Duration> {
         at += STEP;
     }
     None
-}
-
-impl Special {
-    fn of(row: &Row, run: &Run) -> Self {
-        let mut special = Self {
-            followed: followed(row, run),
-            ..Self::default()
-        };
-        let is_down = |(_, change): &(Time, Change)| matches!(change, Change::Down);
-        if row.changes.iter().any(is_down) {
-            special.dark = Some(dark(row, &run.flows[0]));
-        }
-        if run.flows.len() > 1 {
-            special.fairness = Some(fairness(row, run));
-        }
-        match row.flows[0].work {
-            Work::Bulk => {}
-            Work::Rounds { .. } => special.rounds = rounds(&run.flows[0]),
-            Work::ReaderLeaves { at, .. } => {
-                special.after_leaving =
-                    last_data(&run.flows[0]).map(|last| last.saturating_sub(at));
-            }
-            Work::ReaderRests { from, until } => {
-                special.rest = Some(rest(row, &run.flows[0], from, until));
-            }
-        }
-        special
-    }
-
-    fn append_to(&self, line: &mut String) {
-        let time =
-            |time: Option<Duration>| time.map_or("never".to_owned(), |t| format!("{:.0}", ms(t)));
-        if !self.followed.is_empty() {
-            let times: Vec<String> = self.followed.iter().map(|&t| time(t)).collect();
-            _ = write!(line, "  followed after {} ms", times.join(" "));
-        }
-        if let Some(dark) = &self.dark {
-            _ = write!(
-                line,
-                "  resumed after {} ms, in the dark {:?}, later {:?}",
-                time(dark.resumed),
-                dark.sent,
-                dark.sent_later
-            );
-        }
-        if let Some(fairness) = self.fairness {
-            _ = write!(line, "  Jain {fairness:.3}");
-        }
-        if let Some(rounds) = &self.rounds {
-            _ = write!(
-                line,
-                "  {} rounds: p50 {:.1} p99 {:.1} max {:.1} ms",
-                rounds.count,
-                ms(rounds.p50),
-                ms(rounds.p99),
-                ms(rounds.max)
-            );
-        }
-        if let Some(after) = self.after_leaving {
-            _ = write!(line, "  last data {:.1} ms after", ms(after));
-        }
-        if let Some(rest) = &self.rest {
-            _ = write!(
-                line,
-                "  stopped after {:.0} ms, {} probes, {} beyond, resumed after {} ms",
-                ms(rest.stopped),
-                rest.probes,
-                rest.beyond_window,
-                time(rest.resumed)
-            );
-        }
-    }
-}
-
-fn followed(row: &Row, run: &Run) -> Vec<Option<Duration>> {
-    let mut times = Vec::new();
-    for (n, &(changed, change)) in row.changes.iter().enumerate() {
-        let Change::BytesPerSecond(rate) = change else {
-            continue;
-        };
-        let next = row.changes.get(n + 1).map_or(row.time, |(at, _)| *at);
-        let goal = rows::payload_rate(rate) * FOLLOW_WINDOW.as_secs_f64();
-        let mut at = changed + STEP;
-        let near = loop {
-            if at > next {
-                break None;
-            }
-            let bytes = delivered_between(run, at - FOLLOW_WINDOW, at) as f64;
-            if (0.8..=1.2).contains(&(bytes / goal)) {
-                break Some(at - changed);
-            }
-            at += STEP;
-        };
-        times.push(near);
-    }
-    times
-}
-
-fn dark(row: &Row, log: &Log) -> Dark {
-    let (from, until) = (rows::DARK_FROM, rows::DARK_UNTIL);
-    let before = log.samples.iter().rfind(|(at, _)| *at <= from);
-    let (rtt, rto) = before.map_or((row.round_trip(), SECOND), |(_, s)| (s.rtt, s.rto));
-    let first_read = log.read.iter().find(|(at, _)| *at >= until);
-    let count = |side: usize, from: Time| {
-        let sent = log.sent[side].iter();
-        sent.filter(|sent| sent.at >= from && sent.at < until)
-            .count()
-    };
-    Dark {
-        resumed: first_read.map(|(at, _)| *at - until),
-        sent: [CLIENT, SERVER].map(|side| count(side, from + rtt)),
-        sent_later: [CLIENT, SERVER].map(|side| count(side, from + rtt + rto)),
-    }
-}
-
-/// In the last half of the time, when all flows have found their share.
-fn fairness(row: &Row, run: &Run) -> f64 {
-    let shares = run
-        .flows
-        .iter()
-        .map(|flow| flow.delivered_between(row.time / 2, row.time) as f64);
-    let (sum, squares) = shares.fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
-    sum * sum / (squares * run.flows.len() as f64)
-}
-
-fn rounds(log: &Log) -> Option<Rounds> {
-    let mut times = log.rounds.clone();
-    times.sort_unstable();
-    Some(Rounds {
-        count: times.len(),
-        p50: percentile(&times, 0.5),
-        p99: percentile(&times, 0.99),
-        max: *times.last()?,
-    })
-}
-
-fn last_data(log: &Log) -> Option<Time> {
-    let last = log.sent[CLIENT].iter().rfind(|sent| sent.has_data)?;
-    Some(last.at)
-}
-
-fn rest(row: &Row, log: &Log, from: Time, until: Time) -> Rest {
-    let data = log.sent[CLIENT].iter().filter(|sent| sent.has_data);
-    let resting: Vec<Time> = data
-        .map(|sent| sent.at)
-        .filter(|at| (from..until).contains(at))
-        .collect();
-    let silence = |pair: &[Time]| pair[1] - pair[0] > row.round_trip();
-    let last = resting.windows(2).position(silence);
-    let last = last.unwrap_or(resting.len().saturating_sub(1));
-    // What was held is read in one go.
-    let mut reads = log.read.iter().filter(|(at, _)| *at > until + MS);
-    Rest {
-        stopped: resting.get(last).map_or(Duration::ZERO, |at| *at - from),
-        probes: resting.len() - (last + 1).min(resting.len()),
-        beyond_window: log.stats[SERVER].map_or(0, |stats| stats.beyond_window),
-        resumed: reads.next().map(|(at, _)| *at - until),
-    }
 }

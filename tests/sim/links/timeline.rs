@@ -2,7 +2,7 @@
 
 use super::{
     lab::{CLIENT, Run, SAMPLE},
-    rows::Row,
+    row::Row,
 };
 use crate::clock::Time;
 
@@ -29,9 +29,9 @@ pub fn print(row: &Row, run: &Run) {
             let rate = |bytes: u64| bytes as f64 * 8e-6 / SAMPLE.as_secs_f64();
             let sent: Vec<_> = flow.sent[CLIENT]
                 .iter()
-                .filter(|sent| sent.at > from && sent.at <= to)
+                .filter(|sent| sent.at >= from && sent.at < to)
                 .collect();
-            let queue = sent.iter().map(|sent| sent.queueing).max();
+            let queue = sent.iter().filter_map(|sent| sent.queueing).max();
             let queue = queue.unwrap_or_default().as_secs_f64() * 1000.0;
             print!(
                 "          {:>6}{:>8.1}{:>8.1}{queue:>8.1}",

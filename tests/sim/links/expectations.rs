@@ -1,0 +1,216 @@
+//! The rows with their goals, one test for each so that they run side by side.
+
+use std::time::Duration;
+
+use mkcp::Congestion;
+
+use super::{
+    goals::{Goal::*, SEEDS, expect},
+    lab,
+    report::Report,
+    row::{MS, PACKET, Row, SECOND},
+    rows::{self, Pair},
+    seeds,
+};
+
+/// Full packets and nothing sent twice: 1.057.
+const CLEAN_WIRE: f64 = 1.07;
+const RTT: Duration = Duration::from_millis(50);
+
+/// What a link with random loss is to give, whoever controls the rate.
+fn expect_of_loss(row: &Row) {
+    let share = row.loss;
+    if share == 0.0 {
+        return expect(row, &[Goodput(0.95), Wire(CLEAN_WIRE), Honest]);
+    }
+    expect(row, &[Goodput(0.92), Wire(1.09 / (1.0 - share)), Honest]);
+}
+
+#[test]
+fn a_clean_link_is_filled() {
+    expect_of_loss(&rows::lossy(0.0));
+}
+
+#[test]
+fn one_percent_lost() {
+    expect_of_loss(&rows::lossy(0.01));
+}
+
+#[test]
+fn five_percent_lost() {
+    expect_of_loss(&rows::lossy(0.05));
+}
+
+#[test]
+fn ten_percent_lost() {
+    expect_of_loss(&rows::lossy(0.1));
+}
+
+#[test]
+fn twenty_percent_lost() {
+    expect_of_loss(&rows::lossy(0.2));
+}
+
+#[test]
+fn five_percent_lost_in_bursts() {
+    expect(&rows::bursts(), &[Goodput(0.85), Wire(1.15), Honest]);
+}
+
+#[test]
+fn a_long_lossy_path() {
+    expect(&rows::long_lossy(), &[Goodput(0.88), Wire(1.12), Honest]);
+}
+
+/// A window of two MiB, half of the default read buffer, carries 59 % of this link.
+#[test]
+fn a_long_fat_path() {
+    expect(
+        &rows::long_fat(0.0),
+        &[Goodput(0.56), Wire(CLEAN_WIRE), Honest],
+    );
+}
+
+#[test]
+fn a_long_fat_path_with_loss() {
+    expect(&rows::long_fat(0.01), &[Goodput(0.50), Wire(1.10), Honest]);
+}
+
+#[test]
+fn a_fast_link() {
+    expect(&rows::fast(), &[Goodput(0.85), Wire(1.08), Honest]);
+}
+
+#[test]
+fn a_queue_of_twenty_packets() {
+    expect(&rows::short_queue(), &[Goodput(0.90), Wire(1.10), Honest]);
+}
+
+#[test]
+fn a_queue_of_half_a_second() {
+    let goals = [
+        Goodput(0.95),
+        Wire(CLEAN_WIRE),
+        QueueingP95(60 * MS),
+        Honest,
+    ];
+    expect(&rows::bufferbloat(), &goals);
+}
+
+#[test]
+fn packets_that_are_overtaken() {
+    expect(&rows::reordering(), &[Goodput(0.95), Wire(1.08), Honest]);
+}
+
+#[test]
+fn a_rate_that_falls_and_rises() {
+    let follows = Follows {
+        down: SECOND,
+        up: 2 * SECOND,
+    };
+    expect(&rows::rate_falls(), &[follows, Wire(1.15), Honest]);
+}
+
+#[test]
+fn five_dark_seconds() {
+    // What a window of twice the link's product still lets go when nothing comes back.
+    let at_once = 20
+        + (rows::blackout()
+            .link
+            .rate
+            .map_or(0, |rate| rate.queue_bytes)
+            / PACKET) as usize;
+    let goals = [Resumes(RTT + 200 * MS), InTheDark { at_once, later: 20 }];
+    expect(&rows::blackout(), &goals);
+}
+
+#[test]
+fn ten_flows_share() {
+    expect(
+        &rows::ten_flows(),
+        &[Goodput(0.92), Jain(0.9), Wire(1.10), Honest],
+    );
+}
+
+#[test]
+fn a_late_comer_gets_its_share() {
+    expect(
+        &rows::late_comer(),
+        &[Goodput(0.92), Jain(0.9), Wire(1.10), Honest],
+    );
+}
+
+#[test]
+fn requests_are_answered_in_a_round_trip() {
+    expect(&rows::rounds(0.0), &[RoundP50(RTT + 2 * MS), Honest]);
+}
+
+#[test]
+fn requests_with_five_percent_lost() {
+    expect(&rows::rounds(0.05), &[RoundP99(RTT.mul_f64(3.2)), Honest]);
+}
+
+#[test]
+fn requests_with_ten_percent_lost_never_stall() {
+    expect(&rows::rounds(0.1), &[RoundMax(SECOND), Honest]);
+}
+
+#[test]
+fn a_reader_that_rests() {
+    // The window is told ahead: two MiB at the link's rate, and a round trip.
+    let stops = StopsAtWindow {
+        within: 180 * MS + RTT,
+        probes: 20,
+    };
+    expect(&rows::resting_reader(), &[stops, Resumes(RTT + 200 * MS)]);
+}
+
+#[test]
+fn a_reader_that_leaves() {
+    for resets in [false, true] {
+        expect(&rows::cancel(resets), &[StopsAfterLeaving(RTT)]);
+    }
+}
+
+#[test]
+fn a_fixed_rate_is_kept_whatever_is_lost() {
+    for share in rows::LOSSES {
+        expect_of_loss(&rows::configured(Congestion::Fixed, share));
+    }
+}
+
+/// V2Ray's rule grows into every queue, and gives up where more than 15 % are lost.
+#[test]
+fn the_loss_rate_rule_fills_a_link_up_to_ten_percent() {
+    for share in rows::LOSSES.into_iter().filter(|&share| share <= 0.1) {
+        let row = rows::configured(Congestion::LossRate, share);
+        expect(&row, &[Goodput(0.8), Wire(1.3), Honest]);
+    }
+}
+
+/// Whoever of two Go programs is replaced by ours, they are not worse off.
+#[test]
+fn go_programs_gain_by_us() {
+    if std::env::var_os("MKCP_SIM_TABLE").is_some() {
+        return;
+    }
+    let mut failures = Vec::new();
+    for (name, config) in rows::go_configs() {
+        for seed in seeds(SEEDS) {
+            let [theirs, from_go, to_go] = [Pair::GoToGo, Pair::GoToOurs, Pair::OursToGo]
+                .map(|pair| rows::with_go(pair, name, &config))
+                .map(|row| Report::new(&row, &lab::run(&row, seed)));
+            let least = 0.95 * theirs.goodput.unwrap_or(0.0);
+            let is_slow = |report: &Report| report.goodput.is_none_or(|got| got < least);
+            if is_slow(&from_go) || is_slow(&to_go) || to_go.wire > 1.1 / 0.95 {
+                let lines = [theirs, from_go, to_go].map(|report| report.line());
+                failures.push(format!("seed {seed}:\n{}", lines.join("\n")));
+            }
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{}\n{}",
+        Report::header(),
+        failures.join("\n")
+    );
+}
