@@ -2,23 +2,20 @@
 //!
 //! An ACK leaves at once for a segment that opens a gap, fills one, or is a repetition, and for
 //! every second one in a row, or for more if many come in a round trip; else after a short delay,
-//! or with the next data. Every number is listed once; one that lies beyond a gap is listed in
-//! several more ACKs, since no later ReceivingNext covers it and ACKs get lost too, often many in
-//! a row.
+//! or with the next data. Every number is listed once; those beyond a gap again (`relist.rs`).
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
+use super::relist::Relist;
 use crate::wire::{Ack, Numbers, Options, SeqNum, Timestamp};
 
 /// The longest delay of an ACK, whatever the interval and the round-trip time.
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(10);
 /// mKCP: a sender puts at most 128 numbers into one ACK.
 const MAX_NUMBERS: usize = 128;
-/// In how many ACKs a number beyond a gap is listed.
-const LISTINGS: u8 = 8;
 /// How many segments in a row share an ACK: a sixteenth of those in a round trip, within bounds.
 const LEAST_BATCH: usize = 2;
 const MOST_BATCH: usize = 8;
@@ -33,10 +30,11 @@ pub(super) enum Urgency {
     InCompany,
 }
 
+/// A segment received, and the timestamp to echo.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    number: SeqNum,
-    timestamp: Timestamp,
+pub(super) struct Entry {
+    pub(super) number: SeqNum,
+    pub(super) timestamp: Timestamp,
 }
 
 #[derive(Debug)]
@@ -45,22 +43,26 @@ pub(super) struct AckQueue {
     batch: usize,
     /// Received and not yet listed, oldest first.
     pending: VecDeque<Entry>,
-    /// Listed while they lay beyond a gap, and how often they may be listed again.
-    beyond_gap: VecDeque<(Entry, u8)>,
+    relist: Relist,
+    /// The peer knows of everything before this.
+    known: SeqNum,
     due: Option<Instant>,
+    fresh: Vec<Entry>,
     scratch: Vec<SeqNum>,
 }
 
 impl AckQueue {
     /// `max_plaintext` bounds an ACK segment.
-    pub(super) fn new(max_plaintext: usize) -> Self {
+    pub(super) fn new(first: SeqNum, max_plaintext: usize) -> Self {
         let fit = max_plaintext.saturating_sub(crate::wire::ACK_OVERHEAD) / 4;
         Self {
             max_numbers: fit.clamp(1, MAX_NUMBERS),
             batch: LEAST_BATCH,
             pending: VecDeque::new(),
-            beyond_gap: VecDeque::new(),
+            relist: Relist::default(),
+            known: first,
             due: None,
+            fresh: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -110,10 +112,11 @@ impl AckQueue {
 
     /// The peer holds nothing unacknowledged before `sending_next`: it knows about those.
     pub(super) fn clear(&mut self, sending_next: SeqNum) {
-        self.pending
-            .retain(|entry| !entry.number.precedes(sending_next));
-        self.beyond_gap
-            .retain(|(entry, _)| !entry.number.precedes(sending_next));
+        if self.known.precedes(sending_next) {
+            self.known = sending_next;
+            self.pending
+                .retain(|entry| !entry.number.precedes(sending_next));
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -127,7 +130,7 @@ impl AckQueue {
     /// The most bytes that the next ACK can have, or `None` if there is nothing to say.
     pub(super) fn next_len(&self) -> Option<usize> {
         self.due?;
-        let numbers = (self.pending.len() + self.beyond_gap.len()).min(self.max_numbers);
+        let numbers = (self.pending.len() + self.relist.due()).min(self.max_numbers);
         Some(crate::wire::ACK_OVERHEAD + 4 * numbers)
     }
 
@@ -143,17 +146,26 @@ impl AckQueue {
         let mut timestamp = Timestamp::ZERO;
         let mut receiving_next = next;
         let fresh = self.pending.len().min(self.max_numbers);
-        for entry in self.pending.drain(..fresh) {
+        self.fresh.clear();
+        self.fresh.extend(self.pending.drain(..fresh));
+        for entry in &self.fresh {
             self.scratch.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
             // mKCP: a Go sender takes no sample from, and does not count, a number that the
             // ReceivingNext of the same ACK covers.
             receiving_next = receiving_next.earliest(entry.number);
-            if !entry.number.precedes(next) && self.beyond_gap.len() < MAX_PENDING {
-                self.beyond_gap.push_back((entry, LISTINGS));
+        }
+        let room = self.max_numbers - fresh;
+        let listed = &mut self.scratch;
+        self.relist.take(room, next, |entry| {
+            listed.push(entry.number);
+            timestamp = timestamp.take(entry.timestamp);
+        });
+        for &entry in &self.fresh {
+            if !entry.number.precedes(next) {
+                self.relist.add(entry);
             }
         }
-        self.list_again(next, &mut timestamp);
         self.due = if self.pending.is_empty() {
             None
         } else {
@@ -169,29 +181,9 @@ impl AckQueue {
         }
     }
 
-    /// Fills the ACK with numbers beyond a gap, those listed least recently first.
-    fn list_again(&mut self, next: SeqNum, timestamp: &mut Timestamp) {
-        self.beyond_gap
-            .retain(|(entry, left)| *left > 0 && !entry.number.precedes(next));
-        let fresh = self.scratch.len();
-        for _ in 0..self.beyond_gap.len() {
-            let Some((entry, left)) = self.beyond_gap.pop_front() else {
-                break;
-            };
-            let listed_now = self.scratch[..fresh].contains(&entry.number);
-            let room = self.scratch.len() < self.max_numbers;
-            if room && !listed_now {
-                self.scratch.push(entry.number);
-                *timestamp = timestamp.take(entry.timestamp);
-            }
-            let used = u8::from(room || listed_now);
-            self.beyond_gap.push_back((entry, left - used));
-        }
-    }
-
     pub(super) fn stop(&mut self) {
         self.pending.clear();
-        self.beyond_gap.clear();
+        self.relist.clear();
         self.due = None;
     }
 }
@@ -213,7 +205,7 @@ mod tests {
     #[test]
     fn one_segment_waits_and_the_second_in_a_row_does_not() {
         let now = Instant::now();
-        let mut queue = AckQueue::new(1344);
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         queue.add(n(0), Timestamp::new(7), Urgency::InCompany, now, DELAY);
         assert_eq!(queue.deadline(), Some(now + DELAY));
         queue.add(n(1), Timestamp::new(5), Urgency::InCompany, now, DELAY);
@@ -230,7 +222,7 @@ mod tests {
     #[test]
     fn receiving_next_never_covers_a_number_that_is_listed_for_the_first_time() {
         let now = Instant::now();
-        let mut queue = AckQueue::new(1344);
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         for number in 3..6 {
             queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
         }
@@ -240,30 +232,26 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_a_gap_are_listed_in_several_acks() {
+    fn numbers_beyond_a_gap_are_listed_again() {
         let now = Instant::now();
-        let mut queue = AckQueue::new(1344);
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
         assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
         queue.add(n(6), Timestamp::new(10), Urgency::AtOnce, now, DELAY);
-        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [6, 5]);
-        // Of the first two listings are used up, of the second one.
-        for _ in 2..LISTINGS {
-            let ack = queue.next_ack(now, 1, n(0), n(50));
-            assert_eq!(ack.timestamp, Timestamp::new(10));
-            let mut listed = listed(&ack);
-            listed.sort_unstable();
-            assert_eq!(listed, [5, 6]);
-        }
-        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [6]);
-        assert!(listed(&queue.next_ack(now, 1, n(0), n(50))).is_empty());
+        let ack = queue.next_ack(now, 1, n(0), n(50));
+        assert_eq!(
+            (listed(&ack), ack.timestamp),
+            (vec![6, 5], Timestamp::new(10))
+        );
+        assert_eq!(listed(&queue.next_ack(now, 1, n(6), n(50))), [6]);
+        assert!(listed(&queue.next_ack(now, 1, n(7), n(50))).is_empty());
     }
 
     #[test]
     fn the_more_come_in_a_round_trip_the_more_share_an_ack() {
         let now = Instant::now();
         for (segments, batch) in [(0, 2), (64, 4), (10_000, 8)] {
-            let mut queue = AckQueue::new(1344);
+            let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
             queue.adapt(segments);
             for number in 0..batch {
                 assert!(!queue.is_due(now));
@@ -276,7 +264,7 @@ mod tests {
     #[test]
     fn what_the_peer_knows_is_not_listed() {
         let now = Instant::now();
-        let mut queue = AckQueue::new(1344);
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         for number in [1, 2, 3] {
             queue.add(n(number), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
         }
@@ -287,7 +275,7 @@ mod tests {
     #[test]
     fn a_long_list_is_spread_over_several_acks() {
         let now = Instant::now();
-        let mut queue = AckQueue::new(17 + 4 * 10);
+        let mut queue = AckQueue::new(SeqNum::ZERO, 17 + 4 * 10);
         for number in 0..25 {
             queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
         }

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 /// For the first seconds of a silence it is asked this often, so that a path that comes back is
 /// noticed soon; one datagram in that time is no burden to any path.
-const EARLY_INTERVAL: Duration = Duration::from_millis(300);
-const EARLY_ATTEMPTS: u32 = 20;
+const EARLY_INTERVAL: Duration = Duration::from_millis(250);
+const EARLY_ATTEMPTS: u32 = 24;
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
 
-/// The time from the attempt before, `attempts` counting those that were not answered. It doubles
-/// with every second one: under random loss the next attempt is likely to get through.
+/// The time from the attempt before, `attempts` counting those that were not answered.
 pub(super) fn interval(base: Duration, attempts: u32) -> Duration {
     if attempts < EARLY_ATTEMPTS {
-        let grown = base * 2u32.saturating_pow((attempts / 2).min(16));
+        let grown = base * 2u32.saturating_pow(attempts);
         return grown.min(EARLY_INTERVAL.max(base));
     }
     let doublings = (attempts - EARLY_ATTEMPTS + 1).min(16);
@@ -25,19 +24,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_grows_slowly_then_pauses_and_then_grows_fast() {
+    fn it_grows_to_a_limit_and_later_beyond_it() {
         let wait = |attempts| interval(Duration::from_millis(70), attempts).as_millis();
         let waits: Vec<_> = (0..8).map(wait).collect();
-        assert_eq!(waits, [70, 70, 140, 140, 280, 280, 300, 300]);
-        let waits: Vec<_> = (19..25).map(wait).collect();
-        assert_eq!(waits, [300, 600, 1200, 2400, 4000, 4000]);
+        assert_eq!(waits, [70, 140, 250, 250, 250, 250, 250, 250]);
+        let waits: Vec<_> = (23..29).map(wait).collect();
+        assert_eq!(waits, [250, 500, 1000, 2000, 4000, 4000]);
         assert_eq!(wait(u32::MAX), 4000);
     }
 
     #[test]
     fn a_long_path_is_never_asked_before_it_can_have_answered() {
         let long = Duration::from_secs(6);
-        for attempts in [0, 1, 19] {
+        for attempts in [0, 1, 23] {
             assert_eq!(interval(long, attempts), long);
         }
         assert!(interval(long, 40) >= long);

@@ -200,8 +200,7 @@ impl Connection {
         };
         news.segments += 1;
         news.bytes += sent.len as u64;
-        self.sampler
-            .on_delivered(now, sent.rate, sent.sent_at, sent.len as u64);
+        self.sampler.on_delivered(now, sent.len as u64);
         let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
         if echo == Some(sent.timestamp) {
             // Clocks start at random, so this cannot be guessed.
@@ -221,6 +220,7 @@ impl Connection {
         }
         if latest_copy {
             self.loss.on_received(sent.transmission);
+            self.sampler.on_certain(sent.rate, sent.sent_at);
             if echo.is_some()
                 && news
                     .latest

@@ -278,7 +278,7 @@ mod tests {
             waits.push((at - path.now).as_millis());
             path.loss.on_probe();
         }
-        assert_eq!(waits, [260, 260, 300, 300, 300, 300, 300]);
+        assert_eq!(waits, [260, 260, 260, 260, 260, 260, 260]);
         path.loss.on_progress();
         let at = path.loss.deadline(&path.rtt, 20 * MS, &path.send).unwrap();
         assert_eq!(at, path.now + 260 * MS);

@@ -32,6 +32,7 @@ mod loss;
 mod output;
 mod pacing;
 mod receive;
+mod relist;
 mod reminder;
 mod round;
 mod rtt;
@@ -167,7 +168,7 @@ impl Connection {
             ),
             peer_sending_next: first,
             round: round::RoundMeter::default(),
-            acks: ack::AckQueue::new(max_plaintext),
+            acks: ack::AckQueue::new(first, max_plaintext),
             reminder: reminder::Reminder::default(),
             rtt: rtt::RttEstimator::default(),
             loss: loss::LossDetector::new(),

@@ -150,7 +150,7 @@ impl Connection {
         if self.waits_for_company(now, candidate) {
             return None;
         }
-        if let Some(at) = self.pacer.blocked_until(now) {
+        if let Some(at) = self.pacer.blocked_until(now, candidate.len()) {
             self.output.waits.pacing = Some(at);
             return None;
         }

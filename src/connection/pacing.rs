@@ -45,14 +45,14 @@ impl Pacer {
         self.rate
     }
 
-    /// When the next segment may leave, or `None` if it may now.
-    pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
+    /// When a segment with so much payload may leave, or `None` if it may now.
+    pub(super) fn blocked_until(&self, now: Instant, payload: usize) -> Option<Instant> {
         let rate = self.rate?;
-        let available = self.available(now, rate);
-        if available >= self.max_payload {
+        let missing = (payload as u64).saturating_sub(self.available(now, rate));
+        if missing == 0 {
             return None;
         }
-        let missing = u128::from(self.max_payload - available);
+        let missing = u128::from(missing);
         let nanos = (missing * 1_000_000_000).div_ceil(u128::from(rate));
         Some(now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
@@ -100,7 +100,7 @@ mod tests {
         let mut now = start;
         let mut sent = 0;
         while now < start + Duration::from_secs(1) {
-            match pacer.blocked_until(now) {
+            match pacer.blocked_until(now, 1000) {
                 Some(at) => {
                     assert!(at > now);
                     now = at;
@@ -119,7 +119,7 @@ mod tests {
         let now = Instant::now();
         let mut pacer = Pacer::new(now, 1000, None);
         for _ in 0..1000 {
-            assert_eq!(pacer.blocked_until(now), None);
+            assert_eq!(pacer.blocked_until(now, 1000), None);
             pacer.on_sent(now, 1000);
         }
     }

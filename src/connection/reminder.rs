@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::backoff;
 
-/// The first reminder leaves this long after the round-trip time: the sender's own probes lie in
-/// between.
-const PATIENCE: Duration = Duration::from_millis(150);
+/// The sender asks more often than that, but also gives up doing so earlier.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Reminder {
@@ -61,7 +60,7 @@ mod tests {
             assert!(reminder.take(now, 50 * MS));
             assert!(!reminder.take(now, 50 * MS));
         }
-        assert_eq!(waits, [200, 200, 200, 300, 300]);
+        assert_eq!(waits, [1050, 1050, 1050, 1050, 1050]);
         reminder.on_heard(now, false, 50 * MS);
         assert_eq!(reminder.deadline(), None);
     }

@@ -24,7 +24,7 @@ impl LossRate {
         Self {
             max_payload,
             segments: segments_per_interval.max(MIN_SEGMENTS),
-            max_segments: segments_per_interval.max(MIN_SEGMENTS).saturating_mul(2),
+            max_segments: segments_per_interval.max(MIN_SEGMENTS),
             tti,
             rtt: None,
             acked: 0,
@@ -81,8 +81,7 @@ impl Controller for LossRate {
     }
 
     fn pacing_rate(&self) -> Option<u64> {
-        // A quarter more than the window per interval, so that pacing is not the limit.
-        let per_interval = u128::from(self.segments.saturating_mul(self.max_payload)) * 5 / 4;
+        let per_interval = u128::from(self.segments.saturating_mul(self.max_payload));
         let rate = per_interval * 1_000_000_000 / self.tti.as_nanos().max(1);
         Some(u64::try_from(rate).unwrap_or(u64::MAX))
     }
@@ -109,13 +108,13 @@ mod tests {
     fn the_window_follows_the_share_of_loss() {
         let mut window = LossRate::new(1000, 100, Duration::from_millis(50));
         assert_eq!(window.window(), 100_000);
-        window.on_ack(&acked(100));
-        assert_eq!(window.window(), 125_000);
         window.on_loss(&LossEvent { segments: 20 });
-        window.on_ack(&acked(105));
-        assert_eq!(window.window(), 93_000);
+        window.on_ack(&acked(80));
+        assert_eq!(window.window(), 75_000);
         window.on_loss(&LossEvent { segments: 10 });
         window.on_ack(&acked(90));
+        assert_eq!(window.window(), 75_000);
+        window.on_ack(&acked(100));
         assert_eq!(window.window(), 93_000);
     }
 
@@ -125,7 +124,7 @@ mod tests {
         for _ in 0..20 {
             window.on_ack(&acked(300));
         }
-        assert_eq!(window.window(), 200_000);
+        assert_eq!(window.window(), 100_000);
         window.on_timeout();
         assert_eq!(window.window(), 16_000);
     }

@@ -74,15 +74,14 @@ impl RateSampler {
         self.app_limited_until = self.delivered + in_flight.max(1);
     }
 
-    pub(in crate::connection) fn on_delivered(
-        &mut self,
-        now: Instant,
-        snapshot: Snapshot,
-        sent_at: Instant,
-        len: u64,
-    ) {
+    pub(in crate::connection) fn on_delivered(&mut self, now: Instant, len: u64) {
         self.delivered += len;
         self.delivered_at = now;
+    }
+
+    /// What was delivered left at this time, with this known then. Must be certain: of a repeated
+    /// segment another copy may have arrived, much earlier than this one could have.
+    pub(in crate::connection) fn on_certain(&mut self, snapshot: Snapshot, sent_at: Instant) {
         if self
             .candidate
             .is_none_or(|(best, _)| snapshot.delivered >= best.delivered)
@@ -125,7 +124,8 @@ mod tests {
             .map(|i| (sampler.on_sent(start, i * 1000), start))
             .collect();
         for (i, (snapshot, sent_at)) in sent.into_iter().enumerate() {
-            sampler.on_delivered(at(100 + 10 * i as u64), snapshot, sent_at, 1000);
+            sampler.on_delivered(at(100 + 10 * i as u64), 1000);
+            sampler.on_certain(snapshot, sent_at);
         }
         let sample = sampler.sample(at(190)).unwrap();
         assert_eq!(sample.bytes_per_second, 10_000 * 1000 / 190);
@@ -140,10 +140,12 @@ mod tests {
         sampler.on_app_limited(0);
         let snapshot = sampler.on_sent(start, 0);
         let now = start + Duration::from_millis(1);
-        sampler.on_delivered(now, snapshot, start, 500);
+        sampler.on_delivered(now, 500);
+        sampler.on_certain(snapshot, start);
         assert!(sampler.sample(now).unwrap().app_limited);
         let snapshot = sampler.on_sent(now, 0);
-        sampler.on_delivered(now, snapshot, now, 500);
+        sampler.on_delivered(now, 500);
+        sampler.on_certain(snapshot, now);
         assert!(!sampler.sample(now).unwrap().app_limited);
     }
 }
