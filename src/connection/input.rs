@@ -71,6 +71,10 @@ impl Connection {
     }
 
     fn handle_segment(&mut self, now: Instant, segment: Segment<'_>) {
+        if segment.options().contains(Options::WRAPS) && !self.output.peer_wraps {
+            self.output.peer_wraps = true;
+            self.throttle.trust();
+        }
         match segment {
             Segment::Data(data) => self.on_data(now, data),
             Segment::Ack(ack) => self.on_ack(now, ack),
@@ -88,6 +92,7 @@ impl Connection {
         if !self.life.state.is_receiving() {
             return;
         }
+        self.hold_back(now, &data);
         let accepted = self.receive.accept(data.number, data.payload);
         let urgency = match accepted {
             Accepted::BeyondWindow => {
@@ -118,7 +123,6 @@ impl Connection {
 
     fn on_ack(&mut self, now: Instant, ack: Ack<'_>) {
         self.stats.acks_received += 1;
-        self.output.peer_wraps |= ack.options.contains(Options::WRAPS);
         self.send.raise_limit(ack.receiving_window);
         self.acknowledge(now, ack.receiving_next, ack.numbers, ack.timestamp);
     }
@@ -130,6 +134,18 @@ impl Connection {
             self.on_terminate(now, &command);
         } else {
             self.pings.on_ping(now, self.round_trip());
+        }
+    }
+
+    /// Tells a peer that floods to send less.
+    fn hold_back(&mut self, now: Instant, data: &Data<'_>) {
+        let flooded = self.throttle.is_flooding();
+        let limit = self.receive.told_limit();
+        self.throttle
+            .on_data(now, data.timestamp, data.number, limit);
+        self.receive.set_throttle(self.throttle.window());
+        if !flooded && self.throttle.is_flooding() {
+            self.receive.brace();
         }
     }
 

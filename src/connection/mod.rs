@@ -38,6 +38,7 @@ mod round;
 mod rtt;
 mod send;
 mod state;
+mod throttle;
 mod timer;
 mod validation;
 
@@ -97,6 +98,7 @@ pub struct Connection {
     /// The peer knows that everything before this has arrived.
     peer_sending_next: SeqNum,
     round: round::RoundMeter,
+    throttle: throttle::Throttle,
     acks: ack::AckQueue,
     reminder: reminder::Reminder,
     rtt: rtt::RttEstimator,
@@ -168,6 +170,7 @@ impl Connection {
             ),
             peer_sending_next: first,
             round: round::RoundMeter::default(),
+            throttle: throttle::Throttle::new(),
             acks: ack::AckQueue::new(first, max_plaintext),
             reminder: reminder::Reminder::default(),
             rtt: rtt::RttEstimator::default(),

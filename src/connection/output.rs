@@ -215,14 +215,17 @@ impl Connection {
                 options.with(Options::LAST)
             } else {
                 options
-            },
+            }
+            .with(Options::WRAPS),
             timestamp,
             number,
             sending_next,
             payload,
         };
         Segment::Data(data).encode(datagram);
-        self.loss.on_sent(number, now);
+        if !matches!(candidate, Candidate::Copy { .. }) {
+            self.loss.on_sent(number, now);
+        }
         self.pacer.on_sent(now, candidate.len());
         self.pings.on_told(now, sending_next);
         self.output.probe = false;
@@ -233,7 +236,7 @@ impl Connection {
 
     fn is_last(&self, candidate: Candidate) -> bool {
         match candidate {
-            Candidate::Repeat { number, .. } => {
+            Candidate::Repeat { number, .. } | Candidate::Copy { number, .. } => {
                 self.send.unsent() == 0 && number.next() == self.send.next_number()
             }
             Candidate::New { len } => self.send.unsent() == len,
@@ -243,7 +246,7 @@ impl Connection {
     fn count_segment(&mut self, candidate: Candidate) {
         let stats = &mut self.stats;
         stats.segments_sent += 1;
-        if matches!(candidate, Candidate::Repeat { .. }) {
+        if !matches!(candidate, Candidate::New { .. }) {
             stats.segments_retransmitted += 1;
             if self.output.repeat_is_fast {
                 stats.retransmits_fast += 1;

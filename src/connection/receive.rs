@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::throttle::FIRST_WINDOW;
 use crate::wire::SeqNum;
 
 /// Round trips that the window covers: a sender that doubles its rate uses two, and a segment that
@@ -49,6 +50,8 @@ pub(super) struct ReceiveHalf {
     /// What a segment is taken to hold when the budget is turned into numbers: the most that this
     /// side would send or the peer has sent.
     segment_size: usize,
+    /// The most segments that the peer is told to send, if that is to be less than there is room for.
+    throttle: Option<u32>,
     /// The number of the stream's last segment, if the peer has said it.
     last: Option<SeqNum>,
     /// Nobody will read: bytes are acknowledged and forgotten.
@@ -74,11 +77,13 @@ impl ReceiveHalf {
             budget: budget.min(max_budget),
             max_budget,
             segment_size,
+            throttle: Some(FIRST_WINDOW),
             last: None,
             discarding: false,
         };
         half.raise_limit();
-        half.told_limit = half.limit;
+        // mKCP: what a peer assumes until it is told.
+        half.told_limit = half.limit.earliest(first.plus(FIRST_WINDOW));
         half
     }
 
@@ -201,12 +206,31 @@ impl ReceiveHalf {
         self.next
     }
 
+    /// The limit to tell the peer.
     pub(super) fn limit(&self) -> SeqNum {
-        self.limit
+        let wanted = match self.throttle {
+            Some(window) => self.limit.earliest(self.next.plus(window)),
+            None => self.limit,
+        };
+        self.told_limit.latest(wanted)
     }
 
     pub(super) fn on_limit_told(&mut self) {
-        self.told_limit = self.limit;
+        self.told_limit = self.limit();
+    }
+
+    pub(super) fn told_limit(&self) -> SeqNum {
+        self.told_limit
+    }
+
+    pub(super) fn set_throttle(&mut self, window: Option<u32>) {
+        self.throttle = window;
+    }
+
+    /// Makes room for everything that a peer which heeds no window can have on its way.
+    pub(super) fn brace(&mut self) {
+        self.budget = self.max_budget;
+        self.raise_limit();
     }
 
     /// Whether the peer should hear of the window although no segment asks for an ACK: it has
@@ -214,7 +238,7 @@ impl ReceiveHalf {
     pub(super) fn has_window_news(&self) -> bool {
         let quarter = (self.budget / self.segment_size / 4).max(1) as u32;
         let known = self.told_limit.since(self.next).unwrap_or(0);
-        let news = self.limit.since(self.told_limit).unwrap_or(0);
+        let news = self.limit().since(self.told_limit).unwrap_or(0);
         known < quarter && news >= quarter
     }
 

@@ -9,6 +9,8 @@ use crate::wire::{SeqNum, Timestamp};
 const INITIAL_LIMIT: u32 = 32;
 /// Bytes taken from the application ahead of sending them: a few full system calls.
 const UNSENT_LIMIT: usize = 128 * 1024;
+/// Repetitions that are remembered; those beyond are sent only once.
+const MOST_REPEATED: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -50,12 +52,15 @@ pub(super) enum Candidate {
     Repeat { number: SeqNum, len: usize },
     /// Bytes that have no number yet.
     New { len: usize },
+    /// What has just been repeated, once more, because the peer's window stays closed until it
+    /// arrives.
+    Copy { number: SeqNum, len: usize },
 }
 
 impl Candidate {
     pub(super) fn len(self) -> usize {
         match self {
-            Self::Repeat { len, .. } | Self::New { len } => len,
+            Self::Repeat { len, .. } | Self::New { len } | Self::Copy { len, .. } => len,
         }
     }
 }
@@ -74,6 +79,8 @@ pub(super) struct SendHalf {
     /// The first number that the peer does not accept.
     limit: SeqNum,
     lost: VecDeque<SeqNum>,
+    /// Repeated lately.
+    repeated: VecDeque<SeqNum>,
     in_flight: u64,
     max_payload: usize,
     max_held: usize,
@@ -94,6 +101,7 @@ impl SendHalf {
             next_number: first,
             limit: first.plus(INITIAL_LIMIT),
             lost: VecDeque::new(),
+            repeated: VecDeque::new(),
             in_flight: 0,
             max_payload,
             max_held,
@@ -142,10 +150,27 @@ impl SendHalf {
             };
         }
         if self.window() == 0 {
-            None
+            self.copy()
         } else {
             self.candidate_beyond_window()
         }
+    }
+
+    /// A repetition once more, if only that keeps the peer's window closed to what is waiting.
+    fn copy(&mut self) -> Option<Candidate> {
+        if self.unsent() == 0 {
+            return None;
+        }
+        while let Some(&number) = self.repeated.front() {
+            match self.get(number) {
+                Some(sent) if sent.status == Status::Outstanding => {
+                    let len = sent.len;
+                    return Some(Candidate::Copy { number, len });
+                }
+                _ => self.repeated.pop_front(),
+            };
+        }
+        None
     }
 
     /// As `candidate`, but new bytes even if the peer's window is closed.
@@ -157,8 +182,19 @@ impl SendHalf {
     /// Records that a candidate is sent now. Returns its number and bytes.
     pub(super) fn transmit(&mut self, candidate: Candidate, stamp: Stamp) -> (SeqNum, &[u8]) {
         let number = match candidate {
-            Candidate::Repeat { number, .. } => number,
+            Candidate::Repeat { number, .. } => {
+                if self.repeated.len() < MOST_REPEATED {
+                    self.repeated.push_back(number);
+                }
+                number
+            }
             Candidate::New { len } => self.assign_number(len, stamp),
+            Candidate::Copy { number, .. } => {
+                self.repeated.pop_front();
+                let range = self.get(number).map_or(0..0, |sent| self.range(sent));
+                self.copy_to_scratch(range);
+                return (number, &self.scratch);
+            }
         };
         let mut range = 0..0;
         if let Some(sent) = self.get_mut(number) {
@@ -168,13 +204,18 @@ impl SendHalf {
             sent.sent_at = stamp.now;
             sent.timestamp = stamp.timestamp;
             sent.rate = stamp.rate;
-            let (start, len) = (sent.start, sent.len);
-            let from = (start - self.start) as usize;
-            range = from..from + len;
+            let sent = sent.clone();
+            range = self.range(&sent);
         }
         self.in_flight += range.len() as u64;
         self.copy_to_scratch(range);
         (number, &self.scratch)
+    }
+
+    /// Where its bytes are.
+    fn range(&self, sent: &Sent) -> Range<usize> {
+        let from = (sent.start - self.start) as usize;
+        from..from + sent.len
     }
 
     fn copy_to_scratch(&mut self, range: Range<usize>) {
@@ -282,6 +323,7 @@ impl SendHalf {
         self.bytes = VecDeque::new();
         self.segments = VecDeque::new();
         self.lost = VecDeque::new();
+        self.repeated = VecDeque::new();
         self.scratch = Vec::new();
         self.start = self.numbered;
         self.first_unacked = self.next_number;
