@@ -1,0 +1,62 @@
+//! The receiving end of QUIC.
+
+use std::{fs, io, net::SocketAddr, path::PathBuf};
+
+use quinn::{
+    Endpoint, ServerConfig, TransportConfig, VarInt,
+    rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+};
+
+use super::counter::{Counter, Window};
+
+/// As much as mkcp holds for a reader by default.
+const READ_BUFFER: u32 = 4 * 1024 * 1024;
+/// The name in the certificate.
+pub(super) const NAME: &str = "links";
+
+/// Receives one stream, and prints what came as JSON
+#[derive(clap::Args, Debug)]
+pub(crate) struct Options {
+    #[arg(long, value_name = "ADDR")]
+    listen: SocketAddr,
+
+    /// Where to put the certificate that is made, for the sender
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+
+    #[command(flatten)]
+    window: Window,
+}
+
+pub(crate) async fn run(options: Options) -> io::Result<()> {
+    let endpoint = Endpoint::server(configure(&options)?, options.listen)?;
+    let incoming = endpoint.accept().await;
+    let incoming = incoming.ok_or_else(|| io::Error::other("the endpoint is closed"))?;
+    let connection = incoming.await.map_err(io::Error::other)?;
+    let mut counter = Counter::new(options.window);
+    let mut stream = connection.accept_uni().await.map_err(io::Error::other)?;
+    while let Some(chunk) = stream
+        .read_chunk(usize::MAX, true)
+        .await
+        .map_err(io::Error::other)?
+    {
+        counter.add(chunk.bytes.len());
+    }
+    println!("{}", counter.to_json());
+    connection.closed().await;
+    Ok(())
+}
+
+/// A certificate of its own, and room for what is on its way.
+fn configure(options: &Options) -> io::Result<ServerConfig> {
+    let key = rcgen::generate_simple_self_signed([NAME.to_owned()]).map_err(io::Error::other)?;
+    let certificate = CertificateDer::from(key.cert);
+    fs::write(&options.certificate, &certificate)?;
+    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
+    let mut config = ServerConfig::with_single_cert(vec![certificate], private.into())
+        .map_err(io::Error::other)?;
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(READ_BUFFER));
+    config.transport_config(transport.into());
+    Ok(config)
+}

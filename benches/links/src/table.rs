@@ -1,0 +1,155 @@
+//! The results as Markdown.
+
+use std::fmt::Write as _;
+
+use crate::{
+    figures::Measure,
+    results::{Cell, doubts},
+    rows::{LOSSES, Row, Task, with_loss},
+    transports::Transport,
+};
+
+const NOTHING: &str = "–";
+
+/// Both tables, those that have a line.
+pub(crate) fn markdown(cells: &[Cell]) -> String {
+    let (own, compared) = (of_mkcp(cells), comparison(cells));
+    let tables = [own, compared].into_iter().flatten();
+    tables.collect::<Vec<_>>().join("\n")
+}
+
+/// mkcp on every link, and whether the goals were reached.
+fn of_mkcp(cells: &[Cell]) -> Option<String> {
+    let own = cells
+        .iter()
+        .filter(|cell| cell.transport == Transport::Mkcp);
+    let lines: Vec<_> = own.filter_map(line).collect();
+    let mut table = String::from(
+        "| Link | MB/s | of what it carries | wire ratio | more | goals | reached |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    table.extend(lines.iter().map(String::as_str));
+    (!lines.is_empty()).then_some(table)
+}
+
+fn line(cell: &Cell) -> Option<String> {
+    let (row, figures) = (&cell.row, cell.figures()?);
+    let goodput = figures.get(Measure::Goodput);
+    let share = goodput.zip(row.link.carries());
+    let share = share.map(|(goodput, carries)| format!("{:.1} %", 100.0 * goodput / carries));
+    let findings = row.goals.iter().filter_map(|goal| goal.finding(&figures));
+    let failures = (cell.failures() > 0)
+        .then(|| format!("{} of {} runs failed", cell.failures(), cell.runs()));
+    let more: Vec<_> = findings.chain(failures).chain(doubts(&figures)).collect();
+    let goals: Vec<_> = row.goals.iter().map(|goal| goal.describe()).collect();
+    Some(format!(
+        "| {} | {} | {} | {} | {} | {} | {} |\n",
+        describe(row),
+        number(goodput),
+        share.unwrap_or_else(|| NOTHING.to_owned()),
+        ratio(figures.get(Measure::Wire)),
+        if more.is_empty() {
+            NOTHING.to_owned()
+        } else {
+            more.join(", ")
+        },
+        goals.join(", "),
+        if cell.is_good() { "yes" } else { "**no**" },
+    ))
+}
+
+fn describe(row: &Row) -> String {
+    let link = row.link.describe();
+    match row.task {
+        Task::Bulk { streams: 1 } => link,
+        Task::Bulk { streams } => format!("{link}; {streams} flows"),
+        Task::BesideTcp => format!("{link}; beside TCP with BBR"),
+        Task::Ping { .. } => format!("{link}; request and response"),
+    }
+}
+
+/// All transports, by loss: goodput and waste.
+fn comparison(cells: &[Cell]) -> Option<String> {
+    let mut transports: Vec<_> = cells.iter().map(|cell| cell.transport).collect();
+    transports.sort_unstable();
+    transports.dedup();
+    let link = with_loss(0.0).link.describe();
+    let mut table = format!("MB/s · wire ratio, on {link}, at this loss:\n\n| |");
+    for loss in LOSSES {
+        let _ = write!(table, " {loss} % |");
+    }
+    table += "\n|---|";
+    table += &"---|".repeat(LOSSES.len());
+    table.push('\n');
+    let mut any = false;
+    for transport in transports {
+        let found = LOSSES.map(|loss| find(cells, transport, loss));
+        if found.iter().all(Option::is_none) {
+            continue;
+        }
+        any = true;
+        let entries = found.map(|entry| entry.unwrap_or_else(|| NOTHING.to_owned()));
+        let _ = writeln!(table, "| {} | {} |", transport.name(), entries.join(" | "));
+    }
+    any.then_some(table)
+}
+
+fn find(cells: &[Cell], transport: Transport, loss: f64) -> Option<String> {
+    let mut cells = cells.iter().filter(|cell| cell.transport == transport);
+    let figures = cells
+        .find(|cell| cell.row.loss() == Some(loss))?
+        .figures()?;
+    let (goodput, wire) = (figures.get(Measure::Goodput), figures.get(Measure::Wire));
+    Some(format!("{} · {}", number(goodput), ratio(wire)))
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.2}"))
+}
+
+fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::examples;
+
+    #[test]
+    fn mkcp_is_told_with_its_goals() {
+        let good = examples::cell(with_loss(0.0), Transport::Mkcp, 11.5, 1.06);
+        let bad = examples::cell(with_loss(10.0), Transport::Mkcp, 9.0, 1.2);
+        let text = markdown(&[good, bad]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[2],
+            "| 100 Mbit/s, 50 ms, queue 50ms | 11.50 | 97.2 % | 1.060 | – | ≥ 95 %, ratio ≤ 1.07 | yes |"
+        );
+        assert!(
+            lines[3].ends_with("| 9.00 | 84.5 % | 1.200 | – | ≥ 92 %, ratio ≤ 1.21 | **no** |")
+        );
+    }
+
+    #[test]
+    fn transports_are_compared_over_loss() {
+        let cells = [
+            examples::cell(with_loss(0.0), Transport::TcpBbr, 11.0, 1.05),
+            examples::cell(with_loss(20.0), Transport::TcpBbr, 0.5, 1.3),
+        ];
+        let text = markdown(&cells);
+        assert!(
+            text.contains("| | 0 % | 1 % | 5 % | 10 % | 20 % |\n"),
+            "{text}"
+        );
+        let expected = "| tcp-bbr | 11.00 · 1.050 | – | – | – | 0.50 · 1.300 |\n";
+        assert!(text.ends_with(expected), "{text}");
+        assert!(!text.contains("goals"), "{text}");
+    }
+
+    #[test]
+    fn without_results_there_is_no_table() {
+        let pair = (with_loss(0.0), Transport::Mkcp);
+        assert_eq!(markdown(&[Cell::new(pair)]), "");
+    }
+}
