@@ -24,8 +24,9 @@ const LEAST_BUFFER: usize = 4 * 1024;
 const MOST_BUFFER: usize = 256 * 1024;
 /// Clients may open many sessions at once.
 const BACKLOG: usize = 4096;
-/// For how long sessions may take to end when the server stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// For how long sessions may take to end when the server stops: less than those who stop it wait
+/// before they kill it.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions that are listed one by one.
 const LISTED: usize = 100;
 

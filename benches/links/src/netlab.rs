@@ -50,7 +50,7 @@ impl Netlab {
         };
         let place = match path {
             Some(path) => path.display().to_string(),
-            None => "the PATH".to_owned(),
+            None => "any place in PATH".to_owned(),
         };
         found.map(Self).ok_or_else(|| {
             format!(

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Commands, Output, Run, Transport, tcp, word};
+use super::{Commands, OUTLIVE, Output, Run, Transport, tcp, word};
 use crate::{
     figures::{Figures, Measure, percentile},
     netlab::Report,
@@ -19,17 +19,21 @@ const NOTICE: f64 = 0.5;
 pub(super) fn commands(run: &Run<'_>) -> Commands {
     match run.row.task {
         Task::Ping { .. } => Commands {
-            server: serve(run, "echo"),
+            server: format!("exec {}", serve(run, "echo")),
             client: ping(run),
             tcp: None,
         },
         Task::Bulk { .. } => Commands {
-            server: serve(run, "sink"),
+            server: format!("exec {}", serve(run, "sink")),
             client: bulk(run),
             tcp: None,
         },
         Task::BesideTcp => Commands {
-            server: format!("{} & {}", tcp::sink(run, "beside.json"), serve(run, "sink")),
+            server: format!(
+                "{OUTLIVE}; {} & {}; wait",
+                tcp::sink(run, "beside.json"),
+                serve(run, "sink")
+            ),
             client: format!(
                 "{} & {}; code=$?; wait; exit $code",
                 tcp::send(run, "\"$NETLAB_SERVER\""),

@@ -74,6 +74,9 @@ pub(crate) struct Commands {
     pub(crate) tcp: Option<&'static str>,
 }
 
+/// Lets a shell live until its commands have ended, which netlab's SIGTERM tells to end too.
+const OUTLIVE: &str = "trap : TERM";
+
 /// What the ends printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {

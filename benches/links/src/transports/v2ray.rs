@@ -4,7 +4,7 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 
-use super::{Commands, Output, Run, mkcp, tcp, word};
+use super::{Commands, OUTLIVE, Output, Run, Transport, mkcp, tcp, word};
 use crate::{
     figures::{Figures, Measure},
     netlab::Report,
@@ -27,7 +27,7 @@ pub(super) fn both(run: &Run<'_>) -> io::Result<Commands> {
 /// From V2Ray to mkcp, which does not say how much it has got.
 pub(super) fn client(run: &Run<'_>) -> io::Result<Commands> {
     Ok(Commands {
-        server: mkcp::serve(run, "sink"),
+        server: format!("exec {}", mkcp::serve(run, "sink")),
         client: before(run, 3)?,
         tcp: None,
     })
@@ -48,7 +48,8 @@ fn behind(run: &Run<'_>) -> io::Result<String> {
     inbound["streamSettings"] = stream_settings(run);
     let outbound = json!({ "protocol": "freedom", "settings": {} });
     let v2ray = start(run, "v2ray-server", inbound, outbound)?;
-    Ok(format!("{v2ray} & {}", tcp::sink(run, "server.json")))
+    let sink = tcp::sink(run, "server.json");
+    Ok(format!("{OUTLIVE}; {v2ray} & {sink}"))
 }
 
 /// A V2Ray client with a sender before it, which waits for so many seconds in the end.
@@ -93,9 +94,11 @@ fn stream_settings(run: &Run<'_>) -> Value {
     let mut settings = json!({ "seed": mkcp::SEED });
     if run.transport.is_fast() {
         let capacity = run.row.link.capacity_mib().unwrap_or(12);
-        settings["tti"] = json!(20);
         settings["uplinkCapacity"] = json!(capacity);
         settings["downlinkCapacity"] = json!(capacity);
+    }
+    if run.transport == Transport::V2rayFast {
+        settings["tti"] = json!(20);
     }
     json!({ "network": "kcp", "kcpSettings": settings })
 }
