@@ -27,6 +27,8 @@ pub(crate) enum Measure {
     P99,
     /// The same, the longest.
     Longest,
+    /// How much later than due packets were delivered on average, in ms.
+    Lateness,
     /// Packets that netlab was too slow to take.
     Overruns,
     /// Datagrams that applications were too slow to take.
@@ -47,6 +49,7 @@ impl Measure {
             Self::Median => "p50_ms",
             Self::P99 => "p99_ms",
             Self::Longest => "max_ms",
+            Self::Lateness => "lateness_ms",
             Self::Overruns => "overruns",
             Self::BufferDrops => "udp_buffer_drops",
         }

@@ -144,6 +144,9 @@ impl Report {
         let payload = payload.filter(|&bytes| bytes > 0.0);
         let ratio = self.offered().zip(payload).map(|(all, bytes)| all / bytes);
         figures.set_some(Measure::Wire, ratio);
+        let lateness = |direction: &str| self.value[direction]["mean_lateness_us"].as_f64();
+        let lateness = ["up", "down"].into_iter().filter_map(lateness);
+        figures.set(Measure::Lateness, lateness.fold(0.0, f64::max) / 1e3);
         let both = |name: &str| {
             let hosts = ["client", "server"].map(|host| self.value[host][name].as_f64());
             hosts.into_iter().flatten().sum()
@@ -158,7 +161,8 @@ mod tests {
     use super::*;
 
     const LINE: &str = r#"{"exit_code":0,"elapsed_s":10.2,"up":{"offered":{"packets":100,
-        "bytes":137800}},"down":{"offered":{"packets":50,"bytes":2600}},
+        "bytes":137800},"mean_lateness_us":90.0},"down":{"offered":{"packets":50,
+        "bytes":2600},"mean_lateness_us":2500.0},
         "client":{"overruns":1,"udp_receive_buffer_errors":0},
         "server":{"overruns":0,"udp_receive_buffer_errors":7}}"#;
 
@@ -169,6 +173,7 @@ mod tests {
         let mut figures = Figures::default();
         report.tell(Some(130_000.0), &mut figures);
         assert_eq!(figures.get(Measure::Wire), Some(1.06));
+        assert_eq!(figures.get(Measure::Lateness), Some(2.5));
         assert_eq!(figures.get(Measure::Overruns), Some(1.0));
         assert_eq!(figures.get(Measure::BufferDrops), Some(7.0));
     }

@@ -111,14 +111,22 @@ fn panel(
         .y_desc(axis)
         .axis_desc_style((FONT, 15))
         .label_style((FONT, 13))
-        .light_line_style(WHITE)
+        .max_light_lines(0)
         .x_label_formatter(&|loss| format!("{loss:.0}"))
-        .y_label_formatter(&|value| format!("{value:.1}"))
+        .y_label_formatter(&|value| label(*value))
         .draw()?;
     for (number, line) in series.iter().enumerate() {
         plot(&mut chart, number, line, most)?;
     }
     Ok(())
+}
+
+/// As few digits as tell it from its neighbours.
+fn label(value: f64) -> String {
+    format!("{:.2}", value)
+        .trim_end_matches('0')
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// One line with a dot at every figure. It leaves the plot at the top if it must.

@@ -9,6 +9,9 @@ use crate::{
     transports::{Output, Transport},
 };
 
+/// What the emulator may be late on average, in ms, without a word in the table.
+const TOO_LATE: f64 = 1.0;
+
 /// A row with a transport, and its runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
@@ -106,7 +109,10 @@ pub(crate) fn doubts(figures: &Figures) -> Option<String> {
         let count = figures.get(measure).filter(|&count| count > 0.0)?;
         Some(format!("{count:.0} {what}"))
     };
+    let late = figures.get(Measure::Lateness);
+    let late = late.filter(|&time| time > TOO_LATE);
     let doubts = [
+        late.map(|time| format!("the emulator was {time:.1} ms late")),
         count(Measure::Overruns, "packets overran the emulator"),
         count(Measure::BufferDrops, "datagrams overran a socket"),
     ];
@@ -155,6 +161,7 @@ mod tests {
     fn doubts_are_told_only_if_there_are_any() {
         let mut figures = Figures::default();
         figures.set(Measure::Overruns, 0.0);
+        figures.set(Measure::Lateness, 0.3);
         assert_eq!(doubts(&figures), None);
         figures.set(Measure::BufferDrops, 12.0);
         let text = doubts(&figures);

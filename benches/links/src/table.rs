@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    figures::Measure,
+    figures::{Figures, Measure},
     results::{Cell, doubts},
     rows::{LOSSES, Row, Task, with_loss},
     transports::Transport,
@@ -35,12 +35,21 @@ fn of_mkcp(cells: &[Cell]) -> Option<String> {
 fn line(cell: &Cell) -> Option<String> {
     let (row, figures) = (&cell.row, cell.figures()?);
     let goodput = figures.get(Measure::Goodput);
-    let share = goodput.zip(row.link.carries());
+    let light = row.link.darkness().is_none();
+    let share = goodput.zip(row.link.carries()).filter(|_| light);
     let share = share.map(|(goodput, carries)| format!("{:.1} %", 100.0 * goodput / carries));
     let findings = row.goals.iter().filter_map(|goal| goal.finding(&figures));
+    let findings: Vec<_> = match row.task {
+        Task::Ping { .. } => trips(&figures),
+        _ => findings.collect(),
+    };
     let failures = (cell.failures() > 0)
         .then(|| format!("{} of {} runs failed", cell.failures(), cell.runs()));
-    let more: Vec<_> = findings.chain(failures).chain(doubts(&figures)).collect();
+    let more: Vec<_> = findings
+        .into_iter()
+        .chain(failures)
+        .chain(doubts(&figures))
+        .collect();
     let goals: Vec<_> = row.goals.iter().map(|goal| goal.describe()).collect();
     Some(format!(
         "| {} | {} | {} | {} | {} | {} | {} |\n",
@@ -56,6 +65,17 @@ fn line(cell: &Cell) -> Option<String> {
         goals.join(", "),
         if cell.is_good() { "yes" } else { "**no**" },
     ))
+}
+
+/// All that is known about round trips.
+fn trips(figures: &Figures) -> Vec<String> {
+    let names = [
+        ("p50", Measure::Median),
+        ("p99", Measure::P99),
+        ("max", Measure::Longest),
+    ];
+    let told = |(name, measure)| Some(format!("{name} {:.1} ms", figures.get(measure)?));
+    names.into_iter().filter_map(told).collect()
 }
 
 fn describe(row: &Row) -> String {

@@ -10,7 +10,7 @@ use std::{
 
 use clap::ValueEnum;
 use quinn::{
-    ClientConfig, Endpoint, SendStream, TransportConfig,
+    ClientConfig, Endpoint, EndpointConfig, SendStream, TokioRuntime, TransportConfig,
     congestion::{BbrConfig, CubicConfig},
     rustls::{RootCertStore, pki_types::CertificateDer},
 };
@@ -46,7 +46,9 @@ pub(crate) enum Congestion {
 }
 
 pub(crate) async fn run(options: Options) -> io::Result<()> {
-    let mut endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into())?;
+    let socket = super::udp_socket((Ipv4Addr::UNSPECIFIED, 0).into())?;
+    let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
+    let mut endpoint = Endpoint::new(config, None, socket, runtime)?;
     endpoint.set_default_client_config(configure(&options)?);
     let connecting = endpoint.connect(options.connect, NAME);
     let connection = connecting.map_err(io::Error::other)?.await?;

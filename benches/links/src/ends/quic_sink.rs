@@ -1,9 +1,9 @@
 //! The receiving end of QUIC.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use quinn::{
-    Endpoint, ServerConfig, TransportConfig, VarInt,
+    Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer},
 };
 
@@ -29,7 +29,9 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> io::Result<()> {
-    let endpoint = Endpoint::server(configure(&options)?, options.listen)?;
+    let socket = super::udp_socket(options.listen)?;
+    let (config, runtime) = (configure(&options)?, Arc::new(TokioRuntime));
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
     let incoming = endpoint.accept().await;
     let incoming = incoming.ok_or_else(|| io::Error::other("the endpoint is closed"))?;
     let connection = incoming.await.map_err(io::Error::other)?;
