@@ -44,8 +44,8 @@ struct Work {
 }
 
 impl Campaign {
-    /// Runs all of them. After an interrupt only those that were done have results.
-    pub(crate) fn run(&self, pairs: Vec<(Row, Transport)>) -> io::Result<Vec<Cell>> {
+    /// Runs all of them. After an interrupt or an error only those that were done have results.
+    pub(crate) fn run(&self, pairs: Vec<(Row, Transport)>) -> (Vec<Cell>, io::Result<()>) {
         let numbers = 0..pairs.len();
         let tasks: Vec<_> = (1..=self.seeds)
             .flat_map(|seed| numbers.clone().map(move |number| (number, seed)))
@@ -56,17 +56,18 @@ impl Campaign {
             next: AtomicUsize::new(0),
             cells: Mutex::new(pairs.into_iter().map(Cell::new).collect()),
         };
-        thread::scope(|scope| {
+        let result = thread::scope(|scope| {
             let workers = (0..self.jobs).map(|_| scope.spawn(|| self.work(&work)));
             let workers: Vec<_> = workers.collect();
-            workers.into_iter().try_for_each(|worker| {
+            let results = workers.into_iter().map(|worker| {
                 let panicked = |_| Err(io::Error::other("a thread panicked"));
                 worker.join().unwrap_or_else(panicked)
-            })
-        })?;
+            });
+            results.collect()
+        });
         work.bar.finish_and_clear();
         let cells = work.cells.into_inner();
-        Ok(cells.unwrap_or_else(PoisonError::into_inner))
+        (cells.unwrap_or_else(PoisonError::into_inner), result)
     }
 
     /// Does one task after the other, until none is left.
@@ -77,7 +78,10 @@ impl Campaign {
             let (row, transport) = cells()[number].what();
             let name = format!("{} {} seed {seed}", row.name, transport.name());
             work.bar.set_message(name.clone());
-            let Some(outcome) = self.one(&row, transport, seed)? else {
+            let outcome = self
+                .one(&row, transport, seed)
+                .inspect_err(|_| work.give_up())?;
+            let Some(outcome) = outcome else {
                 return Ok(());
             };
             work.say(&format!("{name}: {}", outcome.summary()));
@@ -120,6 +124,11 @@ impl Campaign {
 }
 
 impl Work {
+    /// Leaves what has not begun.
+    fn give_up(&self) {
+        self.next.store(self.tasks.len(), Ordering::Relaxed);
+    }
+
     /// A line that stays, above the bar if there is one.
     fn say(&self, line: &str) {
         match self.bar.is_hidden() {

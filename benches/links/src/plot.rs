@@ -123,10 +123,9 @@ fn panel(
 
 /// As few digits as tell it from its neighbours.
 fn label(value: f64) -> String {
-    format!("{:.2}", value)
-        .trim_end_matches('0')
-        .trim_end_matches('.')
-        .to_owned()
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
 }
 
 /// One line with a dot at every figure. It leaves the plot at the top if it must.
@@ -235,6 +234,14 @@ mod tests {
         let text = drawn(&cells);
         assert_well_formed(&text);
         assert_eq!(text.matches("<circle").count(), 4);
+    }
+
+    #[test]
+    fn labels_are_as_short_as_can_be() {
+        assert_eq!(
+            [10.0, 0.0, 1.05, 1.5].map(label),
+            ["10", "0", "1.05", "1.5"]
+        );
     }
 
     #[test]

@@ -97,8 +97,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         jobs: options.jobs.into(),
     };
     interrupt::catch()?;
-    let cells = campaign.run(pairs)?;
+    let (cells, result) = campaign.run(pairs);
     write(options, &cells)?;
+    result?;
     match interrupt::is_set() {
         true => Err("interrupted".into()),
         false => Ok(()),

@@ -3,7 +3,17 @@
 // A test fails by panicking, its helpers too.
 #![allow(clippy::unwrap_used)]
 
-use std::process::{Command, Output};
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
 
 fn links(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_links"));
@@ -55,14 +65,70 @@ fn bad_options_have_exit_code_2() {
     }
 }
 
+/// An emulator that does as this shell script says.
+fn emulator(folder: &Path, script: &str) -> String {
+    let path = folder.join("netlab");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Prints what an emulator and the ends of mkcp print, without any of them.
+const PRETEND: &str = r#"
+for argument; do case "$argument" in --json=*) report="${argument#--json=}";; esac; done
+echo '{"exit_code":0,"up":{"offered":{"packets":9,"bytes":106000000}}}' > "$report"
+echo '{"goodput_mb_s":11.5,"bytes_written":100000000,"send_queue":0}' > client.json
+"#;
+
+#[test]
+fn results_are_written_in_all_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let netlab = emulator(folder.path(), PRETEND);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (json, svg, text) = (file("a.json"), file("a.svg"), file("a.md"));
+    let chosen = ["table", "--netlab", &netlab, "--perf", "/bin/sh"];
+    let chosen = [&chosen[..], &["--transport", "mkcp", "--seeds", "2"]].concat();
+    let written = ["--json", &json, "--svg", &svg, "--markdown", &text];
+    let output = links(&[&chosen[..], &["--only", "loss-0,loss-1"], &written].concat());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{error}"
+    );
+    assert!(
+        error.contains("loss-1 mkcp seed 2: goodput_mb_s 11.5"),
+        "{error}"
+    );
+
+    let text = fs::read_to_string(text).unwrap();
+    assert!(text.contains("| 11.50 | 97.2 % | 1.060 |"), "{text}");
+    assert!(
+        text.contains("| mkcp | 11.50 · 1.060 | 11.50 · 1.060 | – |"),
+        "{text}"
+    );
+    assert!(fs::read_to_string(svg).unwrap().trim().ends_with("</svg>"));
+    let runs: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(runs.as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn what_the_emulator_says_against_it_is_passed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let netlab = emulator(folder.path(), "echo 'needs root' >&2; exit 125");
+    let output = links(&["table", "--netlab", &netlab, "--perf", "/bin/sh"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text, "error: netlab failed: needs root\n");
+}
+
 #[test]
 fn tcp_ends_agree_on_what_was_sent() {
-    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listen.local_addr().unwrap().to_string();
     drop(listen);
     let mut sink = Command::new(env!("CARGO_BIN_EXE_links"));
     sink.args(["tcp-sink", "--listen", &address, "--seconds", "0.5"]);
-    let sink = sink.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let sink = sink.stdout(Stdio::piped()).spawn().unwrap();
     let send = ["tcp-send", "--connect", &address, "--seconds", "0.5"];
     let output = links(&[&send[..], &["--opening", "5"]].concat());
     assert!(
@@ -70,7 +136,7 @@ fn tcp_ends_agree_on_what_was_sent() {
         "{output:?}"
     );
     let output = sink.wait_with_output().unwrap();
-    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(object["bytes"].as_u64() > Some(0), "{object}");
     assert!(object["goodput_mb_s"].as_f64() > Some(0.0), "{object}");
 }
@@ -80,17 +146,17 @@ fn quic_ends_work_together() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = folder.path().join("quic.der");
     let file = certificate.to_str().unwrap();
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap().to_string();
     drop(socket);
     let mut sink = Command::new(env!("CARGO_BIN_EXE_links"));
     sink.args(["quic-sink", "--listen", &address, "--certificate", file]);
     sink.args(["--seconds", "0.5"]);
-    let sink = sink.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let sink = sink.stdout(Stdio::piped()).spawn().unwrap();
     while !certificate.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(300));
     let send = ["quic-send", "--connect", &address, "--certificate", file];
     let output = links(&[&send[..], &["--congestion", "bbr", "--seconds", "0.5"]].concat());
     assert!(
@@ -98,6 +164,6 @@ fn quic_ends_work_together() {
         "{output:?}"
     );
     let output = sink.wait_with_output().unwrap();
-    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(object["bytes"].as_u64() > Some(0), "{object}");
 }

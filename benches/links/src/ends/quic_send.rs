@@ -18,6 +18,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{PIECE, quic_sink::NAME};
 
+/// As much as mkcp holds of what was written by default.
+const WRITE_BUFFER: u64 = 2 * 1024 * 1024;
 /// How long to wait in the end until all has arrived.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -81,6 +83,7 @@ fn configure(options: &Options) -> io::Result<ClientConfig> {
     let config = ClientConfig::with_root_certificates(Arc::new(roots));
     let mut config = config.map_err(io::Error::other)?;
     let mut transport = TransportConfig::default();
+    transport.send_window(WRITE_BUFFER);
     match options.congestion {
         Congestion::Bbr => {
             transport.congestion_controller_factory(Arc::new(BbrConfig::default()));

@@ -3,7 +3,8 @@
 use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use quinn::{
-    Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    Connection, ConnectionError, Endpoint, EndpointConfig, ReadError, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
     rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer},
 };
 
@@ -36,17 +37,23 @@ pub(crate) async fn run(options: Options) -> io::Result<()> {
     let incoming = incoming.ok_or_else(|| io::Error::other("the endpoint is closed"))?;
     let connection = incoming.await.map_err(io::Error::other)?;
     let mut counter = Counter::new(options.window);
-    let mut stream = connection.accept_uni().await.map_err(io::Error::other)?;
-    while let Some(chunk) = stream
-        .read_chunk(usize::MAX, true)
-        .await
-        .map_err(io::Error::other)?
-    {
-        counter.add(chunk.bytes.len());
-    }
+    let result = receive(&connection, &mut counter).await;
     println!("{}", counter.to_json());
     connection.closed().await;
-    Ok(())
+    result
+}
+
+/// Reads to the end of the stream, or until the sender has waited long enough and closes.
+async fn receive(connection: &Connection, counter: &mut Counter) -> io::Result<()> {
+    let mut stream = connection.accept_uni().await?;
+    loop {
+        match stream.read_chunk(usize::MAX, true).await {
+            Ok(Some(chunk)) => counter.add(chunk.bytes.len()),
+            Ok(None) => return Ok(()),
+            Err(ReadError::ConnectionLost(ConnectionError::ApplicationClosed(_))) => return Ok(()),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
 }
 
 /// A certificate of its own, and room for what is on its way.
