@@ -1,15 +1,21 @@
 //! The receiving end of QUIC.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use quinn::{
     Connection, ConnectionError, Endpoint, EndpointConfig, ReadError, ServerConfig, TokioRuntime,
     TransportConfig, VarInt,
     rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer},
 };
+use tokio::time::timeout;
 
 use super::counter::{Counter, Window};
+use crate::interrupt;
 
+/// How often to look for a signal.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long to answer a sender that closes.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// As much as mkcp holds for a reader by default.
 const READ_BUFFER: u32 = 4 * 1024 * 1024;
 /// The name in the certificate.
@@ -37,23 +43,28 @@ pub(crate) async fn run(options: Options) -> io::Result<()> {
     let incoming = incoming.ok_or_else(|| io::Error::other("the endpoint is closed"))?;
     let connection = incoming.await.map_err(io::Error::other)?;
     let mut counter = Counter::new(options.window);
+    interrupt::catch()?;
     let result = receive(&connection, &mut counter).await;
     println!("{}", counter.to_json());
-    connection.closed().await;
+    let _ = timeout(FAREWELL, connection.closed()).await;
     result
 }
 
-/// Reads to the end of the stream, or until the sender has waited long enough and closes.
+/// Reads until the end of the stream, or a signal, or the sender has waited long enough.
 async fn receive(connection: &Connection, counter: &mut Counter) -> io::Result<()> {
     let mut stream = connection.accept_uni().await?;
-    loop {
-        match stream.read_chunk(usize::MAX, true).await {
+    while !interrupt::is_set() {
+        let Ok(result) = timeout(LOOK, stream.read_chunk(usize::MAX, true)).await else {
+            continue;
+        };
+        match result {
             Ok(Some(chunk)) => counter.add(chunk.bytes.len()),
-            Ok(None) => return Ok(()),
-            Err(ReadError::ConnectionLost(ConnectionError::ApplicationClosed(_))) => return Ok(()),
+            Ok(None) => break,
+            Err(ReadError::ConnectionLost(ConnectionError::ApplicationClosed(_))) => break,
             Err(error) => return Err(io::Error::other(error)),
         }
     }
+    Ok(())
 }
 
 /// A certificate of its own, and room for what is on its way.
