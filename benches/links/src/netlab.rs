@@ -43,10 +43,7 @@ impl Netlab {
     pub(crate) fn find(path: Option<&Path>) -> Result<Self, String> {
         let found = match path {
             Some(path) => Some(path.to_owned()).filter(|path| is_program(path)),
-            None => env::var_os("PATH").and_then(|folders| {
-                let mut paths = env::split_paths(&folders).map(|folder| folder.join("netlab"));
-                paths.find(|path| is_program(path))
-            }),
+            None => in_path("netlab"),
         };
         let place = match path {
             Some(path) => path.display().to_string(),
@@ -90,6 +87,13 @@ impl Netlab {
         report.messages = messages;
         Ok(Some(report))
     }
+}
+
+/// The program of this name, if there is one.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    let mut paths = env::split_paths(&folders).map(|folder| folder.join(name));
+    paths.find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     campaign::Campaign,
     interrupt,
-    netlab::Netlab,
+    netlab::{Netlab, in_path},
     perf, plot,
     results::Cell,
     rows::{self, Row},
@@ -86,6 +86,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let pairs = pairs(&options.only, &options.transport);
     if pairs.is_empty() {
         let text = "none of these transports can do what these rows ask for";
+        return Err(BadUsage(text.to_owned()).into());
+    }
+    let needed = pairs.iter().any(|(_, transport)| transport.needs_v2ray());
+    if needed && in_path("v2ray").is_none() {
+        let text = "v2ray is missing: install it, or choose others by --transport";
         return Err(BadUsage(text.to_owned()).into());
     }
     let campaign = Campaign {

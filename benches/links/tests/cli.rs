@@ -115,10 +115,22 @@ fn results_are_written_in_all_forms() {
 fn what_the_emulator_says_against_it_is_passed_on() {
     let folder = tempfile::tempdir().unwrap();
     let netlab = emulator(folder.path(), "echo 'needs root' >&2; exit 125");
-    let output = links(&["table", "--netlab", &netlab, "--perf", "/bin/sh"]);
+    let chosen = ["--perf", "/bin/sh", "--transport", "mkcp"];
+    let output = links(&[&["table", "--netlab", &netlab], &chosen[..]].concat());
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(text, "error: netlab failed: needs root\n");
+}
+
+#[test]
+fn a_missing_v2ray_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let netlab = emulator(folder.path(), PRETEND);
+    let output = links(&["table", "--netlab", &netlab, "--transport", "v2ray"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.starts_with("error: v2ray is missing"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[test]

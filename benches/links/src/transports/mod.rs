@@ -142,6 +142,16 @@ impl Transport {
         }
     }
 
+    /// Whether a V2Ray takes part.
+    pub(crate) fn needs_v2ray(self) -> bool {
+        match self {
+            Self::Mkcp | Self::MkcpFixed | Self::MkcpLossRate => false,
+            Self::TcpBbr | Self::TcpCubic | Self::QuinnBbr | Self::QuinnCubic => false,
+            Self::V2ray | Self::V2rayFast | Self::V2rayToMkcp | Self::V2rayFastToMkcp => true,
+            Self::MkcpToV2ray | Self::MkcpToV2rayFast => true,
+        }
+    }
+
     /// Whether a V2Ray takes part that is told the capacity of the link.
     fn is_fast(self) -> bool {
         matches!(
