@@ -11,10 +11,10 @@ use crate::{
 
 const NOTHING: &str = "–";
 
-/// Both tables, those that have a line.
+/// The tables that have a line.
 pub(crate) fn markdown(cells: &[Cell]) -> String {
-    let (own, compared) = (of_mkcp(cells), comparison(cells));
-    let tables = [own, compared].into_iter().flatten();
+    let tables = [of_mkcp(cells), comparison(cells), others(cells)];
+    let tables = tables.into_iter().flatten();
     tables.collect::<Vec<_>>().join("\n")
 }
 
@@ -114,11 +114,28 @@ fn comparison(cells: &[Cell]) -> Option<String> {
     any.then_some(table)
 }
 
+/// The other transports on the other links.
+fn others(cells: &[Cell]) -> Option<String> {
+    let mut table = String::from("| Link | transport | MB/s · wire ratio |\n|---|---|---|\n");
+    let head = table.len();
+    for cell in cells {
+        let elsewhere = cell.row.loss().is_none() && cell.transport != Transport::Mkcp;
+        if let (true, Some(entry)) = (elsewhere, entry(cell)) {
+            let (link, name) = (describe(&cell.row), cell.transport.name());
+            let _ = writeln!(table, "| {link} | {name} | {entry} |");
+        }
+    }
+    (table.len() > head).then_some(table)
+}
+
 fn find(cells: &[Cell], transport: Transport, loss: f64) -> Option<String> {
     let mut cells = cells.iter().filter(|cell| cell.transport == transport);
-    let figures = cells
-        .find(|cell| cell.row.loss() == Some(loss))?
-        .figures()?;
+    entry(cells.find(|cell| cell.row.loss() == Some(loss))?)
+}
+
+/// Goodput and waste.
+fn entry(cell: &Cell) -> Option<String> {
+    let figures = cell.figures()?;
     let (goodput, wire) = (figures.get(Measure::Goodput), figures.get(Measure::Wire));
     Some(format!("{} · {}", number(goodput), ratio(wire)))
 }
@@ -165,6 +182,16 @@ mod tests {
         let expected = "| tcp-bbr | 11.00 · 1.050 | – | – | – | 0.50 · 1.300 |\n";
         assert!(text.ends_with(expected), "{text}");
         assert!(!text.contains("goals"), "{text}");
+    }
+
+    #[test]
+    fn others_on_other_links_have_a_table_of_their_own() {
+        let mut rows = crate::rows::all().into_iter();
+        let far = rows.find(|row| row.name == "far").unwrap();
+        let text = markdown(&[examples::cell(far, Transport::TcpBbr, 0.7, 1.06)]);
+        assert!(!text.contains("at this loss"), "{text}");
+        let expected = "| 20 Mbit/s, 300 ms, queue 300ms, loss 2% | tcp-bbr | 0.70 · 1.060 |\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]
