@@ -157,6 +157,26 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
             "perf serve --listen 127.0.0.1:0 --mode shout",
             "echo, sink, source, xor",
         ),
+        (
+            "perf bulk --connect 127.0.0.1:1 --bytes 1 --seconds 1",
+            "'--bytes <N>' cannot be used with '--seconds <S>'",
+        ),
+        (
+            "perf bulk --connect 127.0.0.1:1 --skip -1",
+            "unexpected argument '-1'",
+        ),
+        (
+            "perf bulk --connect 127.0.0.1:1 --seconds soon",
+            "not a number",
+        ),
+        (
+            "perf bulk --connect 127.0.0.1:1 --cancel-after 1",
+            "not provided: --reverse",
+        ),
+        (
+            "echo_server --read-buffer 4096",
+            "read_buffer is 4294967296, must be 65536 to",
+        ),
     ];
     for (command, expected) in cases {
         let words: Vec<_> = command.split(' ').collect();
@@ -287,8 +307,9 @@ fn perf_bulk_moves_all_bytes_with_every_kind_of_server() {
             let object = measure(&server, &arguments);
             assert_keys(
                 &object,
-                &["seconds", "goodput_mb_s", "cpu_s", "max_rss_kib"],
+                &["seconds", "goodput_mb_s", "cpu_s", "max_rss_kib", "jain"],
             );
+            assert_eq!(object["per_stream"].as_array().map(Vec::len), Some(3));
             assert_eq!(object["bytes"], bytes, "{mode}: {object}");
             assert_eq!(object["errors"], 0, "{mode}: {object}");
             let returned = if mode == "sink" { 0 } else { bytes };
@@ -304,6 +325,54 @@ fn perf_bulk_moves_all_bytes_with_every_kind_of_server() {
         (&object["bytes"], &object["errors"]),
         (&3_000_000.into(), &0.into())
     );
+}
+
+#[test]
+fn perf_bulk_moves_what_it_can_in_a_time() {
+    let timed = ["bulk", "--seconds", "1.2", "--skip", "0.6"];
+    let timed = [&timed[..], &["--interval", "100", "--streams", "2"]].concat();
+    for (mode, reverse) in [("sink", false), ("echo", false), ("source", true)] {
+        let server = Server::perf(&["--mode", mode]);
+        let reverse = if reverse { &["--reverse"][..] } else { &[] };
+        let object = measure(&server, &[&timed[..], reverse].concat());
+        let number = |name: &str| object[name].as_f64().unwrap();
+        let seconds = number("seconds");
+        assert!((1.2..2.5).contains(&seconds), "{mode}: {object}");
+        let all = number("bytes") / 1e6;
+        let late = number("goodput_mb_s") * (seconds - 0.6);
+        assert!(late > 0.0 && late < all, "{mode}: {object}");
+
+        let rows = object["timeline"].as_array().unwrap();
+        assert!((2..=12).contains(&rows.len()), "{mode}: {object}");
+        for row in rows {
+            assert_eq!(row.as_array().map(Vec::len), Some(5), "{mode}: {object}");
+        }
+        let shares = object["per_stream"].as_array().unwrap();
+        let sum: u64 = shares.iter().filter_map(Value::as_u64).sum();
+        assert_eq!(object["bytes"], sum, "{mode}: {object}");
+        let jain = number("jain");
+        assert!((0.5..=1.0).contains(&jain), "{mode}: {object}");
+    }
+}
+
+#[test]
+fn perf_bulk_tells_what_still_comes_after_a_cancel() {
+    let server = Server::perf(&["--mode", "source"]);
+    let object = measure(&server, &["bulk", "--reverse", "--cancel-after", "0.3"]);
+    assert!(object["bytes"].as_u64() > Some(0), "{object}");
+    assert!(object["datagrams_after_cancel"].is_u64(), "{object}");
+}
+
+#[test]
+fn perf_bulk_tells_people_every_second_how_it_goes() {
+    let server = Server::perf(&["--mode", "sink"]);
+    let output = run(
+        "perf",
+        &["bulk", "--connect", &server.address, "--seconds", "2.5"],
+    );
+    let lines = String::from_utf8(output.stderr).unwrap();
+    assert!(lines.lines().count() >= 2, "{lines}");
+    assert!(lines.starts_with("1 s: "), "{lines}");
 }
 
 #[test]
@@ -388,6 +457,10 @@ fn perf_serve_prints_a_final_object_on_either_signal() {
             (&200_000.into(), &0.into())
         );
         assert_eq!(object["sessions"], 1);
+        let session = &object["per_session"][0];
+        let keys = ["first_byte_s", "last_byte_s", "rtt_us", "spurious"];
+        assert_keys(session, &keys);
+        assert_eq!(session["bytes"], 200_000);
     }
 }
 

@@ -1,9 +1,14 @@
 //! Throughput of one direction.
 
+mod download;
+mod progress;
+mod upload;
+
 use std::{
-    io::{self, Read},
+    any::Any,
+    io,
     net::SocketAddr,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -11,23 +16,21 @@ use std::{
 use mkcp::{Config, Stream};
 
 use crate::{
-    PATIENCE,
-    payload::{self, Answer},
+    PATIENCE, payload,
     report::Report,
     transport::{self, Transport},
 };
-
-const READ: usize = 256 * 1024;
-/// How often the end of an upload is looked for: nothing tells it, short of closing the stream.
-const LOOK: Duration = Duration::from_millis(1);
-/// How long after the last acknowledgement an answer may begin.
-const HESITATION: Duration = Duration::from_millis(200);
+use progress::{Progress, Samples, delivered};
 
 /// Throughput: writes bytes, or reads them with --reverse
 ///
 /// The time is that from the first connect until the last byte is acknowledged or, from a server
 /// that sends back what it gets, until the last byte is back. What comes back is compared with
 /// what was sent, or with its xor 0x63, whichever it begins with.
+///
+/// per_stream lists the bytes of each stream, and jain how fairly they shared (1 is perfect). A
+/// timeline has rows of seconds since the first connect and, for the interval that ends then:
+/// bytes delivered, smoothed round-trip time in us, datagrams sent, retransmission timeout in us.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// UDP address of the server
@@ -38,6 +41,19 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 100_000_000)]
     bytes: u64,
 
+    /// Instead, as many bytes as can be delivered in this time; those that are not acknowledged
+    /// by then do not count
+    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "bytes")]
+    seconds: Option<Duration>,
+
+    /// What is moved in this time at the beginning does not count in goodput_mb_s
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    skip: Option<Duration>,
+
+    /// Add a timeline to the JSON object, with a row for every interval
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    interval: Option<u64>,
+
     /// Streams at the same time
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     streams: u32,
@@ -45,6 +61,11 @@ pub(crate) struct Options {
     /// Read from a server in mode source; the streams send one byte each to open
     #[arg(long)]
     reverse: bool,
+
+    /// Stop reading after this time, and stay for two seconds more: datagrams_after_cancel shows
+    /// what the server still sends
+    #[arg(long, value_name = "S", value_parser = seconds, requires = "reverse", conflicts_with_all = ["bytes", "seconds"])]
+    cancel_after: Option<Duration>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -54,46 +75,98 @@ pub(crate) struct Options {
     transport: Transport,
 }
 
+/// How much a stream moves.
+#[derive(Clone, Copy)]
+enum Span {
+    /// So many bytes.
+    Bytes(u64),
+    /// As many as it can until then.
+    Until(Instant),
+    /// The same, and then nothing may come any more.
+    Cancel(Instant),
+}
+
+/// What is left of a stream.
+struct Outcome {
+    report: Report,
+    finished: Instant,
+}
+
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let config = options.transport.config();
     payload::prepare();
     let started = Instant::now();
+    let progress = Progress::new(started, options.skip, options.interval, !options.json);
+    let (outcomes, samples) = move_all(options, &config, &progress, started)?;
+
     let mut report = Report::default();
     let mut finished = started;
-    thread::scope(|scope| {
-        let config = &config;
-        let run = |share| move || one_stream(options, config, share);
-        let streams: Vec<_> = shares(options)
-            .map(|share| scope.spawn(run(share)))
-            .collect();
-        for stream in streams {
-            match stream.join() {
-                Ok((part, at)) => {
-                    report.absorb(part);
-                    finished = finished.max(at);
-                }
-                Err(_) => report.add_error(&io::Error::other("a thread panicked")),
-            }
-        }
-    });
+    let mut per_stream = Vec::new();
+    for outcome in outcomes {
+        per_stream.push(outcome.report.bytes());
+        finished = finished.max(outcome.finished);
+        report.absorb(outcome.report);
+    }
     report.set_elapsed(finished - started);
     report.insert("streams", options.streams);
+    if per_stream.len() > 1 {
+        report.insert("jain", jain(&per_stream));
+    }
+    report.insert("per_stream", per_stream);
+    samples.tell(&mut report, finished - started);
     Ok(report)
 }
 
-/// What each stream moves: the same, but for a byte.
-fn shares(options: &Options) -> impl Iterator<Item = u64> {
-    let (bytes, streams) = (options.bytes, u64::from(options.streams));
-    (0..streams).map(move |number| bytes / streams + u64::from(number < bytes % streams))
+/// Runs all streams, and watches them.
+fn move_all(
+    options: &Options,
+    config: &Config,
+    progress: &Progress,
+    started: Instant,
+) -> io::Result<(Vec<Outcome>, Samples)> {
+    thread::scope(|scope| {
+        let (running, ended) = mpsc::channel();
+        let watcher = scope.spawn(|| progress.watch(ended));
+        let run = |span| {
+            let running = running.clone();
+            scope.spawn(move || {
+                let outcome = one_stream(options, config, span, progress);
+                drop(running); // When all are gone, the watcher ends.
+                outcome
+            })
+        };
+        let streams: Vec<_> = spans(options, started).map(run).collect();
+        drop(running);
+        let outcomes = streams.into_iter().map(|stream| stream.join());
+        let outcomes = outcomes.collect::<Result<_, _>>().map_err(panicked);
+        let samples = watcher.join().map_err(panicked);
+        Ok((outcomes?, samples?))
+    })
 }
 
-/// Moves a share, and tells when that was done.
-fn one_stream(options: &Options, config: &Config, share: u64) -> (Report, Instant) {
+fn panicked(_: Box<dyn Any + Send>) -> io::Error {
+    io::Error::other("a thread panicked")
+}
+
+/// What each stream moves: the same, but for a byte.
+fn spans(options: &Options, started: Instant) -> impl Iterator<Item = Span> {
+    let (bytes, streams) = (options.bytes, u64::from(options.streams));
+    let (seconds, cancel) = (options.seconds, options.cancel_after);
+    (0..streams).map(move |number| match (seconds, cancel) {
+        (Some(time), _) => Span::Until(started + time),
+        (_, Some(time)) => Span::Cancel(started + time),
+        _ => Span::Bytes(bytes / streams + u64::from(number < bytes % streams)),
+    })
+}
+
+/// Moves what it should, and tells when that was done.
+fn one_stream(options: &Options, config: &Config, span: Span, progress: &Progress) -> Outcome {
     let mut report = Report::default();
     let result = connect(options, config).and_then(|stream| {
+        progress.add(stream.try_clone()?, options.reverse);
         let finished = match options.reverse {
-            true => download(&stream, share, &mut report),
-            false => upload(&stream, share, &mut report),
+            true => download::run(&stream, span, &mut report),
+            false => upload::run(&stream, span, &mut report),
         };
         report.add_statistics(&stream.stats());
         finished
@@ -102,7 +175,7 @@ fn one_stream(options: &Options, config: &Config, share: u64) -> (Report, Instan
         report.add_error(&error);
         Instant::now()
     });
-    (report, finished)
+    Outcome { report, finished }
 }
 
 fn connect(options: &Options, config: &Config) -> io::Result<Stream> {
@@ -111,117 +184,21 @@ fn connect(options: &Options, config: &Config) -> io::Result<Stream> {
     Ok(stream)
 }
 
-/// Reads a share of what the server sends without end.
-fn download(mut stream: &Stream, share: u64, report: &mut Report) -> io::Result<Instant> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    payload::write(stream, 0, 1)?;
-    let mut buffer = vec![0; READ];
-    let mut missing = share;
-    while missing > 0 {
-        let most = buffer
-            .len()
-            .min(usize::try_from(missing).unwrap_or(usize::MAX));
-        let count = stream.read(&mut buffer[..most])?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        report.add_bytes(count as u64);
-        missing -= count as u64;
-    }
-    let finished = Instant::now();
-    // The server is still sending; that it is cut off here is no failure.
-    if let Err(error) = stream.try_clone()?.close() {
-        log::debug!("close after download: {error}");
-    }
-    Ok(finished)
-}
-
-/// Writes a share while another thread reads what may come back.
-fn upload(stream: &Stream, share: u64, report: &mut Report) -> io::Result<Instant> {
-    let (recognised, answer) = mpsc::sync_channel(1);
-    let finished = thread::scope(|scope| {
-        let reader = scope.spawn(move || read_answer(stream, share, &recognised));
-        let answered = || match reader.join() {
-            Ok(result) => result,
-            Err(_) => Err(io::Error::other("the reader panicked")),
-        };
-        match payload::write(stream, 0, share).and_then(|()| settle(stream, &answer)) {
-            Ok(Settled::Acknowledged(at)) => stream.try_clone()?.close().map(|()| at),
-            Ok(Settled::Answered) => answered().and_then(|at| {
-                stream.try_clone()?.close()?;
-                Ok(at)
-            }),
-            Err(error) => {
-                stream.reset(); // Wakes the reader, unless it was the reader that gave up.
-                match answered() {
-                    Err(reason) if reason.kind() == io::ErrorKind::InvalidData => Err(reason),
-                    _ => Err(error),
-                }
-            }
-        }
-    })?;
-    report.add_bytes(share);
-    Ok(finished)
-}
-
-/// How an upload ends.
-enum Settled {
-    /// The peer had all at this time, and sends nothing back.
-    Acknowledged(Instant),
-    /// The server sends back what it gets, or the reader failed: the reader knows the rest.
-    Answered,
-}
-
-/// Waits until all is acknowledged or an answer has begun.
-fn settle(stream: &Stream, answer: &Receiver<()>) -> io::Result<Settled> {
-    let (mut queued, mut moved) = (u64::MAX, Instant::now());
-    while queued > 0 {
-        match answer.recv_timeout(LOOK) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(Settled::Answered),
-            Err(RecvTimeoutError::Timeout) if moved.elapsed() > PATIENCE => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        let now = stream.stats().send_queue;
-        if now != queued {
-            (queued, moved) = (now, Instant::now());
-        }
-    }
-    match answer.recv_timeout(HESITATION) {
-        Err(RecvTimeoutError::Timeout) => Ok(Settled::Acknowledged(moved)),
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(Settled::Answered),
+/// Jain's index of fairness: 1 if all have the same, 1/n if one has all.
+fn jain(shares: &[u64]) -> f64 {
+    let sum: f64 = shares.iter().map(|&share| share as f64).sum();
+    let squares: f64 = shares.iter().map(|&share| (share as f64).powi(2)).sum();
+    match squares {
+        0.0 => 1.0,
+        squares => sum * sum / (squares * shares.len() as f64),
     }
 }
 
-/// Reads until all of an echo is back, or until the stream is closed if there is none.
-fn read_answer(
-    mut stream: &Stream,
-    share: u64,
-    recognised: &SyncSender<()>,
-) -> io::Result<Instant> {
-    let mut buffer = vec![0; READ];
-    let mut answer = None;
-    let mut at = 0;
-    while at < share || answer == Some(Answer::Other) {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let bytes = &buffer[..count];
-        let answer = *answer.get_or_insert_with(|| Answer::recognise(bytes));
-        if !answer.is_right(at, bytes) {
-            stream.reset(); // Wakes the writer.
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("the answer is wrong after byte {at}"),
-            ));
-        }
-        if at == 0 && answer != Answer::Other {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let _ = recognised.try_send(());
-        }
-        at += count as u64;
+/// Reads a number of seconds, fractions allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match number {
+        0.0..86_400.0 => Ok(Duration::from_secs_f64(number)),
+        _ => Err("must be from 0 to 86400".to_owned()),
     }
-    Ok(Instant::now())
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     sync::LazyLock,
+    time::Instant,
 };
 
 use mkcp::Stream;
@@ -37,6 +38,23 @@ pub(crate) fn write(mut stream: &Stream, from: u64, to: u64) -> io::Result<()> {
         at += piece.len() as u64;
     }
     Ok(())
+}
+
+/// Writes the endless payload until the time has come.
+pub(crate) fn write_until(mut stream: &Stream, deadline: Instant) -> io::Result<()> {
+    let mut at = 0;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(piece(&PLAIN, at, WRITE)) {
+            Ok(count) => at += count as u64,
+            Err(_) if Instant::now() >= deadline => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// What a server sends back.

@@ -11,11 +11,16 @@ use serde_json::{Map, Value, json};
 
 use crate::process;
 
+/// How many datagrams still came after a stream was told to stop.
+pub(crate) const AFTER_CANCEL: &str = "datagrams_after_cancel";
+
 /// The findings of a whole run, collected stream by stream.
 #[derive(Default)]
 pub(crate) struct Report {
     bytes: u64,
     elapsed: Duration,
+    /// Time and bytes at the beginning that do not count as goodput.
+    skipped: (Duration, u64),
     errors: u64,
     latencies: BTreeMap<&'static str, Vec<Duration>>,
     statistics: BTreeMap<&'static str, u64>,
@@ -34,6 +39,11 @@ impl Report {
         self.elapsed = elapsed;
     }
 
+    /// The bytes that were moved in the first while, which does not count as goodput.
+    pub(crate) fn skip(&mut self, time: Duration, bytes: u64) {
+        self.skipped = (time, bytes);
+    }
+
     /// A stream or a round that failed.
     pub(crate) fn add_error(&mut self, error: &io::Error) {
         log::warn!("{error}");
@@ -45,10 +55,15 @@ impl Report {
         self.latencies.entry(prefix).or_default().push(latency);
     }
 
+    /// Something that is counted beside the statistics of the streams.
+    pub(crate) fn add_count(&mut self, name: &'static str, count: u64) {
+        *self.statistics.entry(name).or_default() += count;
+    }
+
     /// What one stream has done. The report shows the sums over all streams.
     pub(crate) fn add_statistics(&mut self, stats: &ConnectionStats) {
         for (name, value) in statistics(stats) {
-            *self.statistics.entry(name).or_default() += value;
+            self.add_count(name, value);
         }
         for (name, value) in wakes(&stats.wakes) {
             *self.wakes.entry(name).or_default() += value;
@@ -58,6 +73,10 @@ impl Report {
     /// Anything that only one command knows.
     pub(crate) fn insert(&mut self, name: &str, value: impl Into<Value>) {
         self.more.insert(name.to_owned(), value.into());
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(crate) fn errors(&self) -> u64 {
@@ -72,7 +91,7 @@ impl Report {
             self.latencies.entry(prefix).or_default().extend(latencies);
         }
         for (name, value) in other.statistics {
-            *self.statistics.entry(name).or_default() += value;
+            self.add_count(name, value);
         }
         for (name, value) in other.wakes {
             *self.wakes.entry(name).or_default() += value;
@@ -134,7 +153,10 @@ impl Report {
             of("bytes_on_wire_sent"),
             of("bytes_written"),
         );
-        for (name, value) in &self.more {
+        if let Some(count) = self.statistics.get(AFTER_CANCEL) {
+            text += &format!("{count} datagrams came after the cancel\n");
+        }
+        for (name, value) in self.more.iter().filter(|(_, value)| !value.is_array()) {
             text += &format!("{name} {value}\n");
         }
         text + &format!(
@@ -144,11 +166,12 @@ impl Report {
         )
     }
 
-    /// Megabytes (10^6) per second.
+    /// Megabytes (10^6) per second, after what is skipped.
     fn goodput(&self) -> f64 {
-        match self.elapsed.as_secs_f64() {
+        let (time, bytes) = self.skipped;
+        match self.elapsed.saturating_sub(time).as_secs_f64() {
             0.0 => 0.0,
-            seconds => self.bytes as f64 / 1e6 / seconds,
+            seconds => self.bytes.saturating_sub(bytes) as f64 / 1e6 / seconds,
         }
     }
 }
@@ -170,7 +193,8 @@ fn percentiles(latencies: &[Duration]) -> Vec<(&'static str, Duration)> {
     ]
 }
 
-fn statistics(stats: &ConnectionStats) -> impl Iterator<Item = (&'static str, u64)> {
+/// What a connection has done, by name.
+pub(crate) fn statistics(stats: &ConnectionStats) -> impl Iterator<Item = (&'static str, u64)> {
     let micros = |duration: Duration| duration.as_micros() as u64;
     [
         ("rtt_us", micros(stats.rtt)),

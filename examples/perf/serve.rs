@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     payload,
-    report::Report,
+    report::{self, Report},
     transport::{self, Transport},
 };
 
@@ -24,12 +24,17 @@ const LEAST_BUFFER: usize = 4 * 1024;
 const MOST_BUFFER: usize = 256 * 1024;
 /// Clients may open many sessions at once.
 const BACKLOG: usize = 4096;
-/// For how long sessions may take to end when the server stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// For how long sessions may take to end when the server stops: less than those who stop it wait
+/// before they kill it.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Sessions that are listed one by one.
+const LISTED: usize = 100;
 
 /// Serves until SIGINT or SIGTERM, one thread to a session
 ///
-/// With --json it prints {"ready": "ADDR"} at once and one more object at the end.
+/// With --json it prints {"ready": "ADDR"} at once and one more object at the end, in which
+/// per_session lists the first 100 sessions in the order of their ends: bytes, the seconds from the
+/// start of the server to the first and to the last of them, and the connection's statistics.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// UDP address to listen on
@@ -64,9 +69,26 @@ enum Mode {
     Xor,
 }
 
+/// The bytes that a session has moved, and when.
+#[derive(Default)]
+struct Moved {
+    bytes: u64,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Moved {
+    fn add(&mut self, bytes: u64) {
+        let now = Instant::now();
+        self.bytes += bytes;
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+}
+
 /// What is left of a session.
 struct Outcome {
-    bytes: u64,
+    moved: Moved,
     result: io::Result<()>,
     stats: ConnectionStats,
 }
@@ -85,7 +107,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 
     let started = Instant::now();
     let (outcomes, ended) = mpsc::channel();
-    let collector = thread::spawn(move || collect(ended));
+    let collector = thread::spawn(move || collect(ended, started));
     let accepted = accept_all(&listener, options.mode, &outcomes);
     let elapsed = started.elapsed();
     let endpoint_stats = endpoint.stats();
@@ -117,10 +139,10 @@ fn accept_all(listener: &Listener, mode: Mode, outcomes: &Sender<Outcome>) -> io
         let stream = accepted?;
         let outcomes = outcomes.clone();
         let session = move || {
-            let (bytes, result) = serve(&stream, mode);
+            let (moved, result) = serve(&stream, mode);
             let stats = stream.stats();
             let _ = outcomes.send(Outcome {
-                bytes,
+                moved,
                 result,
                 stats,
             });
@@ -131,12 +153,16 @@ fn accept_all(listener: &Listener, mode: Mode, outcomes: &Sender<Outcome>) -> io
 }
 
 /// Sums up until the last session has ended.
-fn collect(ended: mpsc::Receiver<Outcome>) -> Report {
+fn collect(ended: mpsc::Receiver<Outcome>, started: Instant) -> Report {
     let mut report = Report::default();
     let mut sessions = 0;
+    let mut listed = Vec::new();
     for outcome in ended {
         sessions += 1;
-        report.add_bytes(outcome.bytes);
+        if listed.len() < LISTED {
+            listed.push(session_object(&outcome, started));
+        }
+        report.add_bytes(outcome.moved.bytes);
         report.add_statistics(&outcome.stats);
         match outcome.result {
             Err(error) if !is_an_end(&error) => report.add_error(&error),
@@ -144,7 +170,21 @@ fn collect(ended: mpsc::Receiver<Outcome>) -> Report {
         }
     }
     report.insert("sessions", sessions);
+    report.insert("per_session", listed);
     report
+}
+
+fn session_object(outcome: &Outcome, started: Instant) -> Value {
+    let seconds = |at: Instant| (at - started).as_secs_f64();
+    let mut object = json!({
+        "bytes": outcome.moved.bytes,
+        "first_byte_s": outcome.moved.first.map(seconds),
+        "last_byte_s": outcome.moved.last.map(seconds),
+    });
+    for (name, value) in report::statistics(&outcome.stats) {
+        object[name] = value.into();
+    }
+    object
 }
 
 /// Whether this is how a stream ends when the peer has had enough or the server stops.
@@ -156,33 +196,33 @@ fn is_an_end(error: &io::Error) -> bool {
 }
 
 /// Serves one session to its end; gives the bytes moved.
-fn serve(stream: &Stream, mode: Mode) -> (u64, io::Result<()>) {
-    let mut bytes = 0;
+fn serve(stream: &Stream, mode: Mode) -> (Moved, io::Result<()>) {
+    let mut moved = Moved::default();
     let result = match mode {
-        Mode::Source => send_without_end(stream, &mut bytes),
-        Mode::Sink => read_all(stream, &mut bytes, |_, _| Ok(())),
-        Mode::Echo => read_all(stream, &mut bytes, |mut stream, data| {
+        Mode::Source => send_without_end(stream, &mut moved),
+        Mode::Sink => read_all(stream, &mut moved, |_, _| Ok(())),
+        Mode::Echo => read_all(stream, &mut moved, |mut stream, data| {
             stream.write_all(data)
         }),
-        Mode::Xor => read_all(stream, &mut bytes, |mut stream, data| {
+        Mode::Xor => read_all(stream, &mut moved, |mut stream, data| {
             data.iter_mut().for_each(|byte| *byte ^= payload::XOR);
             stream.write_all(data)
         }),
     };
-    (bytes, result)
+    (moved, result)
 }
 
-fn send_without_end(stream: &Stream, bytes: &mut u64) -> io::Result<()> {
+fn send_without_end(stream: &Stream, moved: &mut Moved) -> io::Result<()> {
     loop {
-        payload::write(stream, *bytes, *bytes + MOST_BUFFER as u64)?;
-        *bytes += MOST_BUFFER as u64;
+        payload::write(stream, moved.bytes, moved.bytes + MOST_BUFFER as u64)?;
+        moved.add(MOST_BUFFER as u64);
     }
 }
 
 /// Reads to the end of the stream. The buffer grows only for those who fill it.
 fn read_all(
     mut stream: &Stream,
-    bytes: &mut u64,
+    moved: &mut Moved,
     answer: impl Fn(&Stream, &mut [u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; LEAST_BUFFER];
@@ -191,7 +231,7 @@ fn read_all(
         if count == 0 {
             return Ok(());
         }
-        *bytes += count as u64;
+        moved.add(count as u64);
         answer(stream, &mut buffer[..count])?;
         if count == buffer.len() && count < MOST_BUFFER {
             buffer.resize(2 * count, 0);

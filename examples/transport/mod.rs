@@ -48,6 +48,14 @@ pub(crate) struct Transport {
     #[arg(long, value_name = "MIB/S", default_value_t = 20)]
     downlink: u64,
 
+    /// Received bytes that a connection holds for its reader, at most
+    #[arg(long, value_name = "MIB", default_value_t = 4)]
+    read_buffer: usize,
+
+    /// Written bytes that a connection holds until they are acknowledged, at most
+    #[arg(long, value_name = "MIB", default_value_t = 2)]
+    write_buffer: usize,
+
     /// Congestion control: bbr, fixed or loss-rate
     #[arg(long, value_name = "NAME", default_value_t)]
     congestion: Congestion,
@@ -63,6 +71,8 @@ impl Transport {
             .tti(Duration::from_millis(self.tti))
             .uplink(self.uplink.saturating_mul(MIB))
             .downlink(self.downlink.saturating_mul(MIB))
+            .read_buffer(self.read_buffer.saturating_mul(MIB as usize))
+            .write_buffer(self.write_buffer.saturating_mul(MIB as usize))
             .congestion(self.congestion)
             .build()
             .unwrap_or_else(|error| bad_usage(error))

@@ -1,0 +1,200 @@
+//! The command that runs the table.
+
+use std::{
+    env,
+    error::Error,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::{
+    campaign::Campaign,
+    interrupt,
+    netlab::{Netlab, in_path},
+    perf, plot,
+    results::Cell,
+    rows::{self, Row},
+    table,
+    transports::Transport,
+};
+
+/// Runs the table of links, and prints it as Markdown
+///
+/// mkcp runs on every link; the other transports on those that differ in loss alone, or on what
+/// --only names. With all rows and transports it takes an hour; progress is shown on the standard
+/// error. SIGINT ends it, with the results so far.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Options {
+    /// The link emulator [default: the one in the PATH]
+    #[arg(long, value_name = "PATH", env = "NETLAB")]
+    netlab: Option<PathBuf>,
+
+    /// The example perf of mkcp [default: what cargo builds]
+    #[arg(long, value_name = "PATH")]
+    perf: Option<PathBuf>,
+
+    /// Only these rows
+    #[arg(long, value_name = "ROW", value_delimiter = ',', value_parser = row_names())]
+    only: Vec<String>,
+
+    /// Only these transports
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    transport: Vec<Transport>,
+
+    /// Runs of each, with the seeds 1, 2 and so on; medians are shown
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+
+    /// How long clients send [default: 10, on some rows more]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    seconds: Option<f64>,
+
+    /// Runs at the same time; more than one only where there are cores to spare
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+
+    /// Write all that was measured to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Draw the comparison of transports to a file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Write the tables to a file, not to the standard output
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+/// Something is missing, or was asked for and makes no sense.
+#[derive(Debug)]
+pub(crate) struct BadUsage(String);
+
+impl fmt::Display for BadUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for BadUsage {}
+
+pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let netlab = Netlab::find(options.netlab.as_deref()).map_err(BadUsage)?;
+    let pairs = pairs(&options.only, &options.transport);
+    if pairs.is_empty() {
+        let text = "none of these transports can do what these rows ask for";
+        return Err(BadUsage(text.to_owned()).into());
+    }
+    let needed = pairs.iter().any(|(_, transport)| transport.needs_v2ray());
+    if needed && in_path("v2ray").is_none() {
+        let text = "v2ray is missing: install it, or choose others by --transport";
+        return Err(BadUsage(text.to_owned()).into());
+    }
+    let campaign = Campaign {
+        netlab,
+        perf: perf::locate(options.perf.as_deref()).map_err(BadUsage)?,
+        links: env::current_exe()?,
+        seeds: options.seeds,
+        seconds: options.seconds,
+        jobs: options.jobs.into(),
+    };
+    interrupt::catch()?;
+    let (cells, result) = campaign.run(pairs);
+    write(options, &cells)?;
+    result?;
+    match interrupt::is_set() {
+        true => Err("interrupted".into()),
+        false => Ok(()),
+    }
+}
+
+/// Which rows run with which transports.
+fn pairs(only: &[String], transports: &[Transport]) -> Vec<(Row, Transport)> {
+    let all = Transport::value_variants();
+    let transports = if transports.is_empty() {
+        all
+    } else {
+        transports
+    };
+    let mut pairs = Vec::new();
+    for row in rows::all() {
+        let named = only.iter().any(|name| name == row.name);
+        if !only.is_empty() && !named {
+            continue;
+        }
+        let wanted =
+            |transport: Transport| transport == Transport::Mkcp || row.loss().is_some() || named;
+        for &transport in transports {
+            if wanted(transport) && transport.can(row.task) {
+                pairs.push((row.clone(), transport));
+            }
+        }
+    }
+    pairs
+}
+
+fn write(options: &Options, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
+    if let Some(path) = &options.json {
+        let runs: Value = cells.iter().flat_map(Cell::to_json).collect();
+        save(path, &runs.to_string())?;
+    }
+    if let Some(path) = &options.svg {
+        plot::to_file(cells, path)?;
+    }
+    let text = table::markdown(cells);
+    match &options.markdown {
+        Some(path) => save(path, &text)?,
+        None => print!("{text}"),
+    }
+    Ok(())
+}
+
+fn save(path: &Path, text: &str) -> io::Result<()> {
+    let told = |error: io::Error| {
+        let text = format!("{}: {error}", path.display());
+        io::Error::new(error.kind(), text)
+    };
+    fs::write(path, text).map_err(told)
+}
+
+fn row_names() -> clap::builder::PossibleValuesParser {
+    let rows = rows::all();
+    rows.iter().map(|row| row.name).collect::<Vec<_>>().into()
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match number {
+        0.5..=3600.0 => Ok(number),
+        _ => Err("must be from 0.5 to 3600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(only: &[&str], transports: &[Transport]) -> usize {
+        let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
+        pairs(&only, transports).len()
+    }
+
+    #[test]
+    fn the_others_run_on_the_rows_that_compare() {
+        let rows = rows::all().len();
+        let transports = Transport::value_variants().len();
+        let compared = rows::LOSSES.len();
+        assert_eq!(count(&[], &[]), rows + compared * (transports - 1));
+        assert_eq!(count(&[], &[Transport::Mkcp]), rows);
+        assert_eq!(count(&[], &[Transport::TcpBbr]), compared);
+    }
+
+    #[test]
+    fn what_is_named_runs_if_it_can() {
+        assert_eq!(count(&["far"], &[Transport::TcpBbr, Transport::Mkcp]), 2);
+        assert_eq!(count(&["ping-0"], &[Transport::TcpBbr]), 0);
+    }
+}
