@@ -273,6 +273,7 @@ impl Connection {
             delivered: self.sampler.delivered(),
             in_flight: self.send.in_flight(),
             rtt,
+            tick: self.peer_tick(),
             rate: self.sampler.sample(now),
         };
         self.controller.on_ack(&event);
@@ -283,7 +284,9 @@ impl Connection {
     }
 
     pub(super) fn detect_losses(&mut self, now: Instant) {
-        let (segments, _) = self.loss.detect(now, &self.rtt, &mut self.send);
+        let (segments, _) = self
+            .loss
+            .detect(now, &self.rtt, self.peer_tick(), &mut self.send);
         if segments > 0 {
             self.output.repeat_is_fast = true;
             self.controller.on_loss(&LossEvent { segments });

@@ -3,7 +3,9 @@
 //! A segment is lost when one that was sent later has been acknowledged and enough time has passed
 //! for it to have been overtaken, or for the acknowledgement that listed it to have been lost and
 //! followed by another. A number of later ones, as in RFC 9002, proves nothing: with bursts of lost
-//! ACKs many can be listed at once. If nothing comes back at all, a probe timer repeats the oldest segment,
+//! ACKs many can be listed at once. A peer that ticks gets a tick more to list what a lost ACK had
+//! listed; but a few segments that are missing among others were not lost with an ACK, and since
+//! every wait is felt in the small windows of such peers, those are given up at once. If nothing comes back at all, a probe timer repeats the oldest segment,
 //! with back-off. Every transmission has an index of its own, so that a repeated
 //! segment is judged by its latest copy.
 
@@ -25,6 +27,8 @@ const TIME_THRESHOLD: u32 = 9;
 const MAX_TIME_THRESHOLD: u32 = 16;
 /// After so much time without any, the threshold falls by a step.
 const RELAX_AFTER: Duration = Duration::from_secs(5);
+/// So many missing in a row may be due to a lost ACK of a peer that ticks.
+const LONG_RUN: usize = 4;
 const GRANULARITY: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, Debug)]
@@ -112,11 +116,13 @@ impl LossDetector {
             .is_none_or(|since| now.saturating_duration_since(since) >= time)
     }
 
-    /// Marks what is lost in `send`. Returns how many segments and bytes.
+    /// Marks what is lost in `send`. `tick` is the interval at which the peer acts, if it does.
+    /// Returns how many segments and bytes.
     pub(super) fn detect(
         &mut self,
         now: Instant,
         rtt: &RttEstimator,
+        tick: Duration,
         send: &mut SendHalf,
     ) -> (u64, u64) {
         let mut lost = (0, 0);
@@ -139,8 +145,8 @@ impl LossDetector {
             if self.largest_acked.is_none_or(|largest| index > largest) {
                 break;
             }
-            let lost_at = sent_at + reordering;
-            if lost_at > now {
+            let lost_at = sent_at + reordering + tick;
+            if lost_at > now && (tick.is_zero() || self.is_run_long(send)) {
                 self.loss_time = Some(lost_at);
                 break;
             }
@@ -151,6 +157,16 @@ impl LossDetector {
             self.log = VecDeque::new();
         }
         lost
+    }
+
+    /// Whether the oldest transmission and many that followed it are missing.
+    fn is_run_long(&self, send: &SendHalf) -> bool {
+        let is_missing = |sent: &&Transmission| {
+            let segment = send.get(sent.number);
+            segment.is_some_and(|segment| segment.status == Status::Outstanding)
+        };
+        let run = self.log.iter().take(LONG_RUN).take_while(is_missing);
+        run.count() == LONG_RUN
     }
 
     fn reordering_time(&self, rtt: &RttEstimator) -> Duration {
@@ -242,7 +258,9 @@ mod tests {
         }
 
         fn lost(&mut self) -> u64 {
-            self.loss.detect(self.now, &self.rtt, &mut self.send).0
+            self.loss
+                .detect(self.now, &self.rtt, Duration::ZERO, &mut self.send)
+                .0
         }
     }
 
@@ -267,6 +285,23 @@ mod tests {
         while path.transmit() {}
         path.now += 80 * MS;
         assert_eq!(path.lost(), 0);
+    }
+
+    #[test]
+    fn of_a_peer_that_ticks_single_segments_are_given_up_at_once_and_many_late() {
+        let mut path = Path::with_sent(3 + 2 * LONG_RUN);
+        path.ack(2);
+        let tick = 50 * MS;
+        let lost = |path: &mut Path| {
+            path.loss
+                .detect(path.now, &path.rtt, tick, &mut path.send)
+                .0
+        };
+        assert_eq!(lost(&mut path), 2);
+        path.ack(2 + 2 * LONG_RUN as u32);
+        assert_eq!(lost(&mut path), 0);
+        path.now += 140 * MS;
+        assert_eq!(lost(&mut path), 2 * LONG_RUN as u64 - 1);
     }
 
     #[test]

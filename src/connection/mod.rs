@@ -516,10 +516,15 @@ impl Connection {
             .deadline(&self.rtt, self.peer_ack_delay(), &self.send)
     }
 
-    /// How long the peer may hold back an acknowledgement: one that ticks, until its next tick.
+    /// How long the peer may hold back an acknowledgement.
     fn peer_ack_delay(&self) -> Duration {
+        self.peer_tick().max(self.company_delay())
+    }
+
+    /// The interval at which the peer acts. One of ours acts at any time.
+    fn peer_tick(&self) -> Duration {
         if self.output.peer_wraps {
-            self.company_delay()
+            Duration::ZERO
         } else {
             self.tti
         }

@@ -136,6 +136,11 @@ impl SendHalf {
         self.limit.since(self.next_number).unwrap_or(0)
     }
 
+    /// Whether bytes wait for the peer's window to open.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.window() == 0 && self.unsent() > 0
+    }
+
     /// The next segment to send, a lost one before a new one.
     pub(super) fn candidate(&mut self) -> Option<Candidate> {
         while let Some(&number) = self.lost.front() {
@@ -158,7 +163,7 @@ impl SendHalf {
 
     /// A repetition once more, if only that keeps the peer's window closed to what is waiting.
     fn copy(&mut self) -> Option<Candidate> {
-        if self.unsent() == 0 {
+        if !self.is_blocked() {
             return None;
         }
         while let Some(&number) = self.repeated.front() {

@@ -100,6 +100,7 @@ mod tests {
             delivered: 0,
             in_flight: 0,
             rtt: None,
+            tick: Duration::ZERO,
             rate: None,
         }
     }

@@ -43,6 +43,8 @@ pub(super) struct AckEvent {
     /// Payload bytes in flight, this acknowledgement counted.
     pub(super) in_flight: u64,
     pub(super) rtt: Option<Duration>,
+    /// How much of that may be the peer's waiting for its next tick.
+    pub(super) tick: Duration,
     pub(super) rate: Option<RateSample>,
 }
 

@@ -29,6 +29,7 @@ pub(super) struct PathModel {
     recent_since: Option<Instant>,
     min_rtt: Option<MinRtt>,
     queue: Queue,
+    tick: Duration,
     loss: AmbientLoss,
     /// Round trips, by what was delivered when one ended.
     round: u64,
@@ -38,6 +39,7 @@ pub(super) struct PathModel {
 impl PathModel {
     /// Takes what an acknowledgement says. Returns whether a round trip has passed.
     pub(super) fn update(&mut self, event: &AckEvent) -> bool {
+        self.tick = event.tick;
         if let Some(rtt) = event.rtt {
             self.min_rtt = Some(MinRtt::with_sample(self.min_rtt, event.now, rtt));
             self.queue.sample(event.now, rtt, self.min_rtt());
@@ -123,9 +125,14 @@ impl PathModel {
         }
     }
 
-    /// Whether datagrams wait in a queue, by what their acknowledgements tell.
+    /// Whether datagrams surely wait in a queue, by what their acknowledgements tell.
     pub(super) fn has_queue(&self) -> bool {
-        self.queue.delay > queue_threshold(self.min_rtt())
+        self.queue.delay > queue_threshold(self.min_rtt()) + self.tick / 2
+    }
+
+    /// Whether datagrams surely do not.
+    fn is_queue_empty(&self) -> bool {
+        self.queue.delay <= queue_threshold(self.min_rtt())
     }
 
     pub(super) fn round(&self) -> u64 {
@@ -135,7 +142,7 @@ impl PathModel {
     /// Counts segments that have had their fate at a steady rate. A queue that overflows is no
     /// property of the path; its losses do not count.
     pub(super) fn count_fates(&mut self, acked: u64, lost: u64) {
-        if !self.has_queue() {
+        if self.is_queue_empty() {
             self.loss.count(acked, lost);
         }
     }

@@ -65,6 +65,7 @@ impl Pipe {
             delivered: self.delivered,
             in_flight: self.queue + 3 * passed,
             rtt: Some(self.rtt + waiting),
+            tick: Duration::ZERO,
             rate: Some(RateSample {
                 bytes_per_second: acked * 1_000_000 / quarter.as_micros() as u64,
                 app_limited: false,
