@@ -49,11 +49,11 @@ pub(crate) struct Transport {
     downlink: u64,
 
     /// Received bytes that a connection holds for its reader, at most
-    #[arg(long, value_name = "MIB", default_value_t = 4)]
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
     read_buffer: usize,
 
     /// Written bytes that a connection holds until they are acknowledged, at most
-    #[arg(long, value_name = "MIB", default_value_t = 2)]
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
     write_buffer: usize,
 
     /// Congestion control: bbr, fixed or loss-rate

@@ -19,6 +19,13 @@ pub(super) fn interval(base: Duration, attempts: u32) -> Duration {
     grown.min(MAX_INTERVAL.max(base))
 }
 
+/// The same for a peer that does answer, but whose window is closed: it will tell by itself when
+/// that opens, and is asked only because that may get lost.
+pub(super) fn persist(base: Duration, attempts: u32) -> Duration {
+    let grown = base * 2u32.saturating_pow(attempts.min(16));
+    grown.min(MAX_INTERVAL.max(base))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +38,13 @@ mod tests {
         let waits: Vec<_> = (23..29).map(wait).collect();
         assert_eq!(waits, [250, 500, 1000, 2000, 4000, 4000]);
         assert_eq!(wait(u32::MAX), 4000);
+    }
+
+    #[test]
+    fn a_closed_window_is_tried_ever_more_rarely() {
+        let wait = |attempts| persist(Duration::from_millis(100), attempts).as_millis();
+        let waits: Vec<_> = (0..8).map(wait).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 4000, 4000]);
     }
 
     #[test]

@@ -181,8 +181,18 @@ impl LossDetector {
 
     /// When to probe, if anything is outstanding. `ack_delay` is how long the peer may hold back
     /// an acknowledgement.
-    pub(super) fn probe_time(&self, rtt: &RttEstimator, ack_delay: Duration) -> Option<Instant> {
-        Some(self.last_sent? + backoff::interval(rtt.rto() + ack_delay, self.probes))
+    fn probe_time(
+        &self,
+        rtt: &RttEstimator,
+        ack_delay: Duration,
+        send: &SendHalf,
+    ) -> Option<Instant> {
+        let base = rtt.rto() + ack_delay;
+        let interval = match send.is_beyond_window() {
+            true => backoff::persist(base, self.probes),
+            false => backoff::interval(base, self.probes),
+        };
+        Some(self.last_sent? + interval)
     }
 
     /// Counts a probe; returns how many there have been without an answer.
@@ -200,7 +210,8 @@ impl LossDetector {
         if send.in_flight() == 0 {
             return None;
         }
-        self.loss_time.or_else(|| self.probe_time(rtt, ack_delay))
+        self.loss_time
+            .or_else(|| self.probe_time(rtt, ack_delay, send))
     }
 }
 

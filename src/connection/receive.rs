@@ -5,9 +5,12 @@ use std::collections::VecDeque;
 use super::throttle::FIRST_WINDOW;
 use crate::wire::SeqNum;
 
-/// Round trips that the window covers: a sender that doubles its rate uses two, and a segment that
-/// gets lost several times in a row holds up what follows for the rest.
-const ROUND_TRIPS: usize = 8;
+/// Round trips that the window covers: a sender that doubles its rate uses two, as does one whose
+/// rate varies, and a segment that gets lost several times in a row holds up what follows.
+const ROUND_TRIPS: usize = 4;
+const LOSSY_ROUND_TRIPS: usize = 8;
+/// After so many round trips in which nothing was missing, the path counts as one without loss.
+const CALM_ROUNDS: u32 = 16;
 
 /// What became of a Data segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +47,14 @@ pub(super) struct ReceiveHalf {
     limit: SeqNum,
     /// The limit that the peer has been told.
     told_limit: SeqNum,
-    /// Bytes that may be held, for now and at most.
+    /// Bytes that may be held: for now, at first, and at most.
     budget: usize,
+    first_budget: usize,
     max_budget: usize,
+    /// Something has been missing since the budget was last fitted.
+    gap_opened: bool,
+    /// Round trips in a row in which nothing was missing.
+    whole_rounds: u32,
     /// What a segment is taken to hold when the budget is turned into numbers: the most that this
     /// side would send or the peer has sent.
     segment_size: usize,
@@ -75,7 +83,10 @@ impl ReceiveHalf {
             limit: first,
             told_limit: first,
             budget: budget.min(max_budget),
+            first_budget: budget.min(max_budget),
             max_budget,
+            gap_opened: false,
+            whole_rounds: 0,
             segment_size,
             throttle: Some(FIRST_WINDOW),
             last: None,
@@ -137,6 +148,7 @@ impl ReceiveHalf {
         }
         self.waiting[slot] = Some(payload.into());
         self.waiting_bytes += payload.len();
+        self.gap_opened |= opened;
         if opened {
             Accepted::OpenedGap
         } else {
@@ -175,8 +187,19 @@ impl ReceiveHalf {
 
     /// The window is to cover several round trips, in each of which so many bytes come.
     pub(super) fn fit_round_trip(&mut self, bytes: usize) {
-        let budget = bytes.saturating_mul(ROUND_TRIPS);
-        self.budget = self.budget.max(budget.min(self.max_budget));
+        let whole = !std::mem::take(&mut self.gap_opened) && self.waiting.is_empty();
+        self.whole_rounds = if whole { self.whole_rounds + 1 } else { 0 };
+        let (wanted, least) = if self.whole_rounds < CALM_ROUNDS {
+            (bytes.saturating_mul(LOSSY_ROUND_TRIPS), self.budget)
+        } else {
+            // It shrinks slowly, and what the peer has been told stands.
+            let shrunk = self.budget - self.budget / 8;
+            (
+                bytes.saturating_mul(ROUND_TRIPS),
+                self.first_budget.max(shrunk),
+            )
+        };
+        self.budget = wanted.max(least).min(self.max_budget);
         self.raise_limit();
     }
 

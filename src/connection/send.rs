@@ -141,6 +141,11 @@ impl SendHalf {
         self.window() == 0 && self.unsent() > 0
     }
 
+    /// Whether all that is outstanding was sent to try a closed window.
+    pub(super) fn is_beyond_window(&self) -> bool {
+        !self.first_unacked.precedes(self.limit)
+    }
+
     /// The next segment to send, a lost one before a new one.
     pub(super) fn candidate(&mut self) -> Option<Candidate> {
         while let Some(&number) = self.lost.front() {
