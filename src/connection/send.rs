@@ -9,6 +9,9 @@ use crate::wire::{SeqNum, Timestamp};
 const INITIAL_LIMIT: u32 = 32;
 /// Bytes taken from the application ahead of sending them: a few full system calls.
 const UNSENT_LIMIT: usize = 128 * 1024;
+/// A segment that has been sent more often than that is sent twice at a time: few are, and they
+/// hold up everything behind them.
+const OFTEN: u32 = 3;
 /// Repetitions that are remembered; those beyond are sent only once.
 const MOST_REPEATED: usize = 1024;
 
@@ -159,26 +162,23 @@ impl SendHalf {
                 _ => self.lost.pop_front(),
             };
         }
-        if self.window() == 0 {
-            self.copy()
-        } else {
-            self.candidate_beyond_window()
+        match self.copy() {
+            None if self.window() > 0 => self.candidate_beyond_window(),
+            copy => copy,
         }
     }
 
-    /// A repetition once more, if only that keeps the peer's window closed to what is waiting.
+    /// A repetition once more: always if it has been lost often, else if only that keeps the peer's
+    /// window closed to what is waiting.
     fn copy(&mut self) -> Option<Candidate> {
-        if !self.is_blocked() {
-            return None;
-        }
         while let Some(&number) = self.repeated.front() {
-            match self.get(number) {
-                Some(sent) if sent.status == Status::Outstanding => {
-                    let len = sent.len;
-                    return Some(Candidate::Copy { number, len });
-                }
-                _ => self.repeated.pop_front(),
-            };
+            let outstanding = |sent: &&Sent| sent.status == Status::Outstanding;
+            if let Some(sent) = self.get(number).filter(outstanding) {
+                let copied = sent.transmissions > OFTEN || self.is_blocked();
+                let len = sent.len;
+                return copied.then_some(Candidate::Copy { number, len });
+            }
+            self.repeated.pop_front();
         }
         None
     }
@@ -193,9 +193,7 @@ impl SendHalf {
     pub(super) fn transmit(&mut self, candidate: Candidate, stamp: Stamp) -> (SeqNum, &[u8]) {
         let number = match candidate {
             Candidate::Repeat { number, .. } => {
-                if self.repeated.len() < MOST_REPEATED {
-                    self.repeated.push_back(number);
-                }
+                self.note_repeated(number);
                 number
             }
             Candidate::New { len } => self.assign_number(len, stamp),
@@ -220,6 +218,18 @@ impl SendHalf {
         self.in_flight += range.len() as u64;
         self.copy_to_scratch(range);
         (number, &self.scratch)
+    }
+
+    /// Those lost often go first, for they hold up the most.
+    fn note_repeated(&mut self, number: SeqNum) {
+        let often = self
+            .get(number)
+            .is_some_and(|sent| sent.transmissions >= OFTEN);
+        if often {
+            self.repeated.push_front(number);
+        } else if self.repeated.len() < MOST_REPEATED {
+            self.repeated.push_back(number);
+        }
     }
 
     /// Where its bytes are.

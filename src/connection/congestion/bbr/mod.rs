@@ -37,6 +37,8 @@ const DOWN_GAIN: u64 = 75;
 const CRUISE_GAIN: u64 = 99;
 /// While others, or an estimate that is too large, keep a queue standing.
 const YIELD_GAIN: u64 = 92;
+/// For how long a peer that does not tick may hold back its acknowledgements.
+const UNEVEN: Duration = Duration::from_millis(10);
 const WINDOW_GAIN: u64 = 200;
 const PROBE_RTT_GAIN: u64 = 50;
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
@@ -172,12 +174,20 @@ impl Bbr {
             return;
         };
         let quantum = 3 * super::super::pacing::burst(self.pacing_rate(), self.max_payload);
-        let target = product + self.aggregation.extra() + quantum;
+        let target = product + self.extra() + quantum;
         self.window = match self.mode {
             Mode::Startup if self.window >= target => self.window,
             _ => (self.window + acked).min(target),
         };
         self.window = self.window.max(MIN_SEGMENTS * self.max_payload);
+    }
+
+    /// What is in flight beyond the product, for a peer that acknowledges unevenly. Its ticks are
+    /// a reason; that its program was busy for a while is none, and would only fill a queue.
+    fn extra(&self) -> u64 {
+        let longest = (self.path.tick() + UNEVEN).as_micros() as u64;
+        let most = scale(self.path.bandwidth(), longest, 1_000_000);
+        self.aggregation.extra().min(most)
     }
 
     fn gain(&self) -> u64 {

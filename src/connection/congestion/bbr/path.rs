@@ -107,6 +107,11 @@ impl PathModel {
         Some(u64::try_from(product * u128::from(gain) / 100).unwrap_or(u64::MAX / 4))
     }
 
+    /// The interval at which the peer acknowledges, if it does.
+    pub(super) fn tick(&self) -> Duration {
+        self.tick
+    }
+
     pub(super) fn min_rtt(&self) -> Duration {
         self.min_rtt.map_or(Duration::ZERO, |min| min.rtt)
     }
