@@ -50,6 +50,7 @@ impl Connection {
             let unfinished = self.receive.is_unfinished(self.peer_sending_next);
             self.reminder.on_heard(now, unfinished, self.round_trip());
             self.allow_extra(now);
+            self.break_silence(now);
             self.flush_if_closing(now);
             self.close_if_both_ended(now);
         }
@@ -304,6 +305,14 @@ impl Connection {
         if self.loss.on_probe() >= PROBES_BEFORE_SILENCE {
             self.controller.on_timeout();
             self.pacer.set_rate(now, self.controller.pacing_rate());
+        }
+    }
+
+    /// The peer is heard again after a silence: there is no need to wait for the next probe.
+    fn break_silence(&mut self, now: Instant) {
+        if self.loss.is_path_silent(now, &self.rtt) && self.loss_deadline().is_some() {
+            self.loss.on_progress();
+            self.probe(now);
         }
     }
 

@@ -195,6 +195,13 @@ impl LossDetector {
         Some(self.last_sent? + interval)
     }
 
+    /// Whether there have been probes without an answer, the last one at least a round trip ago.
+    pub(super) fn is_path_silent(&self, now: Instant, rtt: &RttEstimator) -> bool {
+        let round_trip = rtt.smoothed().unwrap_or_default();
+        let overdue = |at: Instant| now.saturating_duration_since(at) >= round_trip;
+        self.probes > 0 && self.last_sent.is_some_and(overdue)
+    }
+
     /// Counts a probe; returns how many there have been without an answer.
     pub(super) fn on_probe(&mut self) -> u32 {
         self.probes = self.probes.saturating_add(1);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::backoff;
 
-/// The sender asks more often than that, but also gives up doing so earlier.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The first reminder leaves this long after the round trip in which something should have come.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 pub(super) struct Reminder {
@@ -60,7 +60,7 @@ mod tests {
             assert!(reminder.take(now, 50 * MS));
             assert!(!reminder.take(now, 50 * MS));
         }
-        assert_eq!(waits, [1050, 1050, 1050, 1050, 1050]);
+        assert_eq!(waits, [250, 250, 250, 250, 250]);
         reminder.on_heard(now, false, 50 * MS);
         assert_eq!(reminder.deadline(), None);
     }

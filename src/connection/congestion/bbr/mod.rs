@@ -76,6 +76,8 @@ pub(super) struct Bbr {
     full_rounds: u32,
     aggregation: Aggregation,
     silent: bool,
+    /// Others keep a queue standing.
+    shared: bool,
     /// Spreads the searches of connections that share a path.
     dice: u64,
 }
@@ -91,6 +93,7 @@ impl Bbr {
             full_rounds: 0,
             aggregation: Aggregation::default(),
             silent: false,
+            shared: false,
             dice: seed | 1,
         }
     }
@@ -132,7 +135,11 @@ impl Bbr {
             Mode::Up { .. } | Mode::Watch { .. } if self.path.has_queue() => {
                 Mode::Down { since: now }
             }
-            Mode::Down { since } if drained(100) || passed(since) => self.cruise(now),
+            Mode::Down { since } if drained(100) || passed(since) => {
+                // What does not go away when this side holds back is not for it to remove.
+                self.shared = self.path.has_deep_queue();
+                self.cruise(now)
+            }
             Mode::Cruise { until } if now >= until => {
                 self.path.begin_cycle();
                 self.search(now)
@@ -196,7 +203,7 @@ impl Bbr {
             Mode::Drain => DRAIN_GAIN,
             Mode::Up { .. } => UP_GAIN,
             Mode::Down { .. } => DOWN_GAIN,
-            Mode::Cruise { .. } if self.path.has_queue() => YIELD_GAIN,
+            Mode::Cruise { .. } if self.path.has_queue() && !self.shared => YIELD_GAIN,
             Mode::Watch { .. } | Mode::Cruise { .. } | Mode::ProbeRtt { .. } => CRUISE_GAIN,
         }
     }

@@ -135,6 +135,11 @@ impl PathModel {
         self.queue.delay > queue_threshold(self.min_rtt()) + self.tick / 2
     }
 
+    /// Whether so many wait that this side, which keeps queues short, cannot have sent them all.
+    pub(super) fn has_deep_queue(&self) -> bool {
+        self.has_queue() && self.queue.delay > self.min_rtt() / 2
+    }
+
     /// Whether datagrams surely do not.
     fn is_queue_empty(&self) -> bool {
         self.queue.delay <= queue_threshold(self.min_rtt())
