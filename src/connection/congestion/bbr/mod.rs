@@ -76,8 +76,6 @@ pub(super) struct Bbr {
     full_rounds: u32,
     aggregation: Aggregation,
     silent: bool,
-    /// Others keep a queue standing.
-    shared: bool,
     /// Spreads the searches of connections that share a path.
     dice: u64,
 }
@@ -93,7 +91,6 @@ impl Bbr {
             full_rounds: 0,
             aggregation: Aggregation::default(),
             silent: false,
-            shared: false,
             dice: seed | 1,
         }
     }
@@ -121,13 +118,15 @@ impl Bbr {
         let passed = |since: Instant| now.saturating_duration_since(since) > self.path.min_rtt();
         let next = match self.mode {
             Mode::ProbeRtt { until } if now >= until => {
-                self.path.renew_min_rtt(now, event.rtt);
+                self.path.renew_min_rtt(now);
                 self.cruise(now)
             }
             Mode::ProbeRtt { .. } => return,
-            _ if self.path.is_min_rtt_old(now) => Mode::ProbeRtt {
-                until: now + PROBE_RTT_TIME.max(self.path.min_rtt()),
-            },
+            _ if self.path.is_min_rtt_old(now) => {
+                self.path.forget_recent_rtt();
+                let time = PROBE_RTT_TIME.max(2 * self.path.min_rtt());
+                Mode::ProbeRtt { until: now + time }
+            }
             Mode::Startup if self.is_pipe_full() => Mode::Drain,
             Mode::Drain if drained(100) => self.cruise(now),
             Mode::Up { since, before } if passed(since) => Mode::Watch { since: now, before },
@@ -135,11 +134,7 @@ impl Bbr {
             Mode::Up { .. } | Mode::Watch { .. } if self.path.has_queue() => {
                 Mode::Down { since: now }
             }
-            Mode::Down { since } if drained(100) || passed(since) => {
-                // What does not go away when this side holds back is not for it to remove.
-                self.shared = self.path.has_deep_queue();
-                self.cruise(now)
-            }
+            Mode::Down { since } if drained(100) || passed(since) => self.cruise(now),
             Mode::Cruise { until } if now >= until => {
                 self.path.begin_cycle();
                 self.search(now)
@@ -203,7 +198,7 @@ impl Bbr {
             Mode::Drain => DRAIN_GAIN,
             Mode::Up { .. } => UP_GAIN,
             Mode::Down { .. } => DOWN_GAIN,
-            Mode::Cruise { .. } if self.path.has_queue() && !self.shared => YIELD_GAIN,
+            Mode::Cruise { .. } if self.path.has_queue() => YIELD_GAIN,
             Mode::Watch { .. } | Mode::Cruise { .. } | Mode::ProbeRtt { .. } => CRUISE_GAIN,
         }
     }
@@ -255,7 +250,11 @@ impl Controller for Bbr {
     }
 
     fn pacing_rate(&self) -> Option<u64> {
-        let rate = scale(self.path.sending_rate(), self.gain(), 100);
+        let rate = match self.mode {
+            Mode::Down { .. } => self.path.draining_rate(),
+            _ => self.path.sending_rate(),
+        };
+        let rate = scale(rate, self.gain(), 100);
         let initial = INITIAL_SEGMENTS * self.max_payload * 1000 / INITIAL_SPREAD;
         Some(if self.path.bandwidth() == 0 {
             initial

@@ -28,6 +28,7 @@ pub(super) struct PathModel {
     recent: MaxOverCycles,
     recent_since: Option<Instant>,
     min_rtt: Option<MinRtt>,
+    recent_min_rtt: Option<Duration>,
     queue: Queue,
     tick: Duration,
     loss: AmbientLoss,
@@ -41,6 +42,7 @@ impl PathModel {
     pub(super) fn update(&mut self, event: &AckEvent) -> bool {
         self.tick = event.tick;
         if let Some(rtt) = event.rtt {
+            self.recent_min_rtt = Some(self.recent_min_rtt.map_or(rtt, |least| least.min(rtt)));
             self.min_rtt = Some(MinRtt::with_sample(self.min_rtt, event.now, rtt));
             self.queue.sample(event.now, rtt, self.min_rtt());
         }
@@ -96,8 +98,20 @@ impl PathModel {
 
     /// Payload bytes per second that have to leave for that.
     pub(super) fn sending_rate(&self) -> u64 {
-        let kept = 1000 - self.loss.share();
-        scale(self.bandwidth(), 1000, kept)
+        self.with_loss(self.bandwidth())
+    }
+
+    /// The same by what has arrived lately. If a queue stands, that is all that the path gives,
+    /// whatever it has given before.
+    pub(super) fn draining_rate(&self) -> u64 {
+        match self.recent.get() {
+            0 => self.sending_rate(),
+            recent => self.with_loss(recent.min(self.bandwidth())),
+        }
+    }
+
+    fn with_loss(&self, rate: u64) -> u64 {
+        scale(rate, 1000, 1000 - self.loss.share())
     }
 
     /// The bandwidth-delay product in payload bytes, times a gain in percent.
@@ -122,9 +136,14 @@ impl PathModel {
             .is_some_and(|min| now.saturating_duration_since(min.seen) > MIN_RTT_LIFETIME)
     }
 
-    /// Believes the latest round-trip time from now on.
-    pub(super) fn renew_min_rtt(&mut self, now: Instant, rtt: Option<Duration>) {
-        if let Some(rtt) = rtt.or_else(|| self.min_rtt.map(|min| min.rtt)) {
+    /// From now on, what is sent meets no queue of this side's making.
+    pub(super) fn forget_recent_rtt(&mut self) {
+        self.recent_min_rtt = None;
+    }
+
+    /// Believes what has been measured since then.
+    pub(super) fn renew_min_rtt(&mut self, now: Instant) {
+        if let Some(rtt) = self.recent_min_rtt {
             self.min_rtt = Some(MinRtt { rtt, seen: now });
             self.queue = Queue::default();
         }
@@ -133,11 +152,6 @@ impl PathModel {
     /// Whether datagrams surely wait in a queue, by what their acknowledgements tell.
     pub(super) fn has_queue(&self) -> bool {
         self.queue.delay > queue_threshold(self.min_rtt()) + self.tick / 2
-    }
-
-    /// Whether so many wait that this side, which keeps queues short, cannot have sent them all.
-    pub(super) fn has_deep_queue(&self) -> bool {
-        self.has_queue() && self.queue.delay > self.min_rtt() / 2
     }
 
     /// Whether datagrams surely do not.
