@@ -27,6 +27,8 @@ const MAX_PENDING: usize = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
     AtOnce,
+    /// At once, and it has been listed before.
+    Repetition,
     InCompany,
 }
 
@@ -35,6 +37,8 @@ pub(super) enum Urgency {
 pub(super) struct Entry {
     pub(super) number: SeqNum,
     pub(super) timestamp: Timestamp,
+    /// It had not been received before.
+    pub(super) is_new: bool,
 }
 
 #[derive(Debug)]
@@ -81,7 +85,7 @@ impl AckQueue {
         delay: Duration,
     ) {
         // Repetitions of one segment must not make the list grow.
-        let listed = urgency == Urgency::AtOnce
+        let listed = urgency == Urgency::Repetition
             && self
                 .pending
                 .iter()
@@ -89,11 +93,15 @@ impl AckQueue {
                 .take(MAX_NUMBERS)
                 .any(|entry| entry.number == number);
         if !listed && self.pending.len() < MAX_PENDING {
-            self.pending.push_back(Entry { number, timestamp });
+            self.pending.push_back(Entry {
+                number,
+                timestamp,
+                is_new: urgency != Urgency::Repetition,
+            });
         }
         let due = match urgency {
             Urgency::InCompany if self.pending.len() < self.batch => now + delay,
-            Urgency::AtOnce | Urgency::InCompany => now,
+            _ => now,
         };
         self.request(due);
     }
@@ -152,8 +160,10 @@ impl AckQueue {
             self.scratch.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
             // mKCP: a Go sender takes no sample from, and does not count, a number that the
-            // ReceivingNext of the same ACK covers.
-            receiving_next = receiving_next.earliest(entry.number);
+            // ReceivingNext of the same ACK covers. Of a repetition it has done so already.
+            if entry.is_new {
+                receiving_next = receiving_next.earliest(entry.number);
+            }
         }
         let room = self.max_numbers - fresh;
         let listed = &mut self.scratch;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{
     Connection, Side, State, Trigger,
     ack::Urgency,
-    congestion::{AckEvent, LossEvent},
+    congestion::AckEvent,
     receive::Accepted,
     send::{Sent, Status},
 };
@@ -16,6 +16,9 @@ use crate::wire::{
 
 /// After this many probes without an answer the path counts as silent.
 const PROBES_BEFORE_SILENCE: u32 = 2;
+
+/// mKCP: what is older is not believed.
+const LONGEST_ECHO: Duration = Duration::from_secs(10);
 
 /// What one acknowledgement brought.
 #[derive(Debug, Default)]
@@ -103,7 +106,7 @@ impl Connection {
             }
             Accepted::Duplicate => {
                 self.stats.duplicates_received += 1;
-                Urgency::AtOnce
+                Urgency::Repetition
             }
             Accepted::InOrder | Accepted::OutOfOrder => Urgency::InCompany,
             Accepted::FilledGap | Accepted::OpenedGap => Urgency::AtOnce,
@@ -231,6 +234,7 @@ impl Connection {
         };
         if !latest_copy {
             self.stats.spurious += 1;
+            self.sample_by_echo(now, echo);
         }
         if !latest_copy || sent.status == Status::Lost {
             self.loss.on_spurious(now, &self.rtt);
@@ -244,6 +248,19 @@ impl Connection {
                     .is_none_or(|(index, _)| index < sent.transmission)
             {
                 news.latest = Some((sent.transmission, sent.sent_at));
+            }
+        }
+    }
+
+    /// On a path longer than the first timeout, every segment is repeated before it can be
+    /// acknowledged; until there is a sample, the echo is the only one to be had.
+    fn sample_by_echo(&mut self, now: Instant, echo: Option<Timestamp>) {
+        if let Some(echo) = echo
+            && self.rtt.smoothed().is_none()
+        {
+            let age = self.clock.age(now, echo);
+            if age < LONGEST_ECHO {
+                self.rtt.sample(age);
             }
         }
     }
@@ -285,12 +302,10 @@ impl Connection {
     }
 
     pub(super) fn detect_losses(&mut self, now: Instant) {
-        let (segments, _) = self
-            .loss
-            .detect(now, &self.rtt, self.peer_tick(), &mut self.send);
-        if segments > 0 {
+        let tick = self.peer_tick();
+        if let Some(lost) = self.loss.detect(now, &self.rtt, tick, &mut self.send) {
             self.output.repeat_is_fast = true;
-            self.controller.on_loss(&LossEvent { segments });
+            self.controller.on_loss(&lost);
         }
     }
 
@@ -302,15 +317,18 @@ impl Connection {
         self.send.mark_lost(oldest);
         self.output.probe = true;
         self.output.repeat_is_fast = false;
-        if self.loss.on_probe() >= PROBES_BEFORE_SILENCE {
+        let probes = self.loss.on_probe();
+        if probes >= PROBES_BEFORE_SILENCE && !self.send.is_beyond_window() {
             self.controller.on_timeout();
             self.pacer.set_rate(now, self.controller.pacing_rate());
         }
     }
 
-    /// The peer is heard again after a silence: there is no need to wait for the next probe.
+    /// The peer is heard again after a silence: there is no need to wait for the next probe. One
+    /// whose window is closed has not been silent.
     fn break_silence(&mut self, now: Instant) {
-        if self.loss.is_path_silent(now, &self.rtt) && self.loss_deadline().is_some() {
+        let silent = self.loss.is_path_silent(now, &self.rtt) && !self.send.is_beyond_window();
+        if silent && self.loss_deadline().is_some() {
             self.loss.on_progress();
             self.probe(now);
         }

@@ -16,6 +16,7 @@ use std::{
 
 use super::{
     backoff,
+    congestion::LossEvent,
     rtt::RttEstimator,
     send::{SendHalf, Status},
 };
@@ -29,6 +30,8 @@ const MAX_TIME_THRESHOLD: u32 = 16;
 const RELAX_AFTER: Duration = Duration::from_secs(5);
 /// So many missing in a row may be due to a lost ACK of a peer that ticks.
 const LONG_RUN: usize = 4;
+/// One probe without an answer is common where much is lost.
+const SILENT_PROBES: u32 = 3;
 const GRANULARITY: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, Debug)]
@@ -117,18 +120,16 @@ impl LossDetector {
     }
 
     /// Marks what is lost in `send`. `tick` is the interval at which the peer acts, if it does.
-    /// Returns how many segments and bytes.
     pub(super) fn detect(
         &mut self,
         now: Instant,
         rtt: &RttEstimator,
         tick: Duration,
         send: &mut SendHalf,
-    ) -> (u64, u64) {
-        let mut lost = (0, 0);
+    ) -> Option<LossEvent> {
+        let mut lost = None;
         self.loss_time = None;
         self.relax(now);
-        let reordering = self.reordering_time(rtt);
         while let Some(&Transmission {
             index,
             number,
@@ -145,12 +146,21 @@ impl LossDetector {
             if self.largest_acked.is_none_or(|largest| index > largest) {
                 break;
             }
-            let lost_at = sent_at + reordering + tick;
-            if lost_at > now && (tick.is_zero() || self.is_run_long(send)) {
+            let overtaken_alone = !tick.is_zero() && !self.is_run_long(send);
+            let lost_at = match overtaken_alone {
+                true => sent_at + self.tolerance_alone(rtt),
+                false => sent_at + self.tolerance(rtt) + tick,
+            };
+            if lost_at > now {
                 self.loss_time = Some(lost_at);
                 break;
             }
-            lost = (lost.0 + 1, lost.1 + send.mark_lost(number));
+            send.mark_lost(number);
+            let before = lost.map_or(0, |lost: LossEvent| lost.segments);
+            lost = Some(LossEvent {
+                segments: before + 1,
+                sent_at,
+            });
             self.log.pop_front();
         }
         if self.log.is_empty() {
@@ -169,8 +179,16 @@ impl LossDetector {
         run.count() == LONG_RUN
     }
 
-    fn reordering_time(&self, rtt: &RttEstimator) -> Duration {
+    /// How old a transmission must be to count as lost once a later one has been acknowledged.
+    fn tolerance(&self, rtt: &RttEstimator) -> Duration {
         let base = rtt.smoothed().max(rtt.latest()).unwrap_or_default();
+        (base * self.time_threshold / 8).max(GRANULARITY)
+    }
+
+    /// The same for a few that are missing among others, of a peer that ticks: not to wait for its
+    /// tick takes the place of what a round trip longer than the least would allow.
+    fn tolerance_alone(&self, rtt: &RttEstimator) -> Duration {
+        let base = rtt.min().unwrap_or_default();
         (base * self.time_threshold / 8).max(GRANULARITY)
     }
 
@@ -195,11 +213,10 @@ impl LossDetector {
         Some(self.last_sent? + interval)
     }
 
-    /// Whether there have been probes without an answer, the last one at least a round trip ago.
+    /// Whether several probes had no answer, the last of them for longer than one takes.
     pub(super) fn is_path_silent(&self, now: Instant, rtt: &RttEstimator) -> bool {
-        let round_trip = rtt.smoothed().unwrap_or_default();
-        let overdue = |at: Instant| now.saturating_duration_since(at) >= round_trip;
-        self.probes > 0 && self.last_sent.is_some_and(overdue)
+        let overdue = |at: Instant| now.saturating_duration_since(at) >= rtt.rto();
+        self.probes >= SILENT_PROBES && self.last_sent.is_some_and(overdue)
     }
 
     /// Counts a probe; returns how many there have been without an answer.
@@ -278,7 +295,7 @@ mod tests {
         fn lost(&mut self) -> u64 {
             self.loss
                 .detect(self.now, &self.rtt, Duration::ZERO, &mut self.send)
-                .0
+                .map_or(0, |lost| lost.segments)
         }
     }
 
@@ -311,14 +328,14 @@ mod tests {
         path.ack(2);
         let tick = 50 * MS;
         let lost = |path: &mut Path| {
-            path.loss
-                .detect(path.now, &path.rtt, tick, &mut path.send)
-                .0
+            let lost = path.loss.detect(path.now, &path.rtt, tick, &mut path.send);
+            lost.map_or(0, |lost| lost.segments)
         };
+        path.now += 90 * MS;
         assert_eq!(lost(&mut path), 2);
         path.ack(2 + 2 * LONG_RUN as u32);
         assert_eq!(lost(&mut path), 0);
-        path.now += 140 * MS;
+        path.now += 50 * MS;
         assert_eq!(lost(&mut path), 2 * LONG_RUN as u64 - 1);
     }
 

@@ -95,9 +95,14 @@ impl Connection {
         }
     }
 
-    /// While data is in flight, its own repetition is sign enough.
+    /// While data is in flight, its own repetition is sign enough. An address that is not proven
+    /// gets nothing that it has not asked for.
+    fn may_remind(&self) -> bool {
+        self.send.in_flight() == 0 && self.validation.is_validated()
+    }
+
     fn reminds(&mut self, now: Instant) -> bool {
-        self.send.in_flight() == 0 && self.reminder.take(now, self.round_trip())
+        self.may_remind() && self.reminder.take(now, self.round_trip())
     }
 
     /// An ACK that is due, or that fits into the same datagram as the data.
@@ -309,10 +314,10 @@ impl Connection {
             let extra = self.validation.deadline().filter(|_| data_waits);
             return timer::earliest([lifetime, (Timer::Loss, extra)]);
         }
-        let quiet = self.send.in_flight() == 0;
+        let reminder = self.reminder.deadline().filter(|_| self.may_remind());
         timer::earliest([
             lifetime,
-            (Timer::Delayed, self.reminder.deadline().filter(|_| quiet)),
+            (Timer::Delayed, reminder),
             (Timer::Loss, self.loss_deadline()),
             (Timer::Loss, self.output.waits.window),
             (Timer::Pacing, self.output.waits.pacing),

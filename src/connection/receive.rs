@@ -104,8 +104,14 @@ impl ReceiveHalf {
         };
         // A peer may use larger segments than was assumed: the count alone is no bound.
         self.segment_size = self.segment_size.max(payload.len());
-        let over_budget = self.memory() + payload.len() > self.max_budget;
-        if !number.precedes(self.limit) || (over_budget && ahead > 0) {
+        // The next one is what everything else waits for, so that only what is ready counts.
+        let held = if ahead > 0 {
+            self.memory()
+        } else {
+            self.ready.len()
+        };
+        let fits = held == 0 || held + payload.len() <= self.max_budget;
+        if !number.precedes(self.limit) || !fits {
             return Accepted::BeyondWindow;
         }
         if ahead > 0 {
@@ -182,7 +188,9 @@ impl ReceiveHalf {
 
     fn raise_limit(&mut self) {
         let room = self.budget.saturating_sub(self.ready.len()) / self.segment_size;
-        self.limit = self.limit.latest(self.next.plus(room as u32));
+        // Segments may be larger than the whole budget, but one has to get through.
+        let least = usize::from(self.ready.is_empty());
+        self.limit = self.limit.latest(self.next.plus(room.max(least) as u32));
     }
 
     /// The window is to cover several round trips, in each of which so many bytes come.
@@ -360,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn large_segments_cannot_exceed_twice_the_budget() {
+    fn large_segments_cannot_exceed_the_largest_budget() {
         let mut half = half();
         assert_eq!(half.accept(n(1), &[0; 150]), Accepted::OpenedGap);
         assert_eq!(half.accept(n(2), &[0; 60]), Accepted::BeyondWindow);

@@ -81,6 +81,7 @@ mod tests {
         Entry {
             number: SeqNum::new(number),
             timestamp: Timestamp::new(1),
+            is_new: true,
         }
     }
 

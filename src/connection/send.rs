@@ -55,8 +55,8 @@ pub(super) enum Candidate {
     Repeat { number: SeqNum, len: usize },
     /// Bytes that have no number yet.
     New { len: usize },
-    /// What has just been repeated, once more, because the peer's window stays closed until it
-    /// arrives.
+    /// What has just been repeated, once more, because it has been lost often or keeps the peer's
+    /// window closed.
     Copy { number: SeqNum, len: usize },
 }
 
@@ -226,6 +226,7 @@ impl SendHalf {
             .get(number)
             .is_some_and(|sent| sent.transmissions >= OFTEN);
         if often {
+            self.repeated.truncate(MOST_REPEATED - 1);
             self.repeated.push_front(number);
         } else if self.repeated.len() < MOST_REPEATED {
             self.repeated.push_back(number);

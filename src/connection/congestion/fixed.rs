@@ -54,6 +54,7 @@ impl Controller for Fixed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn the_rate_is_the_configured_capacity() {
@@ -66,7 +67,10 @@ mod tests {
     fn loss_changes_nothing_and_silence_stops_it() {
         let mut fixed = Fixed::new(1000, 8, Duration::from_millis(50));
         let before = fixed.window();
-        fixed.on_loss(&LossEvent { segments: 100 });
+        fixed.on_loss(&LossEvent {
+            segments: 100,
+            sent_at: Instant::now(),
+        });
         assert_eq!(fixed.window(), before);
         fixed.on_timeout();
         assert_eq!(fixed.window(), 1000);

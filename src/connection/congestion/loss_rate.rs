@@ -109,10 +109,16 @@ mod tests {
     fn the_window_follows_the_share_of_loss() {
         let mut window = LossRate::new(1000, 100, Duration::from_millis(50));
         assert_eq!(window.window(), 100_000);
-        window.on_loss(&LossEvent { segments: 20 });
+        window.on_loss(&LossEvent {
+            segments: 20,
+            sent_at: Instant::now(),
+        });
         window.on_ack(&acked(80));
         assert_eq!(window.window(), 75_000);
-        window.on_loss(&LossEvent { segments: 10 });
+        window.on_loss(&LossEvent {
+            segments: 10,
+            sent_at: Instant::now(),
+        });
         window.on_ack(&acked(90));
         assert_eq!(window.window(), 75_000);
         window.on_ack(&acked(100));

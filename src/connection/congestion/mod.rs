@@ -52,6 +52,8 @@ pub(super) struct AckEvent {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LossEvent {
     pub(super) segments: u64,
+    /// When the last of them was sent.
+    pub(super) sent_at: Instant,
 }
 
 /// The controller that a configuration asks for.

@@ -212,7 +212,7 @@ fn go_programs_gain_by_us() {
             };
             let waste = |report: &Report| report.wire - LEAST_WIRE;
             let is_slow =
-                is_slow(&from_go, 1.0) || is_slow(&to_go, if is_v2ray { 1.2 } else { 0.9 });
+                is_slow(&from_go, 1.0) || is_slow(&to_go, if is_v2ray { 1.2 } else { 0.85 });
             let is_wasteful = from_go.wire > theirs.wire || waste(&to_go) > waste(&theirs) * 0.6;
             if is_slow || is_wasteful {
                 let lines = [theirs, from_go, to_go].map(|report| report.line());

@@ -62,7 +62,7 @@ enum Mode {
     /// Sending what arrives.
     Cruise { until: Instant },
     /// Sending little, to see the round-trip time without a queue.
-    ProbeRtt { until: Instant },
+    ProbeRtt { until: Instant, pause: bool },
 }
 
 /// The controller.
@@ -74,6 +74,8 @@ pub(super) struct Bbr {
     window: u64,
     full_bandwidth: u64,
     full_rounds: u32,
+    /// The path has been filled once.
+    was_full: bool,
     aggregation: Aggregation,
     silent: bool,
     /// Spreads the searches of connections that share a path.
@@ -89,6 +91,7 @@ impl Bbr {
             window: INITIAL_SEGMENTS * max_payload,
             full_bandwidth: 0,
             full_rounds: 0,
+            was_full: false,
             aggregation: Aggregation::default(),
             silent: false,
             dice: seed | 1,
@@ -105,8 +108,10 @@ impl Bbr {
         }
     }
 
-    fn is_pipe_full(&self) -> bool {
-        self.full_rounds >= FULL_ROUNDS || self.path.has_queue()
+    /// Samples of a program that sends little say nothing about the path.
+    fn is_pipe_full(&self, event: &AckEvent) -> bool {
+        let limited = event.rate.is_none_or(|sample| sample.app_limited);
+        self.full_rounds >= FULL_ROUNDS || self.path.has_queue() && !limited
     }
 
     fn update_mode(&mut self, event: &AckEvent) {
@@ -115,19 +120,27 @@ impl Bbr {
             let target = self.path.bandwidth_delay(gain);
             target.is_some_and(|target| event.in_flight <= target)
         };
+        let limited = event.rate.is_none_or(|sample| sample.app_limited);
         let passed = |since: Instant| now.saturating_duration_since(since) > self.path.min_rtt();
         let next = match self.mode {
-            Mode::ProbeRtt { until } if now >= until => {
+            Mode::ProbeRtt { until, .. } if now >= until => {
                 self.path.renew_min_rtt(now);
-                self.cruise(now)
+                self.cruise_or_start(now)
             }
             Mode::ProbeRtt { .. } => return,
             _ if self.path.is_min_rtt_old(now) => {
                 self.path.forget_recent_rtt();
                 let time = PROBE_RTT_TIME.max(2 * self.path.min_rtt());
-                Mode::ProbeRtt { until: now + time }
+                // A program that sends little makes no queue that has to go first.
+                Mode::ProbeRtt {
+                    until: now + time,
+                    pause: !limited,
+                }
             }
-            Mode::Startup if self.is_pipe_full() => Mode::Drain,
+            Mode::Startup if self.is_pipe_full(event) => {
+                self.was_full = true;
+                Mode::Drain
+            }
             Mode::Drain if drained(100) => self.cruise(now),
             Mode::Up { since, before } if passed(since) => Mode::Watch { since: now, before },
             Mode::Watch { since, before } if passed(since) => self.judge(now, before),
@@ -142,6 +155,15 @@ impl Bbr {
             _ => return,
         };
         self.mode = next;
+        self.path.set_slow(now, matches!(next, Mode::Down { .. }));
+    }
+
+    fn cruise_or_start(&mut self, now: Instant) -> Mode {
+        if self.was_full {
+            self.cruise(now)
+        } else {
+            Mode::Startup
+        }
     }
 
     fn search(&self, now: Instant) -> Mode {
@@ -213,8 +235,10 @@ impl Controller for Bbr {
     fn on_ack(&mut self, event: &AckEvent) {
         self.silent = false;
         let round_passed = self.path.update(event);
-        if self.is_steady() {
-            self.path.count_fates(event.acked_segments, 0);
+        if self.is_steady()
+            && let Some(sent_at) = event.rtt.and_then(|rtt| event.now.checked_sub(rtt))
+        {
+            self.path.count_fates(sent_at, event.acked_segments, 0);
         }
         self.aggregation
             .update(self.path.round(), event, self.path.bandwidth(), self.window);
@@ -227,7 +251,7 @@ impl Controller for Bbr {
 
     fn on_loss(&mut self, event: &LossEvent) {
         if self.is_steady() {
-            self.path.count_fates(0, event.segments);
+            self.path.count_fates(event.sent_at, 0, event.segments);
         }
     }
 
@@ -240,7 +264,7 @@ impl Controller for Bbr {
             return SILENT_SEGMENTS * self.max_payload;
         }
         match self.mode {
-            Mode::ProbeRtt { .. } => {
+            Mode::ProbeRtt { pause: true, .. } => {
                 let half = self.path.bandwidth_delay(PROBE_RTT_GAIN).unwrap_or(0);
                 self.window
                     .min(half.max(SILENT_SEGMENTS * self.max_payload))
@@ -256,10 +280,9 @@ impl Controller for Bbr {
         };
         let rate = scale(rate, self.gain(), 100);
         let initial = INITIAL_SEGMENTS * self.max_payload * 1000 / INITIAL_SPREAD;
-        Some(if self.path.bandwidth() == 0 {
-            initial
-        } else {
-            rate
+        Some(match self.mode {
+            Mode::Startup => rate.max(initial),
+            _ => rate,
         })
     }
 }

@@ -14,7 +14,7 @@ const MOST_QUEUE: Duration = Duration::from_millis(16);
 const QUEUE_SAMPLES: u32 = 8;
 /// A slower path shows in all samples of this time at least.
 const LEAST_SPAN: Duration = Duration::from_millis(50);
-/// Segments over which the share of losses is averaged, and with which it begins to count.
+/// Segments over which a share of losses is averaged, and with which it begins to count.
 const LOSS_MEMORY: u64 = 1024;
 const LOSS_LEAST: u64 = 128;
 /// A path that loses more is treated as if it lost so much: in thousandths.
@@ -89,6 +89,10 @@ impl PathModel {
     /// A cycle of probing begins: what was measured two cycles ago counts no more.
     pub(super) fn begin_cycle(&mut self) {
         self.bandwidth.advance();
+        if self.has_queue() {
+            // Too much may be sent because too much was taken for lost at random.
+            self.loss.down.lost -= self.loss.down.lost / 8;
+        }
     }
 
     /// Payload bytes per second that arrive.
@@ -132,7 +136,8 @@ impl PathModel {
 
     /// Whether the least round-trip time is too old to be believed.
     pub(super) fn is_min_rtt_old(&self, now: Instant) -> bool {
-        self.min_rtt
+        self.queue
+            .base
             .is_some_and(|min| now.saturating_duration_since(min.seen) > MIN_RTT_LIFETIME)
     }
 
@@ -165,9 +170,18 @@ impl PathModel {
 
     /// Counts segments that have had their fate at a steady rate. A queue that overflows is no
     /// property of the path; its losses do not count.
-    pub(super) fn count_fates(&mut self, acked: u64, lost: u64) {
+    pub(super) fn count_fates(&mut self, sent_at: Instant, acked: u64, lost: u64) {
         if self.is_queue_empty() {
-            self.loss.count(acked, lost);
+            self.loss.count(sent_at, acked, lost);
+        }
+    }
+
+    /// From now on less is sent than the path carries, or no longer.
+    pub(super) fn set_slow(&mut self, now: Instant, slow: bool) {
+        match &mut self.loss.slow {
+            Some((_, until @ None)) if !slow => *until = Some(now),
+            open @ (None | Some((_, Some(_)))) if slow => *open = Some((now, None)),
+            _ => {}
         }
     }
 }
@@ -202,11 +216,13 @@ impl MinRtt {
     }
 }
 
-/// The delay that several samples in a row have in common, beyond the least round-trip time.
-/// Jitter delays some of them, a queue delays all.
+/// The delay that several samples in a row have in common, beyond what they had in common when it
+/// was least. Jitter delays some of them, a queue delays all.
 #[derive(Debug, Default)]
 struct Queue {
     delay: Duration,
+    /// The least that a whole batch had in common.
+    base: Option<MinRtt>,
     least: Option<Duration>,
     samples: u32,
     since: Option<Instant>,
@@ -218,26 +234,58 @@ impl Queue {
         let least = self.least.map_or(rtt, |least| least.min(rtt));
         self.least = Some(least);
         self.samples += 1;
-        // One sample without a delay is enough to tell that there is no queue.
-        let delay = least.saturating_sub(min_rtt);
         let complete = self.samples >= QUEUE_SAMPLES || now.duration_since(since) >= min_rtt;
+        if complete {
+            self.base = Some(MinRtt::with_sample(self.base, now, least));
+            (self.least, self.samples, self.since) = (None, 0, None);
+        }
+        let base = self.base.map_or(least, |base| base.rtt);
+        let delay = least.saturating_sub(base);
+        // One sample without a delay is enough to tell that there is no queue.
         if complete || delay < self.delay {
             self.delay = delay;
-        }
-        if complete {
-            (self.least, self.samples, self.since) = (None, 0, None);
         }
     }
 }
 
 /// The share of segments lost that were sent without overfilling the path.
+///
+/// It is counted apart for those that were sent at less than the path's rate. A path that gives
+/// every sender a fixed rate and drops the rest loses less of them, and is not to be sent more.
 #[derive(Debug, Default)]
 struct AmbientLoss {
+    cruise: Share,
+    down: Share,
+    /// When less was sent the last time, from and until.
+    slow: Option<(Instant, Option<Instant>)>,
+}
+
+impl AmbientLoss {
+    fn count(&mut self, sent_at: Instant, acked: u64, lost: u64) {
+        let slow = self.slow.is_some_and(|(from, until)| {
+            sent_at >= from && until.is_none_or(|until| sent_at <= until)
+        });
+        let share = if slow {
+            &mut self.down
+        } else {
+            &mut self.cruise
+        };
+        share.count(acked, lost);
+    }
+
+    /// In thousandths.
+    fn share(&self) -> u64 {
+        self.cruise.get().min(self.down.get()).min(MOST_LOSS)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Share {
     total: u64,
     lost: u64,
 }
 
-impl AmbientLoss {
+impl Share {
     fn count(&mut self, acked: u64, lost: u64) {
         self.total += acked + lost;
         self.lost += lost;
@@ -246,12 +294,11 @@ impl AmbientLoss {
         }
     }
 
-    /// In thousandths.
-    fn share(&self) -> u64 {
+    fn get(&self) -> u64 {
         if self.total < LOSS_LEAST {
             return 0;
         }
-        (self.lost * 1000 / self.total).min(MOST_LOSS)
+        self.lost * 1000 / self.total
     }
 }
 

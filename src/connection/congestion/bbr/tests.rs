@@ -73,7 +73,11 @@ impl Pipe {
             }),
         });
         if lost > 0 {
-            self.bbr.on_loss(&LossEvent { segments: lost });
+            let sent_at = self.now - self.rtt - waiting;
+            self.bbr.on_loss(&LossEvent {
+                segments: lost,
+                sent_at,
+            });
         }
     }
 
