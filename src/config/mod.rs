@@ -20,7 +20,8 @@ const MIB: u64 = 1024 * 1024;
 /// How connections behave and look on the wire.
 ///
 /// Both ends must agree on [`header`](Self::header) and [`security`](Self::security); nothing is
-/// negotiated. Everything else may differ. The defaults are those of V2Ray where it has any.
+/// negotiated. Everything else may differ. The defaults are those of V2Ray, but for the buffers:
+/// paths that are long or lose much need larger ones, and what is not used is not held.
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,7 +93,7 @@ impl Config {
         self.uplink
     }
 
-    /// The receiving capacity in bytes per second; the least window that is advertised follows
+    /// The receiving capacity in bytes per second; the window that a connection begins with follows
     /// from it.
     pub fn downlink(&self) -> u64 {
         self.downlink
@@ -188,8 +189,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// The receiving capacity in bytes per second. The receive window is at least what arrives
-    /// at this rate within one interval, provided that `read_buffer` has room for it.
+    /// The receiving capacity in bytes per second. The receive window begins with what arrives at
+    /// this rate within one interval, and grows with what the path turns out to carry, up to
+    /// `read_buffer`. Peers that flood are told less.
     ///
     /// Default 20 MiB/s; 0 to 1 TiB/s.
     pub fn downlink(mut self, bytes_per_second: u64) -> Self {
@@ -220,8 +222,9 @@ impl ConfigBuilder {
         self.security(Security::Aes128Gcm(Seed::new(seed)))
     }
 
-    /// How many received bytes a connection may hold for its reader. The receive window follows
-    /// from it. An idle connection holds none.
+    /// How many received bytes a connection may hold for its reader. The receive window grows up
+    /// to three quarters of it or more as a path needs it: four times what arrives in a round trip,
+    /// or eight where segments get lost. An idle connection holds none.
     ///
     /// Default 16 MiB; 64 KiB to 1 GiB.
     pub fn read_buffer(mut self, bytes: usize) -> Self {

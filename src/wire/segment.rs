@@ -17,8 +17,9 @@ impl Options {
     /// Ours, ignored by Go peers: this Data segment is the last of the stream, or this Terminate
     /// comes after the last.
     pub const LAST: Self = Self(1 << 1);
-    /// Ours, ignored by Go peers: the sender of this ACK compares numbers on a circle, so a
-    /// stream to it may be longer than 2^32 segments.
+    /// Ours, ignored by Go peers: the sender of this ACK or Data is one of ours. It compares
+    /// numbers on a circle, so a stream to it may be longer than 2^32 segments; it acts at any time
+    /// and not at ticks; and it keeps to the window that it is told.
     pub const WRAPS: Self = Self(1 << 2);
 
     pub const fn from_bits(bits: u8) -> Self {

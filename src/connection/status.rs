@@ -1,0 +1,126 @@
+//! How a connection stands, for whoever drives it.
+
+use super::{Connection, State};
+use crate::{
+    error::ConnectionError,
+    stats::ConnectionStats,
+    wire::{Command, CommandKind, Options},
+};
+
+impl Connection {
+    pub fn state(&self) -> State {
+        self.life.state
+    }
+
+    pub fn conversation(&self) -> u16 {
+        self.conversation
+    }
+
+    /// Set once no bytes will follow those that `read` still gives: `Ok` if the peer's stream is
+    /// complete (end of file), else why it is not.
+    pub fn read_end(&self) -> Option<Result<(), ConnectionError>> {
+        let life = &self.life;
+        let complete = |sending_next| self.receive.is_complete_until(sending_next);
+        if self.receive.has_last() || life.peer_final.is_some_and(complete) {
+            return Some(Ok(()));
+        }
+        match (life.error, life.state) {
+            (Some(error), _) => Some(Err(error)),
+            (None, State::Terminated) if life.read_shut => {
+                Some(Err(ConnectionError::LocallyClosed))
+            }
+            (None, State::Terminated) => Some(Err(ConnectionError::TimedOut)),
+            _ => None,
+        }
+    }
+
+    /// Set once nothing more can be written, and why.
+    pub fn write_end(&self) -> Option<ConnectionError> {
+        let life = &self.life;
+        match (life.error, life.state) {
+            (Some(error), _) => Some(error),
+            (None, _) if life.write_shut => Some(ConnectionError::LocallyClosed),
+            (None, State::Active) => None,
+            (None, State::ReadyToClose) => Some(ConnectionError::LocallyClosed),
+            (None, _) => Some(ConnectionError::PeerClosed),
+        }
+    }
+
+    /// Whether every byte written has been acknowledged by the peer.
+    pub fn is_flushed(&self) -> bool {
+        self.send.is_empty() && !self.send.was_discarded()
+    }
+
+    /// Whether anything valid has been received from the peer.
+    pub fn is_established(&self) -> bool {
+        self.life.established
+    }
+
+    /// Whether the peer has proven that it receives what is sent to its address.
+    pub fn is_validated(&self) -> bool {
+        self.validation.is_validated()
+    }
+
+    /// Whether the connection has nothing more to do on the network: it wants no timeout, sends
+    /// nothing and ignores what comes. It may be dropped once `read` is empty.
+    pub fn is_drained(&self) -> bool {
+        let ended = matches!(self.life.state, State::Terminated | State::PeerTerminating);
+        ended && !self.life.owes_terminate()
+    }
+
+    pub fn stats(&self) -> ConnectionStats {
+        let mut stats = self.stats;
+        stats.rtt = self.rtt.smoothed().unwrap_or_default();
+        stats.min_rtt = self.rtt.min().unwrap_or_default();
+        stats.rtt_variation = self.rtt.variation();
+        stats.rto = self.rtt.rto();
+        stats.congestion_window = self.controller.window();
+        stats.bytes_in_flight = self.send.in_flight();
+        stats.pacing_rate = self.pacer.rate().unwrap_or(0);
+        stats.send_queue = self.send.len() as u64;
+        stats.receive_queue = self.receive.ready_bytes() as u64;
+        stats.peer_window = u64::from(self.send.window());
+        stats
+    }
+
+    /// Bytes of payload held for the reader and for repetition.
+    pub fn memory(&self) -> usize {
+        self.send.len() + self.receive.memory()
+    }
+
+    /// The Terminate with which a late datagram is to be answered after this connection is gone.
+    pub fn final_terminate(&self) -> Command {
+        // Numbers that the peer never got tell one of ours that bytes are missing.
+        let cut = self.life.error.is_some() || self.send.was_discarded();
+        let is_whole = self.life.write_shut && !cut;
+        Command {
+            conversation: self.conversation,
+            kind: CommandKind::Terminate,
+            options: if is_whole {
+                Options::LAST
+            } else {
+                Options::NONE
+            },
+            sending_next: self.send.next_number().plus(u32::from(cut)),
+            receiving_next: self.receive.next(),
+            peer_rto: self.rtt.peer_rto(),
+        }
+    }
+
+    /// Panics if an internal rule is broken. For tests.
+    pub fn check_invariants(&self) {
+        self.send.check_invariants();
+        self.receive.check_invariants();
+        let sending = self.life.state.is_sending();
+        assert!(
+            sending || self.send.is_empty(),
+            "data held in {:?}",
+            self.life.state
+        );
+        let drained_wants = self.is_drained().then(|| self.poll_timeout()).flatten();
+        assert_eq!(
+            drained_wants, None,
+            "a drained connection wants to be woken"
+        );
+    }
+}
