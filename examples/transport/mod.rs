@@ -52,8 +52,8 @@ pub(crate) struct Transport {
     #[arg(long, value_name = "MIB", default_value_t = 16)]
     read_buffer: usize,
 
-    /// Written bytes that a connection holds until they are acknowledged, at most
-    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    /// Written bytes that wait to be sent, at most
+    #[arg(long, value_name = "MIB", default_value_t = 2)]
     write_buffer: usize,
 
     /// Congestion control: bbr, fixed or loss-rate

@@ -53,17 +53,15 @@ pub fn segments_per_interval(bytes_per_second: u64, mtu: u16, tti: Duration) -> 
     (bytes_per_second / u64::from(mtu.max(1)) / intervals).max(LEAST_SEGMENTS)
 }
 
-/// Of a buffer, a pipe between a worker and the application takes a quarter, at most so much: it
-/// has to cover the time until either side is woken, the rest has to cover the path.
+/// Of the read buffer, the pipe between the worker and the reader takes a quarter, at most so much:
+/// it has to cover the time until either side is woken, the rest has to cover the path.
 const MOST_IN_PIPE: usize = 1024 * 1024;
-
-fn pipe_bytes(buffer: usize) -> usize {
-    (buffer / 4).min(MOST_IN_PIPE)
-}
+/// Bytes held for repetition for each that may wait to be sent.
+const HELD_FACTOR: usize = 8;
 
 /// Bytes that the pipe to the reader holds.
 pub fn receive_pipe_bytes(config: &Config) -> usize {
-    pipe_bytes(config.read_buffer())
+    (config.read_buffer() / 4).min(MOST_IN_PIPE)
 }
 
 /// Bytes that a connection holds ahead of its reader's pipe, at most.
@@ -79,14 +77,9 @@ pub fn first_window_bytes(config: &Config) -> usize {
     interval.min(receive_window_bytes(config))
 }
 
-/// Bytes that the pipe from the writer holds.
-pub fn send_pipe_bytes(config: &Config) -> usize {
-    pipe_bytes(config.write_buffer())
-}
-
 /// Bytes that a connection holds until they are acknowledged, at most.
 pub fn send_window_bytes(config: &Config) -> usize {
-    config.write_buffer() - send_pipe_bytes(config)
+    HELD_FACTOR.saturating_mul(config.write_buffer())
 }
 
 /// How many segments of an MTU a buffer holds, as upstream counts them.
@@ -128,7 +121,7 @@ mod tests {
         let segments = |capacity| segments_per_interval(capacity, config.mtu(), config.tti());
         assert_eq!(segments(config.uplink()), 194);
         assert_eq!(segments(config.downlink()), 776);
-        assert_eq!(segments_per_buffer(2 * 1024 * 1024, config.mtu()), 1553);
+        assert_eq!(segments_per_buffer(config.write_buffer(), config.mtu()), 1553);
         assert_eq!(max_segment_payload(max_plaintext(&config)), 1326);
     }
 

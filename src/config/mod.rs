@@ -20,8 +20,8 @@ const MIB: u64 = 1024 * 1024;
 /// How connections behave and look on the wire.
 ///
 /// Both ends must agree on [`header`](Self::header) and [`security`](Self::security); nothing is
-/// negotiated. Everything else may differ. The defaults are those of V2Ray, but for the buffers:
-/// paths that are long or lose much need larger ones, and what is not used is not held.
+/// negotiated. Everything else may differ. The defaults are those of V2Ray where it has any that
+/// have an effect.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,7 +62,7 @@ impl Default for Config {
             header: Header::None,
             security: Security::Simple,
             read_buffer: 16 * MIB as usize,
-            write_buffer: 16 * MIB as usize,
+            write_buffer: 2 * MIB as usize,
             keepalive: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(10),
@@ -119,7 +119,7 @@ impl Config {
         self.read_buffer
     }
 
-    /// How many written bytes a connection holds until they are acknowledged, at most.
+    /// How many written bytes wait to be sent, at most.
     pub fn write_buffer(&self) -> usize {
         self.write_buffer
     }
@@ -222,9 +222,9 @@ impl ConfigBuilder {
         self.security(Security::Aes128Gcm(Seed::new(seed)))
     }
 
-    /// How many received bytes a connection may hold for its reader. The receive window grows up
-    /// to three quarters of it or more as a path needs it: four times what arrives in a round trip,
-    /// or eight where segments get lost. An idle connection holds none.
+    /// How many received bytes a connection may hold for its reader. The receive window grows with
+    /// what the path needs, four times what arrives in a round trip or eight where segments get
+    /// lost, as far as this leaves room for it. An idle connection holds none.
     ///
     /// Default 16 MiB; 64 KiB to 1 GiB.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
@@ -232,9 +232,10 @@ impl ConfigBuilder {
         self
     }
 
-    /// How many written bytes a connection may hold until they are acknowledged.
+    /// How many written bytes may wait to be sent. Those that have been sent are held until they
+    /// are acknowledged, up to eight times as many where the path is long or loses much.
     ///
-    /// Default 16 MiB; 64 KiB to 1 GiB.
+    /// Default 2 MiB; 64 KiB to 1 GiB.
     pub fn write_buffer(mut self, bytes: usize) -> Self {
         self.config.write_buffer = bytes;
         self

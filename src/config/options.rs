@@ -122,14 +122,18 @@ impl fmt::Debug for Seed {
 }
 
 /// The congestion controller.
+#[doc = include_str!("../manual/congestion.md")]
+#[doc = include_str!("../manual/controllers.svg")]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Congestion {
-    /// Measures the path's bandwidth and delay and sends at that rate. Needs no settings and does
-    /// not collapse under random loss.
+    /// Measures the path's bandwidth and delay and sends at that rate (BBR,
+    /// draft-ietf-ccwg-bbr). Needs no settings, keeps queues short, and does not collapse under
+    /// random loss: what is lost while no queue stands is sent in addition.
     #[default]
     Bbr,
-    /// Sends at [`Config::uplink`](crate::Config::uplink), whatever is lost.
+    /// Sends at [`Config::uplink`](crate::Config::uplink), whatever is lost. On a path that carries
+    /// less, the rest is dropped there and sent again.
     Fixed,
     /// V2Ray's `"congestion": true`: a window that shrinks when more than 15 % is lost and grows
     /// when less than 5 % is.

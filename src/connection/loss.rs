@@ -1,13 +1,16 @@
 //! Which segments are lost (RFC 9002, section 6, and RACK, RFC 8985).
 //!
 //! A segment is lost when one that was sent later has been acknowledged and enough time has passed
-//! for it to have been overtaken, or for the acknowledgement that listed it to have been lost and
-//! followed by another. A number of later ones, as in RFC 9002, proves nothing: with bursts of lost
-//! ACKs many can be listed at once. A peer that ticks gets a tick more to list what a lost ACK had
-//! listed; but a few segments that are missing among others were not lost with an ACK, and since
-//! every wait is felt in the small windows of such peers, those are given up at once. If nothing comes back at all, a probe timer repeats the oldest segment,
-//! with back-off. Every transmission has an index of its own, so that a repeated
-//! segment is judged by its latest copy.
+//! for it to have been overtaken, or for the ACK that listed it to have been lost and followed by
+//! another. A number of later ones, as in RFC 9002, proves nothing: with bursts of lost ACKs many
+//! can be listed at once.
+//!
+//! A peer that ticks gets a tick more to list what a lost ACK had listed. But a few segments that
+//! are missing among others were not lost with an ACK, and since every wait is felt in the small
+//! windows of such peers, those are given up sooner.
+//!
+//! If nothing comes back at all, a probe timer repeats the oldest segment (`backoff.rs`). Every
+//! transmission has an index of its own, so that a repeated segment is judged by its latest copy.
 
 use std::{
     collections::VecDeque,

@@ -97,7 +97,7 @@ impl SessionHandle {
             info,
             doorbell,
             dirty: AtomicBool::new(false),
-            send: SendPipe::new(derive::send_pipe_bytes(config)),
+            send: SendPipe::new(config.write_buffer()),
             // The rest is for what the connection puts in order.
             receive: ReceivePipe::new(derive::receive_pipe_bytes(config)),
             wishes: Mutex::new(Wishes {
