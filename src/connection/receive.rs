@@ -47,6 +47,8 @@ pub(super) struct ReceiveHalf {
     limit: SeqNum,
     /// The limit that the peer has been told.
     told_limit: SeqNum,
+    /// There was no room for more than that.
+    told_room: bool,
     /// Bytes that may be held: for now, at first, and at most.
     budget: usize,
     first_budget: usize,
@@ -82,6 +84,7 @@ impl ReceiveHalf {
             waiting_bytes: 0,
             limit: first,
             told_limit: first,
+            told_room: false,
             budget: budget.min(max_budget),
             first_budget: budget.min(max_budget),
             max_budget,
@@ -240,6 +243,7 @@ impl ReceiveHalf {
 
     pub(super) fn on_limit_told(&mut self) {
         self.told_limit = self.limit();
+        self.told_room = self.told_limit == self.limit;
     }
 
     pub(super) fn told_limit(&self) -> SeqNum {
@@ -257,9 +261,12 @@ impl ReceiveHalf {
     }
 
     /// Whether the peer should hear of the window although no segment asks for an ACK: it has
-    /// opened by a quarter, and the peer knows of less than that.
+    /// opened by a quarter, and the peer knows of less than that. A throttle that was the limit
+    /// when the peer heard last is no news: the segments that it lets through ask for ACKs.
     pub(super) fn has_window_news(&self) -> bool {
-        let quarter = (self.budget / self.segment_size / 4).max(1) as u32;
+        let budget = u32::try_from(self.budget / self.segment_size).unwrap_or(u32::MAX);
+        let throttle = self.throttle.filter(|_| self.told_room);
+        let quarter = (budget.min(throttle.unwrap_or(budget)) / 4).max(1);
         let known = self.told_limit.since(self.next).unwrap_or(0);
         let news = self.limit().since(self.told_limit).unwrap_or(0);
         known < quarter && news >= quarter
@@ -357,6 +364,21 @@ mod tests {
         assert!(half.has_window_news());
         half.on_limit_told();
         assert!(!half.has_window_news());
+    }
+
+    #[test]
+    fn a_peer_that_is_held_back_hears_that_a_closed_window_has_opened() {
+        let mut half = ReceiveHalf::new(SeqNum::ZERO, 1000, 1000, 10);
+        half.set_throttle(Some(8));
+        for number in 0..100 {
+            half.accept(n(number), &[0; 10]);
+            half.on_limit_told();
+            assert!(!half.has_window_news());
+        }
+        assert_eq!(half.limit(), half.next());
+        half.consume(500);
+        assert_eq!(half.limit(), n(108));
+        assert!(half.has_window_news());
     }
 
     #[test]
