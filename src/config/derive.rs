@@ -121,7 +121,10 @@ mod tests {
         let segments = |capacity| segments_per_interval(capacity, config.mtu(), config.tti());
         assert_eq!(segments(config.uplink()), 194);
         assert_eq!(segments(config.downlink()), 776);
-        assert_eq!(segments_per_buffer(config.write_buffer(), config.mtu()), 1553);
+        assert_eq!(
+            segments_per_buffer(config.write_buffer(), config.mtu()),
+            1553
+        );
         assert_eq!(max_segment_payload(max_plaintext(&config)), 1326);
     }
 

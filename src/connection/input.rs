@@ -141,14 +141,12 @@ impl Connection {
         }
     }
 
-    /// Tells a peer that floods to send less.
+    /// Tells a peer that floods to send less. Only a proven peer gets more room for what it sends
+    /// nevertheless: anyone can forge a flood.
     fn hold_back(&mut self, now: Instant, data: &Data<'_>) {
-        let flooded = self.throttle.is_flooding();
-        let limit = self.receive.told_limit();
-        self.throttle
-            .on_data(now, data.timestamp, data.number, limit);
+        self.throttle.on_data(now, data, self.receive.told_limit());
         self.receive.set_throttle(self.throttle.window());
-        if !flooded && self.throttle.is_flooding() {
+        if self.throttle.is_flooding() && self.validation.is_validated() {
             self.receive.brace();
         }
     }

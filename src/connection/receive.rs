@@ -47,9 +47,12 @@ pub(super) struct ReceiveHalf {
     limit: SeqNum,
     /// The limit that the peer has been told.
     told_limit: SeqNum,
-    /// Bytes that may be held: for now, at first, and at most.
+    /// There was no room for more than that.
+    told_room: bool,
+    /// Bytes that may be on their way: for now and at first ...
     budget: usize,
     first_budget: usize,
+    /// ... and bytes that may be held, of what is on its way and of what is not read yet.
     max_budget: usize,
     /// Something has been missing since the budget was last fitted.
     gap_opened: bool,
@@ -67,7 +70,7 @@ pub(super) struct ReceiveHalf {
 }
 
 impl ReceiveHalf {
-    /// Bytes that may be held are `budget` at first and `max_budget` at most.
+    /// `budget` bytes may be on their way at first, and `max_budget` may be held.
     pub(super) fn new(
         first: SeqNum,
         budget: usize,
@@ -82,6 +85,7 @@ impl ReceiveHalf {
             waiting_bytes: 0,
             limit: first,
             told_limit: first,
+            told_room: false,
             budget: budget.min(max_budget),
             first_budget: budget.min(max_budget),
             max_budget,
@@ -187,7 +191,8 @@ impl ReceiveHalf {
     }
 
     fn raise_limit(&mut self) {
-        let room = self.budget.saturating_sub(self.ready.len()) / self.segment_size;
+        let unused = self.max_budget.saturating_sub(self.ready.len());
+        let room = self.budget.min(unused) / self.segment_size;
         // Segments may be larger than the whole budget, but one has to get through.
         let least = usize::from(self.ready.is_empty());
         self.limit = self.limit.latest(self.next.plus(room.max(least) as u32));
@@ -248,6 +253,7 @@ impl ReceiveHalf {
 
     pub(super) fn on_limit_told(&mut self) {
         self.told_limit = self.limit();
+        self.told_room = self.told_limit == self.limit;
     }
 
     pub(super) fn told_limit(&self) -> SeqNum {
@@ -265,9 +271,12 @@ impl ReceiveHalf {
     }
 
     /// Whether the peer should hear of the window although no segment asks for an ACK: it has
-    /// opened by a quarter, and the peer knows of less than that.
+    /// opened by a quarter, and the peer knows of less than that. A throttle that was the limit
+    /// when the peer heard last is no news: the segments that it lets through ask for ACKs.
     pub(super) fn has_window_news(&self) -> bool {
-        let quarter = (self.budget / self.segment_size / 4).max(1) as u32;
+        let budget = u32::try_from(self.budget / self.segment_size).unwrap_or(u32::MAX);
+        let throttle = self.throttle.filter(|_| self.told_room);
+        let quarter = (budget.min(throttle.unwrap_or(budget)) / 4).max(1);
         let known = self.told_limit.since(self.next).unwrap_or(0);
         let news = self.limit().since(self.told_limit).unwrap_or(0);
         known < quarter && news >= quarter
@@ -327,7 +336,7 @@ mod tests {
     use super::*;
 
     fn half() -> ReceiveHalf {
-        ReceiveHalf::new(SeqNum::ZERO, 100, 200, 10)
+        ReceiveHalf::new(SeqNum::ZERO, 100, 100, 10)
     }
 
     fn n(number: u32) -> SeqNum {
@@ -365,6 +374,21 @@ mod tests {
         assert!(half.has_window_news());
         half.on_limit_told();
         assert!(!half.has_window_news());
+    }
+
+    #[test]
+    fn a_peer_that_is_held_back_hears_that_a_closed_window_has_opened() {
+        let mut half = ReceiveHalf::new(SeqNum::ZERO, 1000, 1000, 10);
+        half.set_throttle(Some(8));
+        for number in 0..100 {
+            half.accept(n(number), &[0; 10]);
+            half.on_limit_told();
+            assert!(!half.has_window_news());
+        }
+        assert_eq!(half.limit(), half.next());
+        half.consume(500);
+        assert_eq!(half.limit(), n(108));
+        assert!(half.has_window_news());
     }
 
     #[test]

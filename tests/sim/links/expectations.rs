@@ -160,10 +160,11 @@ fn requests_with_ten_percent_lost_never_stall() {
 
 #[test]
 fn a_reader_that_rests() {
-    // The window is told ahead: four round trips of the most that has ever arrived in one, when
-    // the first queue made it twice as long. Sending stops a round trip after it is closed.
+    // What the buffer has room for has been promised. Then there are only probes, the first ones
+    // close together.
+    let buffer = Duration::from_secs_f64(12.0 * 1.048_576 / 11.83);
     let stops = StopsAtWindow {
-        within: 4 * 2 * RTT + RTT,
+        within: buffer + 4 * RTT,
         probes: 16,
     };
     expect(&rows::resting_reader(), &[stops, Resumes(RTT + 200 * MS)]);
