@@ -15,6 +15,8 @@ const WHOLE: f64 = 0.75;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Burst {
     pub(super) timestamp: Timestamp,
+    /// What the peer had been told when the first of them came: it knew of no more.
+    pub(super) limit: SeqNum,
     /// The numbers that were sent for the first time: the loss of some does not hide them.
     start: SeqNum,
     pub(super) end: SeqNum,
@@ -31,9 +33,10 @@ pub(super) struct Burst {
 }
 
 impl Burst {
-    pub(super) fn new(now: Instant, timestamp: Timestamp, start: SeqNum) -> Self {
+    pub(super) fn new(now: Instant, timestamp: Timestamp, start: SeqNum, limit: SeqNum) -> Self {
         Self {
             timestamp,
+            limit,
             start,
             end: start,
             repeats: 0,

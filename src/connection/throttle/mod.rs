@@ -93,20 +93,19 @@ impl Throttle {
         if self.peer == Peer::Trusted || is_impossible {
             return;
         }
-        // The peer cannot know of more than that.
-        let allowed = limit.since(data.sending_next).unwrap_or(0);
-        let window = allowed.max(self.window().unwrap_or(FULL_WINDOW));
-        let Some(burst) = self.burst_of(now, data) else {
+        let told = self.window().unwrap_or(FULL_WINDOW);
+        let Some(burst) = self.burst_of(now, data, limit) else {
             return;
         };
-        burst.add(now, data, window);
+        let allowed = burst.limit.since(data.sending_next).unwrap_or(0);
+        burst.add(now, data, allowed.max(told));
         if burst.far >= EVIDENCE && !self.is_flooding() {
             self.peer = Peer::Flooding(Flood::START);
         }
     }
 
     /// The burst to which a segment belongs, unless that is over.
-    fn burst_of(&mut self, now: Instant, data: &Data<'_>) -> Option<&mut Burst> {
+    fn burst_of(&mut self, now: Instant, data: &Data<'_>, limit: SeqNum) -> Option<&mut Burst> {
         let mut start = data.number;
         if let Some(before) = self.burst.filter(|b| b.timestamp != data.timestamp) {
             let is_stale = now.saturating_duration_since(before.last) > STALE;
@@ -125,7 +124,7 @@ impl Throttle {
             self.on_burst_over(&before, f64::from(period));
             self.burst = None;
         }
-        let new = || Burst::new(now, data.timestamp, start);
+        let new = || Burst::new(now, data.timestamp, start, limit);
         Some(self.burst.get_or_insert_with(new))
     }
 

@@ -205,7 +205,7 @@ fn go_programs_gain_by_us() {
         let is_v2ray = name.starts_with("v2ray");
         for seed in seeds(SEEDS) {
             let [theirs, from_go, to_go] = [Pair::GoToGo, Pair::GoToOurs, Pair::OursToGo]
-                .map(|pair| rows::with_go(pair, name, &config))
+                .map(|pair| rows::with_go(pair, name, &config, 0.05))
                 .map(|row| Report::new(&row, &lab::run(&row, seed)));
             let is_slow = |report: &Report, share: f64| {
                 let least = share * theirs.goodput.unwrap_or(0.0);
@@ -227,4 +227,15 @@ fn go_programs_gain_by_us() {
         Report::header(),
         failures.join("\n")
     );
+}
+
+/// A path that loses nothing hides a flood: everything arrives in order until its queue is full.
+#[test]
+fn a_flood_is_held_back_where_nothing_is_lost() {
+    for (name, config) in rows::go_configs() {
+        if name.starts_with("v2ray") {
+            let row = rows::with_go(Pair::GoToOurs, name, &config, 0.0);
+            expect(&row, &[Goodput(0.75), Wire(1.3)]);
+        }
+    }
 }

@@ -195,15 +195,15 @@ pub enum Pair {
     GoToGo,
 }
 
-pub fn with_go(pair: Pair, name: &str, config: &GoConfig) -> Row {
+pub fn with_go(pair: Pair, name: &str, config: &GoConfig, share: f64) -> Row {
     let go = || Kind::Go(config.clone());
     let (arrow, client, server) = match pair {
         Pair::GoToOurs => ("to-ours", go(), bbr()),
         Pair::OursToGo => ("from-ours", bbr(), go()),
         Pair::GoToGo => ("itself", go(), go()),
     };
-    bulk(format!("{name}-{arrow}-5%"), 100, 50)
-        .losing(0.05)
+    bulk(format!("{name}-{arrow}-{}%", percent(share)), 100, 50)
+        .losing(share)
         .with(client, server)
 }
 
@@ -255,7 +255,7 @@ pub fn all() -> Vec<Row> {
     }
     for (name, config) in go_configs() {
         for pair in [Pair::GoToOurs, Pair::OursToGo, Pair::GoToGo] {
-            rows.push(with_go(pair, name, &config));
+            rows.extend([0.0, 0.05].map(|share| with_go(pair, name, &config, share)));
         }
     }
     rows
