@@ -275,7 +275,8 @@ impl AmbientLoss {
 
     /// In thousandths.
     fn share(&self) -> u64 {
-        self.cruise.get().min(self.down.get()).min(MOST_LOSS)
+        let cruise = self.cruise.get().unwrap_or(0);
+        self.down.get().unwrap_or(cruise).min(cruise).min(MOST_LOSS)
     }
 }
 
@@ -294,11 +295,10 @@ impl Share {
         }
     }
 
-    fn get(&self) -> u64 {
-        if self.total < LOSS_LEAST {
-            return 0;
-        }
-        self.lost * 1000 / self.total
+    /// In thousandths, once enough is known.
+    fn get(&self) -> Option<u64> {
+        let known = self.total >= LOSS_LEAST;
+        known.then(|| self.lost * 1000 / self.total)
     }
 }
 
