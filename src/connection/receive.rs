@@ -106,9 +106,8 @@ impl ReceiveHalf {
         let Some(ahead) = number.since(self.next) else {
             return self.behind(number);
         };
-        // A peer may use larger segments than was assumed: the count alone is no bound.
-        self.segment_size = self.segment_size.max(payload.len());
-        // The next one is what everything else waits for, so that only what is ready counts.
+        // A peer may use larger segments than was assumed, so that the count alone is no bound. The
+        // next one is what everything else waits for, so that only what is ready counts.
         let held = if ahead > 0 {
             self.memory()
         } else {
@@ -118,6 +117,8 @@ impl ReceiveHalf {
         if !number.precedes(self.limit) || !fits {
             return Accepted::BeyondWindow;
         }
+        // Only now: what is not accepted may be forged, and must not close the window.
+        self.segment_size = self.segment_size.max(payload.len());
         if ahead > 0 {
             return self.keep(ahead as usize, payload);
         }
@@ -201,7 +202,10 @@ impl ReceiveHalf {
     /// The window is to cover several round trips, in each of which so many bytes come.
     pub(super) fn fit_round_trip(&mut self, bytes: usize) {
         let whole = !std::mem::take(&mut self.gap_opened) && self.waiting.is_empty();
-        self.whole_rounds = if whole { self.whole_rounds + 1 } else { 0 };
+        self.whole_rounds = match whole {
+            true => self.whole_rounds.saturating_add(1),
+            false => 0,
+        };
         let (wanted, least) = if self.whole_rounds < CALM_ROUNDS {
             (bytes.saturating_mul(LOSSY_ROUND_TRIPS), self.budget)
         } else {
@@ -389,6 +393,16 @@ mod tests {
         half.consume(500);
         assert_eq!(half.limit(), n(108));
         assert!(half.has_window_news());
+    }
+
+    #[test]
+    fn a_large_segment_that_is_not_accepted_does_not_close_the_window() {
+        let mut half = half();
+        assert_eq!(half.accept(n(50), &[0; 90]), Accepted::BeyondWindow);
+        half.accept(n(0), &[0; 10]);
+        assert_eq!(half.limit, n(10));
+        half.consume(10);
+        assert_eq!(half.limit, n(11));
     }
 
     #[test]

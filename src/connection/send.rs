@@ -199,23 +199,21 @@ impl SendHalf {
             Candidate::New { len } => self.assign_number(len, stamp),
             Candidate::Copy { number, .. } => {
                 self.repeated.pop_front();
-                let range = self.get(number).map_or(0..0, |sent| self.range(sent));
-                self.copy_to_scratch(range);
-                return (number, &self.scratch);
+                number
             }
         };
-        let mut range = 0..0;
-        if let Some(sent) = self.get_mut(number) {
+        let range = self.get(number).map_or(0..0, |sent| self.range(sent));
+        // Of a copy, what is known of the segment says all already.
+        let is_copy = matches!(candidate, Candidate::Copy { .. });
+        if let Some(sent) = self.get_mut(number).filter(|_| !is_copy) {
             sent.status = Status::Outstanding;
             sent.transmissions += 1;
             sent.transmission = stamp.transmission;
             sent.sent_at = stamp.now;
             sent.timestamp = stamp.timestamp;
             sent.rate = stamp.rate;
-            let sent = sent.clone();
-            range = self.range(&sent);
+            self.in_flight += range.len() as u64;
         }
-        self.in_flight += range.len() as u64;
         self.copy_to_scratch(range);
         (number, &self.scratch)
     }
