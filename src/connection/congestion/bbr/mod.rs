@@ -35,8 +35,10 @@ const UP_GAIN: u64 = 125;
 const DOWN_GAIN: u64 = 75;
 /// A little less than was measured: the largest of several samples is a little too large.
 const CRUISE_GAIN: u64 = 99;
-/// While others, or an estimate that is too large, keep a queue standing.
+/// While a queue stands: others who do the same let it go together.
 const YIELD_GAIN: u64 = 92;
+/// While it stands for all that. Those who feed it do not yield, and would take everything.
+const HOLD_GAIN: u64 = 97;
 /// For how long a peer that does not tick may hold back its acknowledgements.
 const UNEVEN: Duration = Duration::from_millis(10);
 const WINDOW_GAIN: u64 = 200;
@@ -220,6 +222,7 @@ impl Bbr {
             Mode::Drain => DRAIN_GAIN,
             Mode::Up { .. } => UP_GAIN,
             Mode::Down { .. } => DOWN_GAIN,
+            Mode::Cruise { .. } if self.path.has_old_queue() => HOLD_GAIN,
             Mode::Cruise { .. } if self.path.has_queue() => YIELD_GAIN,
             Mode::Watch { .. } | Mode::Cruise { .. } | Mode::ProbeRtt { .. } => CRUISE_GAIN,
         }
@@ -274,11 +277,7 @@ impl Controller for Bbr {
     }
 
     fn pacing_rate(&self) -> Option<u64> {
-        let rate = match self.mode {
-            Mode::Down { .. } => self.path.draining_rate(),
-            _ => self.path.sending_rate(),
-        };
-        let rate = scale(rate, self.gain(), 100);
+        let rate = scale(self.path.sending_rate(), self.gain(), 100);
         let initial = INITIAL_SEGMENTS * self.max_payload * 1000 / INITIAL_SPREAD;
         Some(match self.mode {
             Mode::Startup => rate.max(initial),

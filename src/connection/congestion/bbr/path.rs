@@ -14,6 +14,8 @@ const MOST_QUEUE: Duration = Duration::from_millis(16);
 const QUEUE_SAMPLES: u32 = 8;
 /// A slower path shows in all samples of this time at least.
 const LEAST_SPAN: Duration = Duration::from_millis(50);
+/// Round trips in which a queue goes if those who feed it yield.
+const OLD_QUEUE: u32 = 12;
 /// Segments over which a share of losses is averaged, and with which it begins to count.
 const LOSS_MEMORY: u64 = 1024;
 const LOSS_LEAST: u64 = 128;
@@ -30,6 +32,8 @@ pub(super) struct PathModel {
     min_rtt: Option<MinRtt>,
     recent_min_rtt: Option<Duration>,
     queue: Queue,
+    queue_since: Option<Instant>,
+    queue_age: Duration,
     tick: Duration,
     loss: AmbientLoss,
     /// Round trips, by what was delivered when one ended.
@@ -45,6 +49,7 @@ impl PathModel {
             self.recent_min_rtt = Some(self.recent_min_rtt.map_or(rtt, |least| least.min(rtt)));
             self.min_rtt = Some(MinRtt::with_sample(self.min_rtt, event.now, rtt));
             self.queue.sample(event.now, rtt, self.min_rtt());
+            self.measure_queue_age(event.now);
         }
         let Some(sample) = event.rate else {
             return false;
@@ -57,6 +62,15 @@ impl PathModel {
         }
         self.look_for_slower_path(event.now);
         round_passed
+    }
+
+    fn measure_queue_age(&mut self, now: Instant) {
+        let since = match self.queue_since {
+            Some(since) if self.has_queue() => since,
+            _ => now,
+        };
+        self.queue_since = Some(since);
+        self.queue_age = now.saturating_duration_since(since);
     }
 
     /// Less arrives than before although a queue stands: the path has become slower, or others
@@ -102,20 +116,7 @@ impl PathModel {
 
     /// Payload bytes per second that have to leave for that.
     pub(super) fn sending_rate(&self) -> u64 {
-        self.with_loss(self.bandwidth())
-    }
-
-    /// The same by what has arrived lately. If a queue stands, that is all that the path gives,
-    /// whatever it has given before.
-    pub(super) fn draining_rate(&self) -> u64 {
-        match self.recent.get() {
-            0 => self.sending_rate(),
-            recent => self.with_loss(recent.min(self.bandwidth())),
-        }
-    }
-
-    fn with_loss(&self, rate: u64) -> u64 {
-        scale(rate, 1000, 1000 - self.loss.share())
+        scale(self.bandwidth(), 1000, 1000 - self.loss.share())
     }
 
     /// The bandwidth-delay product in payload bytes, times a gain in percent.
@@ -157,6 +158,11 @@ impl PathModel {
     /// Whether datagrams surely wait in a queue, by what their acknowledgements tell.
     pub(super) fn has_queue(&self) -> bool {
         self.queue.delay > queue_threshold(self.min_rtt()) + self.tick / 2
+    }
+
+    /// Whether they have done so for long without a break.
+    pub(super) fn has_old_queue(&self) -> bool {
+        self.has_queue() && self.queue_age > OLD_QUEUE * self.min_rtt()
     }
 
     /// Whether datagrams surely do not.
