@@ -1,4 +1,4 @@
-//! Sealing and opening one datagram, per security and size.
+//! Sealing and opening per security: one datagram per size, and a train of them together.
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -10,6 +10,8 @@ use mkcp::{
 };
 
 const LENGTHS: [usize; 3] = [16, 256, 1322];
+/// Segments of each datagram of a train, and how many datagrams it has.
+const TRAIN: (usize, usize) = (1322, 4);
 
 fn codecs() -> [(&'static str, PacketCodec); 3] {
     let builder = || Config::builder().header(Header::Srtp);
@@ -52,5 +54,59 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench);
+/// Begins and ends the datagrams of a train, without sealing them; returns their length.
+fn build_train(codec: &PacketCodec, buffer: &mut Vec<u8>) -> usize {
+    let (length, count) = TRAIN;
+    buffer.clear();
+    for value in 0..count {
+        codec.begin(buffer);
+        buffer.resize(buffer.len() + length, value as u8);
+        codec.end(buffer);
+    }
+    buffer.len() / count
+}
+
+fn bench_trains(criterion: &mut Criterion) {
+    let mut nonces = NonceSource::default();
+    let mut train = Vec::new();
+    for (name, codec) in codecs() {
+        let mut group = criterion.benchmark_group(format!("{name}, train of {}", TRAIN.1));
+        let stride = build_train(&codec, &mut train);
+        group.throughput(Throughput::Elements(TRAIN.1 as u64));
+        group.bench_function("seal together", |bencher| {
+            bencher.iter(|| codec.seal_train(black_box(&mut train), stride, &mut nonces));
+        });
+        group.bench_function("seal one by one", |bencher| {
+            bencher.iter(|| {
+                for datagram in black_box(&mut train).chunks_mut(stride) {
+                    codec.seal_train(datagram, stride, &mut nonces).unwrap();
+                }
+            });
+        });
+        build_train(&codec, &mut train);
+        codec.seal_train(&mut train, stride, &mut nonces).unwrap();
+        group.bench_function("open together", |bencher| {
+            let open = |train: &mut Vec<u8>| {
+                let datagrams = train.chunks_mut(stride).map(|datagram| ((), datagram));
+                codec
+                    .open_each(datagrams)
+                    .filter(|(_, opened)| opened.is_ok())
+                    .count()
+            };
+            bencher.iter_batched_ref(|| train.clone(), open, BatchSize::SmallInput);
+        });
+        group.bench_function("open one by one", |bencher| {
+            let open = |train: &mut Vec<u8>| {
+                let datagrams = train.chunks_mut(stride);
+                datagrams
+                    .filter_map(|datagram| codec.open(datagram).ok())
+                    .count()
+            };
+            bencher.iter_batched_ref(|| train.clone(), open, BatchSize::SmallInput);
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, bench, bench_trains);
 criterion_main!(benches);

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use mkcp::{
     Config, DropReason, Header, Security, Seed,
     internal::{
-        packet::{NonceSource, PacketCodec},
+        packet::{NonceSource, PacketCodec, header::HeaderWriter},
         wire::{
             Ack, Command, CommandKind, Data, Numbers, Options, Segment, Segments, SeqNum, Timestamp,
         },
@@ -134,6 +134,17 @@ fn sealed(codec: &PacketCodec, plain: &[u8]) -> Vec<u8> {
     datagram
 }
 
+/// A writer in a known state.
+fn header_writer(header: &Header) -> HeaderWriter {
+    match header {
+        Header::Srtp => HeaderWriter::srtp(7),
+        Header::Utp => HeaderWriter::utp(7),
+        Header::WechatVideo => HeaderWriter::wechat_video(7),
+        Header::Dtls => HeaderWriter::dtls(7, 0, 17),
+        header => HeaderWriter::new(header),
+    }
+}
+
 /// A number, often one near the wrap.
 fn seq_num() -> impl Strategy<Value = SeqNum> {
     let near = any::<i8>().prop_map(|offset| u32::from_ne_bytes(i32::from(offset).to_ne_bytes()));
@@ -203,6 +214,66 @@ proptest! {
         let mut datagram = sealed(&codec, &plain);
         prop_assert_eq!(datagram.len(), codec.overhead() + plain.len());
         prop_assert_eq!(codec.open(&mut datagram), Ok(&plain[..]));
+    }
+
+    #[test]
+    fn datagrams_open_together_as_one_by_one(
+        codec in codec(security()),
+        plains in vec((vec(any::<u8>(), 1..200), 0_u8..4), 0..=9),
+        equal: bool,
+        noise in vec(any::<u8>(), 0..50),
+    ) {
+        let mut datagrams: Vec<Vec<u8>> = plains
+            .iter()
+            .map(|(plain, fate)| {
+                let plain = if equal { &plains[0].0 } else { plain };
+                let mut datagram = sealed(&codec, plain);
+                match fate {
+                    0 => datagram.clone_from(&noise),
+                    1 => *datagram.last_mut().unwrap() ^= 1,
+                    _ => {}
+                }
+                datagram
+            })
+            .collect();
+        let mut copies = datagrams.clone();
+        let expected: Vec<_> = copies.iter_mut().map(|datagram| codec.open(datagram)).collect();
+        let together = datagrams.iter_mut().map(Vec::as_mut_slice);
+        let opened: Vec<_> = codec.open_each((0..).zip(together)).collect();
+        prop_assert_eq!(opened, (0..).zip(expected).collect::<Vec<(u32, _)>>());
+    }
+
+    #[test]
+    fn a_train_is_sealed_as_its_datagrams_one_by_one(
+        (header, security) in (header(), security()),
+        count in 0..=9_usize,
+        plain in vec(any::<u8>(), 1..200),
+        last in any::<prop::sample::Index>(),
+        random in vec(any::<u8>(), 9 * 14),
+    ) {
+        // Packet headers count, so each way needs a codec of its own in the same state.
+        let config = Config::builder().header(header.clone()).security(security);
+        let config = config.build().unwrap();
+        let codec = || PacketCodec::with_header(&config, header_writer(&header));
+        let nonces = || NonceSource::starting_with(random.clone());
+        let plains = (0..count).map(|i| match i + 1 == count {
+            true => &plain[..=last.index(plain.len())],
+            false => &plain[..],
+        });
+
+        let (singly, mut single_nonces, mut expected) = (codec(), nonces(), Vec::new());
+        let (together, mut train) = (codec(), Vec::new());
+        for plain in plains {
+            let start = singly.begin(&mut expected);
+            expected.extend(plain);
+            singly.seal(&mut expected, start, &mut single_nonces).unwrap();
+            together.begin(&mut train);
+            train.extend(plain);
+            together.end(&mut train);
+        }
+        let stride = plain.len() + together.overhead();
+        prop_assert_eq!(together.seal_train(&mut train, stride, &mut nonces()), Ok(()));
+        prop_assert_eq!(train, expected);
     }
 
     #[test]

@@ -281,9 +281,7 @@ impl Router {
         source.port.counters.receive_calls.add(1);
         match source.socket.receive(buffers) {
             Ok(count) => {
-                for (meta, train) in buffers.filled(count) {
-                    self.route_train(source, meta, train);
-                }
+                self.route_all(source, buffers.filled(count));
                 // Fewer than asked for: it is empty, and the next arrival is reported.
                 count == BATCH_SIZE
             }
@@ -312,32 +310,42 @@ impl Router {
         }
     }
 
-    fn route_train(&mut self, source: &Source, meta: RecvMeta, train: &mut [u8]) {
-        let origin = Origin {
-            remote: meta.addr,
-            local_ip: meta.dst_ip,
-            lane: source.lane,
-        };
-        let mut count = 0;
-        let length = train.len();
-        for datagram in train.chunks_mut(meta.stride.max(1)) {
+    /// Opens what has arrived in one go, whether in one train or from many peers, and passes it on.
+    fn route_all<'a>(
+        &mut self,
+        source: &Source,
+        trains: impl Iterator<Item = (RecvMeta, &'a mut [u8])>,
+    ) {
+        let port = &source.port;
+        let (mut count, mut bytes) = (0, 0);
+        let datagrams = trains.flat_map(|(meta, train)| {
+            bytes += train.len() as u64;
+            let origin = Origin {
+                remote: meta.addr,
+                local_ip: meta.dst_ip,
+                lane: source.lane,
+            };
+            let datagrams = train.chunks_mut(meta.stride.max(1));
+            datagrams.map(move |datagram| (origin, datagram))
+        });
+        for (origin, opened) in port.codec.open_each(datagrams) {
             count += 1;
-            if let Err(reason) = self.route(&source.port, origin, datagram) {
-                log::trace!("datagram from {} dropped: {reason}", meta.addr);
-                source.port.counters.drop_one(reason);
+            let routed = opened.and_then(|plaintext| self.route(port, origin, plaintext));
+            if let Err(reason) = routed {
+                log::trace!("datagram from {} dropped: {reason}", origin.remote);
+                port.counters.drop_one(reason);
             }
         }
-        source.port.counters.datagrams_received.add(count);
-        source.port.counters.bytes_received.add(length as u64);
+        port.counters.datagrams_received.add(count);
+        port.counters.bytes_received.add(bytes);
     }
 
     fn route(
         &mut self,
         port: &Arc<Port>,
         origin: Origin,
-        datagram: &mut [u8],
+        plaintext: &[u8],
     ) -> Result<(), DropReason> {
-        let plaintext = port.codec.open(datagram)?;
         // mKCP: the first segment says to which connection a datagram belongs. Where a later one
         // does not parse, those before it count.
         let first = Segments::new(plaintext)

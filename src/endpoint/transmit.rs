@@ -152,21 +152,30 @@ impl Transmitter {
         }
     }
 
-    /// Appends one sealed datagram; returns its length.
+    /// Appends one datagram, to be sealed with the others of its train; returns its length.
     fn append(&mut self, now: Instant, port: &Port, session: &mut Session) -> Option<usize> {
-        loop {
-            let start = port.codec.begin(&mut self.buffer);
-            let written = session.connection.poll_transmit(now, &mut self.buffer);
-            if written.is_none() {
-                self.buffer.truncate(start);
-                return None;
-            }
-            let sealed = port.codec.seal(&mut self.buffer, start, &mut self.nonces);
-            match sealed {
-                Ok(()) => return Some(self.buffer.len() - start),
-                Err(error) => lose(port, &session.path, &error),
-            }
+        let start = port.codec.begin(&mut self.buffer);
+        let written = session.connection.poll_transmit(now, &mut self.buffer);
+        if written.is_none() {
+            self.buffer.truncate(start);
+            return None;
         }
+        port.codec.end(&mut self.buffer);
+        Some(self.buffer.len() - start)
+    }
+
+    /// Seals the train in the first `length` bytes of the buffer. Returns how long it is without
+    /// what could not be sealed, which is lost and removed.
+    fn seal_front(&mut self, port: &Port, path: &Path, length: usize, segment: usize) -> usize {
+        let train = &mut self.buffer[..length];
+        let Err(unsealed) = port.codec.seal_train(train, segment, &mut self.nonces) else {
+            return length;
+        };
+        for _ in train[unsealed.from..].chunks(segment) {
+            lose(port, path, &unsealed.error);
+        }
+        self.buffer.drain(unsealed.from..length);
+        unsealed.from
     }
 
     /// Sends the first `length` bytes of the buffer and removes them. False if the kernel is
@@ -179,6 +188,10 @@ impl Transmitter {
         length: usize,
         segment: usize,
     ) -> bool {
+        if length == 0 {
+            return true;
+        }
+        let length = self.seal_front(port, &session.path, length, segment);
         if length == 0 {
             return true;
         }
@@ -208,12 +221,14 @@ impl Transmitter {
             bytes: self.buffer[train.clone()].to_vec(),
             segment,
         }];
-        let rest = &self.buffer[train.end..];
-        if !rest.is_empty() {
+        // What is behind the train is one datagram, which is not sealed yet.
+        self.buffer.drain(..train.end);
+        let length = self.buffer.len();
+        if length > 0 && self.seal_front(port, &path, length, length) > 0 {
             trains.push(Train {
                 path,
-                bytes: rest.to_vec(),
-                segment: rest.len(),
+                bytes: self.buffer.to_vec(),
+                segment: length,
             });
         }
         self.buffer.clear();

@@ -34,20 +34,20 @@ impl Aes128Gcm {
         }
     }
 
-    /// Seals `body`, whose first [`NONCE_LEN`] bytes are overwritten. Returns the tag.
-    pub fn seal(
-        &self,
-        nonce: [u8; NONCE_LEN],
-        body: &mut [u8],
-    ) -> Result<[u8; TAG_LEN], SealError> {
-        let (front, segments) = body.split_first_chunk_mut().ok_or(SealError::NotBegun)?;
+    /// Seals `body`, whose first [`NONCE_LEN`] and last [`TAG_LEN`] bytes are overwritten.
+    pub fn seal(&self, nonce: [u8; NONCE_LEN], body: &mut [u8]) -> Result<(), SealError> {
+        let (front, rest) = body.split_first_chunk_mut().ok_or(SealError::NotBegun)?;
+        let (segments, back) = rest
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(SealError::NotBegun)?;
         *front = nonce;
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = self
             .key
             .seal_in_place_separate_tag(nonce, Aad::empty(), segments)
             .map_err(|_| SealError::TooLong)?;
-        tag.as_ref().try_into().map_err(|_| SealError::TooLong)
+        back.copy_from_slice(tag.as_ref());
+        Ok(())
     }
 
     /// Opens `body` in place and returns its segments, or `None` if it is not authentic.
@@ -83,17 +83,14 @@ mod tests {
 
     #[test]
     fn a_ping_is_sealed_as_upstream_seals_it() {
-        let mut body = [[0; NONCE_LEN].as_slice(), &PING].concat();
+        let mut body = [[0; NONCE_LEN].as_slice(), &PING, &[0; TAG_LEN]].concat();
         let nonce = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
         let key = Aes128Gcm::new(b"test-seed");
-        let tag = key.seal(nonce, &mut body).unwrap();
+        key.seal(nonce, &mut body).unwrap();
+        let number = |bytes: &[u8]| u128::from_be_bytes(bytes.try_into().unwrap());
         assert_eq!(body[..NONCE_LEN], nonce);
-        assert_eq!(
-            u128::from_be_bytes(body[NONCE_LEN..].try_into().unwrap()),
-            0x494808dc183b8a00861e17618378dd67
-        );
-        assert_eq!(u128::from_be_bytes(tag), 0xa353746e5836efe2a40ef6017c8dc8ec);
-        body.extend(tag);
+        assert_eq!(number(&body[12..28]), 0x494808dc183b8a00861e17618378dd67);
+        assert_eq!(number(&body[28..]), 0xa353746e5836efe2a40ef6017c8dc8ec);
         assert_eq!(key.open(&mut body), Some(&PING[..]));
     }
 
@@ -110,7 +107,9 @@ mod tests {
         let key = Aes128Gcm::new(b"");
         assert_eq!(key.open(&mut [0; NONCE_LEN - 1]), None);
         assert_eq!(key.open(&mut [0; NONCE_LEN + TAG_LEN - 1]), None);
-        let short = key.seal([0; NONCE_LEN], &mut [0; NONCE_LEN - 1]);
-        assert_eq!(short, Err(SealError::NotBegun));
+        for length in [NONCE_LEN - 1, NONCE_LEN + TAG_LEN - 1] {
+            let short = key.seal([0; NONCE_LEN], &mut vec![0; length]);
+            assert_eq!(short, Err(SealError::NotBegun));
+        }
     }
 }

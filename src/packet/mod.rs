@@ -6,9 +6,10 @@
 //! | packet header | segments                                        |   none
 //! ```
 //!
-//! Both directions work in place: [`PacketCodec::open`] in the receive buffer, and
-//! [`PacketCodec::begin`] and [`PacketCodec::seal`] at the end of a send buffer that may already
-//! hold other datagrams.
+//! Both directions work in place. [`PacketCodec::open_each`] takes what a receive buffer holds.
+//! In a send buffer, [`PacketCodec::begin`] and [`PacketCodec::end`] enclose the segments of each
+//! datagram of a train, and [`PacketCodec::seal_train`] seals them all. Many datagrams at a time
+//! are cheaper than one by one where there is no seed.
 #![cfg_attr(
     not(test),
     warn(
@@ -23,7 +24,7 @@ pub mod header;
 mod nonce;
 pub mod simple;
 
-use std::{error, fmt};
+use std::{array, error, fmt, iter};
 
 use crate::{
     config::{Config, Security, derive},
@@ -32,6 +33,7 @@ use crate::{
 
 use aead::Aes128Gcm;
 use header::HeaderWriter;
+use simple::LANES;
 
 pub use nonce::NonceSource;
 
@@ -43,6 +45,9 @@ pub struct PacketCodec {
     protection: Protection,
     overhead: usize,
 }
+
+/// The segments of a datagram, or why there are none.
+type Opened<'a> = Result<&'a [u8], DropReason>;
 
 /// [`Security`] with its key made.
 #[derive(Debug)]
@@ -79,15 +84,8 @@ impl PacketCodec {
     /// # Errors
     ///
     /// `TooShort` or `BadSeal`; the datagram's bytes are scrambled then.
-    pub fn open<'a>(&self, datagram: &'a mut [u8]) -> Result<&'a [u8], DropReason> {
-        // mKCP: a datagram must be longer than header, nonce and tag.
-        if datagram.len() <= self.overhead {
-            return Err(DropReason::TooShort);
-        }
-        // mKCP: the header is skipped unread.
-        let (_, body) = datagram
-            .split_at_mut_checked(self.header_len)
-            .ok_or(DropReason::TooShort)?;
+    pub fn open<'a>(&self, datagram: &'a mut [u8]) -> Opened<'a> {
+        let body = self.body(datagram)?;
         match &self.protection {
             Protection::None => Ok(body),
             Protection::Simple => simple::open(body).ok_or(DropReason::BadSeal),
@@ -95,8 +93,65 @@ impl PacketCodec {
         }
     }
 
+    /// Opens datagrams as `open` does, a few at a time, and gives each back in its turn, with the
+    /// note that came with it.
+    pub fn open_each<'a, T>(
+        &self,
+        datagrams: impl Iterator<Item = (T, &'a mut [u8])>,
+    ) -> impl Iterator<Item = (T, Opened<'a>)> {
+        let mut datagrams = datagrams.fuse();
+        let groups = iter::from_fn(move || {
+            let group = array::from_fn(|_| datagrams.next());
+            group[0].is_some().then(|| self.open_group(group))
+        });
+        groups.flatten().flatten()
+    }
+
+    fn open_group<'a, T>(
+        &self,
+        group: [Option<(T, &'a mut [u8])>; LANES],
+    ) -> [Option<(T, Opened<'a>)>; LANES] {
+        if !matches!(self.protection, Protection::Simple) {
+            return group.map(|entry| entry.map(|(note, datagram)| (note, self.open(datagram))));
+        }
+        let mut bodies: [&mut [u8]; LANES] = Default::default();
+        let mut lanes = bodies.iter_mut();
+        // Opened as far as can be said before the seals are looked at.
+        let entries = group.map(|entry| {
+            let lane = lanes.next();
+            entry.map(|(note, datagram)| match (self.body(datagram), lane) {
+                (Ok(body), Some(lane)) => {
+                    *lane = body;
+                    (note, DropReason::BadSeal)
+                }
+                _ => (note, DropReason::TooShort),
+            })
+        });
+        let mut opened = simple::open_all(bodies).into_iter();
+        entries.map(|entry| {
+            let segments = opened.next().flatten();
+            entry.map(|(note, otherwise)| (note, segments.ok_or(otherwise)))
+        })
+    }
+
+    /// What stands behind the header.
+    fn body<'a>(&self, datagram: &'a mut [u8]) -> Result<&'a mut [u8], DropReason> {
+        // mKCP: a datagram must be longer than header, nonce and tag.
+        if datagram.len() <= self.overhead {
+            return Err(DropReason::TooShort);
+        }
+        // mKCP: the header is skipped unread.
+        datagram
+            .get_mut(self.header_len..)
+            .ok_or(DropReason::TooShort)
+    }
+}
+
+// Sealing.
+impl PacketCodec {
     /// Begins a datagram at the end of `buffer`: reserves what stands in front of the segments.
-    /// Returns where the datagram begins; the caller appends segments, then calls `seal`.
+    /// Returns where the datagram begins; the caller appends segments, then calls `seal`, or `end`
+    /// and later `seal_train`.
     ///
     /// Nothing else happens: to give the datagram up, truncate the buffer to where it began.
     pub fn begin(&self, buffer: &mut Vec<u8>) -> usize {
@@ -106,7 +161,13 @@ impl PacketCodec {
         start
     }
 
-    /// Completes the datagram that `begin` began at `start`, in place: header, nonce, seal, tag.
+    /// Ends a datagram: reserves what stands behind the segments.
+    pub fn end(&self, buffer: &mut Vec<u8>) {
+        let reserved = self.protection.suffix_len();
+        buffer.resize(buffer.len().saturating_add(reserved), 0);
+    }
+
+    /// Ends and seals the datagram that `begin` began at `start`.
     ///
     /// # Errors
     ///
@@ -117,33 +178,74 @@ impl PacketCodec {
         start: usize,
         nonces: &mut NonceSource,
     ) -> Result<(), SealError> {
-        let sealed = self.seal_in_place(buffer, start, nonces);
-        if sealed.is_err() {
-            buffer.truncate(start);
-        }
-        sealed
+        let length = buffer.len();
+        self.end(buffer);
+        let sealed = match buffer.get_mut(start..) {
+            Some(datagram) if datagram.len() >= self.overhead => {
+                self.seal_train(datagram, datagram.len(), nonces)
+            }
+            _ => Err(Unsealed {
+                from: 0,
+                error: SealError::NotBegun,
+            }),
+        };
+        sealed.map_err(|unsealed| {
+            buffer.truncate(start.min(length));
+            unsealed.error
+        })
     }
 
-    fn seal_in_place(
+    /// Seals datagrams that begin every `stride` bytes and were ended: header, nonce, seal, tag.
+    ///
+    /// # Errors
+    ///
+    /// What could not be sealed must not be sent: the first such datagram and all behind it.
+    pub fn seal_train(
         &self,
-        buffer: &mut Vec<u8>,
-        start: usize,
+        train: &mut [u8],
+        stride: usize,
         nonces: &mut NonceSource,
-    ) -> Result<(), SealError> {
-        let (header, body) = buffer
-            .get_mut(start..)
-            .and_then(|datagram| datagram.split_at_mut_checked(self.header_len))
+    ) -> Result<(), Unsealed> {
+        let stride = stride.max(1);
+        let mut from = 0_usize;
+        for group in train.chunks_mut(stride.saturating_mul(LANES)) {
+            let mut failed = Ok(());
+            let mut bodies: [&mut [u8]; LANES] = Default::default();
+            for (lane, datagram) in bodies.iter_mut().zip(group.chunks_mut(stride)) {
+                match self.seal_header(datagram, nonces) {
+                    Ok(body) => *lane = body,
+                    Err(error) => {
+                        failed = Err(Unsealed { from, error });
+                        break;
+                    }
+                }
+                from = from.saturating_add(stride);
+            }
+            if matches!(self.protection, Protection::Simple) {
+                simple::seal_all(bodies);
+            }
+            failed?;
+        }
+        Ok(())
+    }
+
+    /// Writes the header and seals as far as is done for each datagram alone. Returns what stands
+    /// behind the header.
+    fn seal_header<'a>(
+        &self,
+        datagram: &'a mut [u8],
+        nonces: &mut NonceSource,
+    ) -> Result<&'a mut [u8], SealError> {
+        let (header, body) = datagram
+            .split_at_mut_checked(self.header_len)
             .ok_or(SealError::NotBegun)?;
         self.header.write(header, nonces)?;
         match &self.protection {
             Protection::None => {}
-            Protection::Simple => simple::seal(body)?,
-            Protection::Aes128Gcm(key) => {
-                let tag = key.seal(nonces.draw()?, body)?;
-                buffer.extend_from_slice(&tag);
-            }
+            Protection::Simple => simple::write_length(body)?,
+            Protection::Aes128Gcm(key) => key.seal(nonces.draw()?, body)?,
         }
-        Ok(())
+        Ok(body)
     }
 }
 
@@ -164,6 +266,22 @@ impl Protection {
             Self::Aes128Gcm(_) => aead::NONCE_LEN,
         }
     }
+
+    /// Bytes behind the segments.
+    fn suffix_len(&self) -> usize {
+        match self {
+            Self::None | Self::Simple => 0,
+            Self::Aes128Gcm(_) => aead::TAG_LEN,
+        }
+    }
+}
+
+/// Where in a train, and why, sealing stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsealed {
+    /// Everything before this byte is sealed.
+    pub from: usize,
+    pub error: SealError,
 }
 
 /// Why a datagram could not be sealed.

@@ -115,6 +115,42 @@ fn datagrams_are_sealed_one_after_the_other_in_one_buffer() {
 }
 
 #[test]
+fn what_is_sealed_of_a_train_is_said() {
+    let codec = PacketCodec::new(&Config::default());
+    let stride = codec.overhead() + 65_536;
+    let mut train = vec![0; 5 * 100];
+    assert_eq!(
+        codec.seal_train(&mut train, 100, &mut NonceSource::default()),
+        Ok(())
+    );
+    let mut train = vec![0; 5 * stride];
+    let from_the_start = Unsealed {
+        from: 0,
+        error: SealError::TooLong,
+    };
+    assert_eq!(
+        codec.seal_train(&mut train, stride, &mut NonceSource::default()),
+        Err(from_the_start)
+    );
+    // The last datagram of a train may be shorter, here too short to have been begun.
+    let mut train = vec![0; 5 * 100 + 3];
+    let the_last = Unsealed {
+        from: 500,
+        error: SealError::NotBegun,
+    };
+    assert_eq!(
+        codec.seal_train(&mut train, 100, &mut NonceSource::default()),
+        Err(the_last)
+    );
+    for datagram in train[..500].chunks_mut(100) {
+        assert_eq!(
+            codec.open(datagram).map(<[u8]>::len),
+            Ok(100 - codec.overhead())
+        );
+    }
+}
+
+#[test]
 fn a_datagram_that_is_given_up_leaves_no_trace() {
     let config = Config::builder().header(Header::Srtp).build().unwrap();
     let codec = PacketCodec::with_header(&config, HeaderWriter::srtp(9));

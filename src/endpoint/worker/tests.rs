@@ -238,6 +238,31 @@ fn a_full_kernel_holds_everything_back_in_order() {
 }
 
 #[test]
+fn a_full_kernel_holds_back_also_what_was_to_follow() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    write(&handle, 10);
+    lab.settle();
+    let conversation = handle.info().conversation;
+    lab.receive(conversation, data(conversation, 0));
+    lab.sent();
+    // An acknowledgement is due, and the next datagram is longer: it begins a train.
+    write(&handle, 2 * 1326);
+    lab.now += Duration::from_millis(50);
+    lab.fail_next(io::ErrorKind::WouldBlock.into());
+    lab.settle();
+    assert_eq!(lab.sent(), [0; 0]);
+    lab.shard
+        .command(Command::Writable(lab.port.id, 0))
+        .unwrap();
+    lab.settle();
+    let sent = lab.outbox.trains.lock().clone();
+    let lengths: Vec<usize> = sent.iter().map(|train| train[0].len()).collect();
+    assert!(lengths[0] < lengths[1], "{lengths:?}");
+    assert!(lab.sent_numbers().ends_with(&[1, 2]));
+}
+
+#[test]
 fn an_accepted_session_delivers_and_its_late_datagrams_meet_a_tombstone() {
     let mut lab = Lab::new();
     let queue = lab.port.start_listening().unwrap();
