@@ -174,6 +174,22 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
             "not provided: --reverse",
         ),
         (
+            "perf ping --connect 127.0.0.1:1 --rate 0",
+            "must be from 0.001 to 1000000",
+        ),
+        (
+            "perf ping --connect 127.0.0.1:1 --threads 2",
+            "not provided: --rate",
+        ),
+        (
+            "perf idle --connect 127.0.0.1:1 --streams 65537",
+            "streams is 65537, must be at most 65536 with --sockets 1",
+        ),
+        (
+            "perf serve --listen 127.0.0.1:0 --poll-threads 65",
+            "65 is not in 1..=64",
+        ),
+        (
             "echo_server --read-buffer 4096",
             "read_buffer is 4294967296, must be 65536 to",
         ),
@@ -432,6 +448,180 @@ fn perf_ping_connect_and_idle_measure() {
         (&idle["streams"], &idle["errors"]),
         (&100.into(), &0.into())
     );
+}
+
+#[test]
+fn perf_shows_processor_time_by_thread() {
+    let server = Server::perf(&["--workers", "2"]);
+    let object = measure(
+        &server,
+        &[
+            "bulk",
+            "--bytes",
+            "300000",
+            "--sockets",
+            "1",
+            "--workers",
+            "2",
+        ],
+    );
+    let (_, rest) = server.stop(Signal::TERM);
+    let served: Value = serde_json::from_str(&rest).unwrap();
+    for object in [&object, &served] {
+        if cfg!(target_os = "linux") {
+            let expected = [
+                "mkcp-poll-0",
+                "mkcp-worker-0",
+                "mkcp-worker-1",
+                "application",
+            ];
+            assert_eq!(thread_names(object), expected, "{object}");
+        }
+    }
+    let server = Server::perf(&[]);
+    let output = run("perf", &["ping", "--connect", &server.address]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told = text.contains("cpu by thread: mkcp-poll-0 ");
+    assert!(told || !cfg!(target_os = "linux"), "{text}");
+}
+
+fn thread_names(object: &Value) -> Vec<&str> {
+    let threads = object["threads"].as_array().unwrap();
+    threads
+        .iter()
+        .map(|thread| {
+            assert!(thread["cpu_s"].as_f64() >= Some(0.0), "{object}");
+            thread["name"].as_str().unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn perf_takes_threads_and_socket_buffers() {
+    let machinery = ["--workers", "2", "--poll-threads", "2"];
+    let buffers = ["--recv-buffer", "65536", "--send-buffer", "65536"];
+    let options = [&machinery[..], &buffers].concat();
+    let server = Server::perf(&options);
+    for command in [
+        &["bulk", "--bytes", "300000", "--streams", "2"][..],
+        &["ping", "--rounds", "5", "--streams", "2"],
+        &["connect", "--rounds", "5"],
+        &["idle", "--streams", "5", "--hold", "0"],
+    ] {
+        let object = measure(&server, &[command, &options].concat());
+        assert_eq!(object["errors"], 0, "{object}");
+    }
+    let (_, rest) = server.stop(Signal::TERM);
+    let object: Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!(object["endpoint"]["recv_buffer_size"], 65536, "{object}");
+    assert_eq!(object["endpoint"]["send_buffer_size"], 65536, "{object}");
+}
+
+#[test]
+fn perf_puts_tls_into_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("certificate.pem");
+    let tls = ["--tls", file.to_str().unwrap()];
+    let server = Server::perf(&tls);
+    for command in [
+        &["bulk", "--bytes", "300000", "--streams", "2"][..],
+        &["bulk", "--seconds", "0.2"],
+        &["ping", "--rounds", "5"],
+        &[
+            "ping",
+            "--seconds",
+            "0.2",
+            "--rate",
+            "100",
+            "--streams",
+            "3",
+        ],
+        &["connect", "--rounds", "5"],
+    ] {
+        let object = measure(&server, &[command, &tls].concat());
+        assert_eq!(object["errors"], 0, "{object}");
+    }
+    let plain = run(
+        "perf",
+        &["ping", "--connect", &server.address, "--rounds", "1"],
+    );
+    assert_eq!(plain.status.code(), Some(1), "without TLS");
+
+    let server = Server::perf(&[&tls[..], &["--mode", "source"]].concat());
+    let download = ["bulk", "--reverse", "--bytes", "300000"];
+    let object = measure(&server, &[&download[..], &tls].concat());
+    assert_eq!(
+        (&object["bytes"], &object["errors"]),
+        (&300_000.into(), &0.into())
+    );
+
+    fs::write(&file, "no certificate").unwrap();
+    let output = run(
+        "perf",
+        &["ping", "--connect", "127.0.0.1:9", tls[0], tls[1]],
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("no certificate in PEM form"), "{text}");
+}
+
+#[test]
+fn perf_holds_sessions_without_threads() {
+    let server = Server::perf(&["--mode", "hold"]);
+    let idle = ["idle", "--streams", "100", "--sockets", "3", "--hold", "2"];
+    let object = measure(&server, &idle);
+    let expected = (&100.into(), &0.into(), &0.into());
+    let found = (
+        &object["streams"],
+        &object["errors"],
+        &object["disconnects"],
+    );
+    assert_eq!(found, expected, "{object}");
+    assert_keys(&object["hold"], &["seconds", "cpu_s", "rss_kib", "wakes"]);
+    assert!(object["hold"]["wakes"]["keepalive"].is_u64(), "{object}");
+
+    let (code, rest) = server.stop(Signal::TERM);
+    let object: Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!(
+        (code, &object["sessions"]),
+        (Some(0), &100.into()),
+        "{object}"
+    );
+    assert_keys(&object, &["rss_kib", "threads", "disconnects"]);
+    let hold = &object["hold"];
+    assert_keys(
+        hold,
+        &["seconds", "cpu_s", "rss_kib", "wakes", "kib_per_session"],
+    );
+    assert_eq!(hold["sessions"], 100, "{object}");
+}
+
+#[test]
+fn perf_pings_by_the_clock() {
+    let server = Server::perf(&["--mode", "xor"]);
+    let clock = ["ping", "--streams", "40", "--rate", "20", "--size", "100"];
+    for options in [
+        &["--seconds", "0.5", "--sockets", "2", "--threads", "3"][..],
+        &["--rounds", "10"],
+    ] {
+        let object = measure(&server, &[&clock[..], options].concat());
+        assert_eq!(object["messages"], 400, "{object}");
+        let none = (&0.into(), &0.into());
+        assert_eq!(
+            (&object["errors"], &object["disconnects"]),
+            none,
+            "{object}"
+        );
+        let keys = [
+            "p50_us",
+            "p99_us",
+            "late_us",
+            "rounds_per_s",
+            "cpu_us_per_message",
+        ];
+        assert_keys(&object, &keys);
+    }
+    let closed = measure(&server, &["ping", "--seconds", "0.2", "--streams", "2"]);
+    assert!(closed["rounds_per_s"].as_f64() > Some(0.0), "{closed}");
 }
 
 #[test]

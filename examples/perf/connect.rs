@@ -2,18 +2,17 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Instant,
 };
 
-use mkcp::{Config, Stream};
-
 use crate::{
-    PATIENCE, payload,
+    PATIENCE,
+    client::{self, Client},
+    payload,
     report::Report,
-    transport::{self, Transport},
+    threads::Threads,
 };
 
 /// Connection rate: connects, writes a byte, reads it back, closes
@@ -22,10 +21,6 @@ use crate::{
 /// byte is back, close_p50_us and close_p99_us that of the close.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// UDP address of the server
-    #[arg(long, value_name = "ADDR", value_parser = transport::address)]
-    connect: SocketAddr,
-
     /// Connections in all
     #[arg(long, value_name = "N", default_value_t = 100)]
     rounds: u64,
@@ -39,17 +34,17 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 
     #[command(flatten)]
-    transport: Transport,
+    client: client::Target,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let config = options.transport.config();
+    let client = options.client.open()?;
     payload::prepare();
     let begun = AtomicU64::new(0);
     let started = Instant::now();
     let mut report = Report::default();
     thread::scope(|scope| {
-        let run = || some_rounds(options, &config, &begun);
+        let run = || some_rounds(options, &client, &begun);
         let lanes: Vec<_> = (0..options.parallel).map(|_| scope.spawn(run)).collect();
         for lane in lanes {
             match lane.join() {
@@ -59,29 +54,31 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         }
     });
     report.set_elapsed(started.elapsed());
+    report.set_threads(Threads::now());
+    client.shut_down();
     report.insert("connections", options.rounds);
     Ok(report)
 }
 
 /// Takes rounds until all have begun.
-fn some_rounds(options: &Options, config: &Config, begun: &AtomicU64) -> Report {
+fn some_rounds(options: &Options, client: &Client, begun: &AtomicU64) -> Report {
     let mut report = Report::default();
     while begun.fetch_add(1, Ordering::Relaxed) < options.rounds {
-        if let Err(error) = one_round(options.connect, config, &mut report) {
+        if let Err(error) = one_round(client, &mut report) {
             report.add_error(&error);
         }
     }
     report
 }
 
-fn one_round(server: SocketAddr, config: &Config, report: &mut Report) -> io::Result<()> {
+fn one_round(client: &Client, report: &mut Report) -> io::Result<()> {
     let started = Instant::now();
-    let stream = Stream::connect_with(server, config)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let stream = client.connect()?;
+    stream.get_ref().set_read_timeout(Some(PATIENCE))?;
     payload::round_trip(&stream, &mut [0])?;
     report.add_latency("", started.elapsed());
     report.add_bytes(1);
-    report.add_statistics(&stream.stats());
+    report.add_statistics(&stream.get_ref().stats());
     let answered = Instant::now();
     stream.close()?;
     report.add_latency("close_", answered.elapsed());

@@ -1,38 +1,33 @@
 //! Many streams that do nothing.
 
 use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
-use mkcp::{Endpoint, Stream};
+use mkcp::v2ray::MaybeTlsStream;
 
 use crate::{
-    PATIENCE, payload, process,
-    report::Report,
-    transport::{self, Transport},
+    PATIENCE, client, hold::Snapshot, opening, payload, process, report::Report, threads::Threads,
 };
 
-/// Streams that are opened before the first answers are read: few enough for an accept queue.
-const AT_ONCE: u16 = 64;
-/// For how long sessions may take to end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How often acknowledgements are looked for: nothing tells of them.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Cost of idle streams: opens them, holds them, and checks that they still work
 ///
-/// Works with a server in mode echo or xor. All streams share one socket. hold_cpu_s is the
-/// processor time of the hold alone, rss_kib the memory at its end.
+/// Works with a server in mode hold, echo or xor. hold tells what the hold alone took: processor
+/// time, of all and by thread, resident memory at its end, and what woke the connections, all
+/// together. kib_per_stream is how much the resident memory grew by them. disconnects counts
+/// streams that had ended after the hold or did not get another byte acknowledged.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// UDP address of the server
-    #[arg(long, value_name = "ADDR", value_parser = transport::address)]
-    connect: SocketAddr,
+    #[command(flatten)]
+    client: client::Target,
 
-    /// Streams to open
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..))]
-    streams: u16,
+    /// Streams to open; one socket can have 65536
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    streams: u32,
 
     /// Seconds to hold them
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
@@ -41,77 +36,70 @@ pub(crate) struct Options {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    transport: Transport,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let any: SocketAddr = match options.connect {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let config = options.transport.config();
-    let endpoint = Endpoint::builder().config(config).bind(any)?;
+    let client = options.client.open_shared(options.streams)?;
     payload::prepare();
     let mut report = Report::default();
+    let empty_kib = process::rss_kib();
     let started = Instant::now();
-    let batches = open_all(options, &endpoint, &mut report);
+    let streams = opening::open_all(&client, options.streams, &mut report);
     report.insert("open_s", started.elapsed().as_secs_f64());
 
-    let cpu = process::cpu_time();
+    let before = Snapshot::first(&streams);
     thread::sleep(Duration::from_secs(options.hold));
-    report.insert("hold_cpu_s", (process::cpu_time() - cpu).as_secs_f64());
-    report.insert("rss_kib", process::rss_kib());
+    let after = Snapshot::last(&streams);
+    report.insert("hold", after.since(&before));
+    report.insert("hold_cpu_s", after.cpu_since(&before));
+    report.insert("rss_kib", after.rss_kib());
+    let grown = after.rss_kib().saturating_sub(empty_kib) as f64;
+    report.insert("kib_per_stream", grown / streams.len().max(1) as f64);
 
-    let check = |batch| exchange(batch, &mut report);
-    let alive: Vec<Stream> = batches.into_iter().flat_map(check).collect();
+    let disconnects = check(&streams, &mut report);
     report.set_elapsed(started.elapsed());
-    report.insert("streams", alive.len());
-    for stream in &alive {
-        report.add_statistics(&stream.stats());
+    report.insert("disconnects", disconnects);
+    report.insert("streams", streams.len() - disconnects);
+    report.set_threads(Threads::now());
+    for stream in &streams {
+        report.add_statistics(&stream.get_ref().stats());
     }
-    drop(alive);
-    if let Err(error) = endpoint.shutdown(FAREWELL) {
-        // Peers written in Go do not confirm an end.
-        log::debug!("{error}");
-    }
+    drop(streams);
+    client.shut_down();
     Ok(report)
 }
 
-/// Opens streams batch by batch, and gives up after a batch of which none works.
-fn open_all(options: &Options, endpoint: &Endpoint, report: &mut Report) -> Vec<Vec<Stream>> {
-    let mut batches = Vec::new();
-    let mut missing = options.streams;
-    while missing > 0 {
-        let count = missing.min(AT_ONCE);
-        let batch = (0..count)
-            .filter_map(|_| kept(open(options, endpoint), report))
-            .collect();
-        let batch = exchange(batch, report);
-        if batch.is_empty() {
+/// Sends a byte on every stream, and waits until all are acknowledged, which needs nobody who
+/// answers. Gives how many were not.
+fn check(streams: &[MaybeTlsStream], report: &mut Report) -> usize {
+    let mut failed = 0;
+    let mut fail = |error: &io::Error| {
+        report.add_error(error);
+        failed += 1;
+    };
+    let mut waiting = Vec::new();
+    for stream in streams {
+        match payload::write(stream, 0, 1) {
+            Ok(()) => waiting.push(stream),
+            Err(error) => fail(&error),
+        }
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !waiting.is_empty() {
+        waiting.retain(|stream| match stream.get_ref().take_error() {
+            Ok(None) => stream.get_ref().stats().send_queue > 0,
+            Ok(Some(error)) | Err(error) => {
+                fail(&error);
+                false
+            }
+        });
+        if Instant::now() >= deadline {
+            waiting
+                .iter()
+                .for_each(|_| fail(&io::ErrorKind::TimedOut.into()));
             break;
         }
-        batches.push(batch);
-        missing -= count;
+        thread::sleep(LOOK);
     }
-    batches
-}
-
-fn open(options: &Options, endpoint: &Endpoint) -> io::Result<Stream> {
-    let stream = endpoint.connect(options.connect)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-/// Sends a byte on every stream, then waits for all to come back; keeps the streams that work.
-fn exchange(mut batch: Vec<Stream>, report: &mut Report) -> Vec<Stream> {
-    batch.retain(|stream| kept(payload::write(stream, 0, 1), report).is_some());
-    batch.retain(|stream| kept(payload::read_back(stream, &mut [0]), report).is_some());
-    report.add_bytes(batch.len() as u64);
-    batch
-}
-
-fn kept<T>(result: io::Result<T>, report: &mut Report) -> Option<T> {
-    result.map_err(|error| report.add_error(&error)).ok()
+    failed
 }

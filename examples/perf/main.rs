@@ -5,15 +5,21 @@
 //! comes back whether the server echoes.
 
 mod bulk;
+mod client;
 mod connect;
+mod endpoint;
 #[path = "../transport/files.rs"]
 mod files;
+mod hold;
 mod idle;
+mod opening;
 mod payload;
 mod ping;
 mod process;
 mod report;
 mod serve;
+mod threads;
+mod tls;
 #[path = "../transport/mod.rs"]
 mod transport;
 

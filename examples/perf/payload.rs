@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use mkcp::Stream;
+use mkcp::v2ray::MaybeTlsStream;
 use rand::{RngCore, SeedableRng, rngs::SmallRng};
 
 /// What `serve --mode xor` does to each byte.
@@ -29,8 +29,13 @@ pub(crate) fn prepare() {
     LazyLock::force(&XORED);
 }
 
+/// The first bytes of the payload.
+pub(crate) fn first(count: usize) -> Vec<u8> {
+    PLAIN.iter().cycle().take(count).copied().collect()
+}
+
 /// Writes the bytes `from..to` of the endless payload.
-pub(crate) fn write(mut stream: &Stream, from: u64, to: u64) -> io::Result<()> {
+pub(crate) fn write(mut stream: &MaybeTlsStream, from: u64, to: u64) -> io::Result<()> {
     let mut at = from;
     while at < to {
         let piece = piece(&PLAIN, at, (to - at).min(WRITE as u64) as usize);
@@ -41,14 +46,14 @@ pub(crate) fn write(mut stream: &Stream, from: u64, to: u64) -> io::Result<()> {
 }
 
 /// Writes the endless payload until the time has come.
-pub(crate) fn write_until(mut stream: &Stream, deadline: Instant) -> io::Result<()> {
+pub(crate) fn write_until(mut stream: &MaybeTlsStream, deadline: Instant) -> io::Result<()> {
     let mut at = 0;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(());
         }
-        stream.set_write_timeout(Some(left))?;
+        stream.get_ref().set_write_timeout(Some(left))?;
         match stream.write(piece(&PLAIN, at, WRITE)) {
             Ok(count) => at += count as u64,
             Err(_) if Instant::now() >= deadline => return Ok(()),
@@ -91,13 +96,13 @@ impl Answer {
 }
 
 /// Writes as much of the payload as the buffer holds, and waits until it is back.
-pub(crate) fn round_trip(stream: &Stream, buffer: &mut [u8]) -> io::Result<()> {
+pub(crate) fn round_trip(stream: &MaybeTlsStream, buffer: &mut [u8]) -> io::Result<()> {
     write(stream, 0, buffer.len() as u64)?;
     read_back(stream, buffer)
 }
 
 /// Reads the echo of the first bytes of the payload, or their xor.
-pub(crate) fn read_back(mut stream: &Stream, buffer: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_back(mut stream: &MaybeTlsStream, buffer: &mut [u8]) -> io::Result<()> {
     stream.read_exact(buffer)?;
     match Answer::recognise(buffer) {
         Answer::Echo | Answer::Xor => Ok(()),

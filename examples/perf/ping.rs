@@ -1,28 +1,50 @@
 //! Round trips of small messages.
 
-use std::{io, net::SocketAddr, thread, time::Instant};
+mod open_loop;
+mod pinger;
 
-use mkcp::{Config, Stream};
-
-use crate::{
-    PATIENCE, payload,
-    report::Report,
-    transport::{self, Transport},
+use std::{
+    io, thread,
+    time::{Duration, Instant},
 };
 
-/// Latency: writes and reads back messages, one after the other on each stream
+use mkcp::v2ray::MaybeTlsStream;
+
+use crate::{bulk, client, opening, payload, report::Report, threads::Threads};
+
+/// A thread per stream is cheap if its stack is small.
+const STACK: usize = 128 * 1024;
+
+/// Latency: writes messages and reads them back
 ///
-/// Works with a server in mode echo or xor. One round per stream, which opens the session, is
-/// not counted.
+/// Works with a server in mode echo or xor. Each stream, in a thread of its own, sends a message
+/// when the one before is back; with --rate, few threads send on all streams by the clock, and
+/// the time of a message is that since it was due. A byte per stream, which opens the session,
+/// is not counted. cpu_us_per_message is the time of all threads here while messages went.
+///
+/// Streams do not tell when they can be read, so with --rate the thread waits for the answer that
+/// is due first and looks for the others, each noticed 0.2 ms late at most. late_us tells how late
+/// the latest message was sent: where it is large, use more --threads.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// UDP address of the server
-    #[arg(long, value_name = "ADDR", value_parser = transport::address)]
-    connect: SocketAddr,
+    #[command(flatten)]
+    client: client::Target,
 
     /// Messages on each stream
     #[arg(long, value_name = "N", default_value_t = 1000)]
     rounds: u64,
+
+    /// Instead, as many messages as go in this time
+    #[arg(long, value_name = "S", value_parser = bulk::seconds, conflicts_with = "rounds")]
+    seconds: Option<Duration>,
+
+    /// Send so many messages per second on each stream, whatever becomes of those before
+    #[arg(long, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
+
+    /// With --rate, threads that send and receive
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: u32,
 
     /// Bytes of a message
     #[arg(long, value_name = "B", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
@@ -35,50 +57,97 @@ pub(crate) struct Options {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    transport: Transport,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let config = options.transport.config();
+    let client = options.client.open()?;
     payload::prepare();
-    let started = Instant::now();
     let mut report = Report::default();
+    let streams = opening::open_all(&client, options.streams, &mut report);
+    for stream in &streams {
+        stream.get_ref().set_nodelay(true)?;
+    }
+    let before = Threads::now();
+    let started = Instant::now();
+    match options.rate {
+        Some(rate) => open_loop::run(options, rate, &streams, &mut report)?,
+        None => closed_loop(options, &streams, &mut report)?,
+    }
+    report.set_elapsed(started.elapsed());
+    let now = Threads::now();
+    let spent = now.since(&before).all();
+    report.set_threads(now);
+    let messages = report.bytes() / u64::from(options.size);
+    report.insert("streams", options.streams);
+    report.insert("messages", messages);
+    report.insert(
+        "rounds_per_s",
+        messages as f64 / started.elapsed().as_secs_f64(),
+    );
+    let each = spent.as_secs_f64() * 1e6 / messages.max(1) as f64;
+    report.insert("cpu_us_per_message", each);
+    for stream in &streams {
+        report.add_statistics(&stream.get_ref().stats());
+    }
+    let dead = |stream: &&MaybeTlsStream| !matches!(stream.get_ref().take_error(), Ok(None));
+    report.insert("disconnects", streams.iter().filter(dead).count());
+    opening::close_all(streams, &mut report);
+    client.shut_down();
+    Ok(report)
+}
+
+/// A thread for each stream, which waits for an answer before it sends again.
+fn closed_loop(
+    options: &Options,
+    streams: &[MaybeTlsStream],
+    report: &mut Report,
+) -> io::Result<()> {
+    let deadline = options.seconds.map(|time| Instant::now() + time);
     thread::scope(|scope| {
-        let run = || one_stream(options, &config);
-        let streams: Vec<_> = (0..options.streams).map(|_| scope.spawn(run)).collect();
+        let mut threads = Vec::new();
         for stream in streams {
-            match stream.join() {
+            let builder = thread::Builder::new().stack_size(STACK);
+            let run = move || one_stream(options, stream, deadline);
+            threads.push(builder.spawn_scoped(scope, run)?);
+        }
+        for thread in threads {
+            match thread.join() {
                 Ok(part) => report.absorb(part),
                 Err(_) => report.add_error(&io::Error::other("a thread panicked")),
             }
         }
-    });
-    report.set_elapsed(started.elapsed());
-    Ok(report)
+        Ok(())
+    })
 }
 
-fn one_stream(options: &Options, config: &Config) -> Report {
+fn one_stream(options: &Options, stream: &MaybeTlsStream, deadline: Option<Instant>) -> Report {
     let mut report = Report::default();
-    if let Err(error) = ping(options, config, &mut report) {
-        report.add_error(&error);
-    }
-    report
-}
-
-fn ping(options: &Options, config: &Config, report: &mut Report) -> io::Result<()> {
-    let stream = Stream::connect_with(options.connect, config)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     let mut message = vec![0; options.size as usize];
-    payload::round_trip(&stream, &mut message)?;
-    for _ in 0..options.rounds {
+    let mut rounds = 0;
+    loop {
         let sent = Instant::now();
-        payload::round_trip(&stream, &mut message)?;
+        let done = match deadline {
+            Some(deadline) => sent >= deadline,
+            None => rounds >= options.rounds,
+        };
+        if done {
+            return report;
+        }
+        if let Err(error) = payload::round_trip(stream, &mut message) {
+            report.add_error(&error);
+            return report;
+        }
         report.add_latency("", sent.elapsed());
         report.add_bytes(message.len() as u64);
+        rounds += 1;
     }
-    report.add_statistics(&stream.stats());
-    stream.close()
+}
+
+/// Reads a number of messages per second, fractions allowed.
+fn rate(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match number {
+        0.001..=1e6 => Ok(number),
+        _ => Err("must be from 0.001 to 1000000".to_owned()),
+    }
 }

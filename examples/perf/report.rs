@@ -9,7 +9,7 @@ use std::{
 use mkcp::{ConnectionStats, WakeStats};
 use serde_json::{Map, Value, json};
 
-use crate::process;
+use crate::{process, threads::Threads};
 
 /// How many datagrams still came after a stream was told to stop.
 pub(crate) const AFTER_CANCEL: &str = "datagrams_after_cancel";
@@ -25,6 +25,8 @@ pub(crate) struct Report {
     latencies: BTreeMap<&'static str, Vec<Duration>>,
     statistics: BTreeMap<&'static str, u64>,
     wakes: BTreeMap<&'static str, u64>,
+    /// Taken while the threads of mkcp still ran.
+    threads: Threads,
     more: Map<String, Value>,
 }
 
@@ -73,6 +75,11 @@ impl Report {
     /// Anything that only one command knows.
     pub(crate) fn insert(&mut self, name: &str, value: impl Into<Value>) {
         self.more.insert(name.to_owned(), value.into());
+    }
+
+    /// Processor times, taken before the threads of mkcp ended with the last stream or endpoint.
+    pub(crate) fn set_threads(&mut self, threads: Threads) {
+        self.threads = threads;
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -127,6 +134,9 @@ impl Report {
             insert(name, (*value).into());
         }
         insert("wakes", json!(self.wakes));
+        if let Some(threads) = self.threads.to_json() {
+            insert("threads", threads);
+        }
         object
     }
 
@@ -156,8 +166,16 @@ impl Report {
         if let Some(count) = self.statistics.get(AFTER_CANCEL) {
             text += &format!("{count} datagrams came after the cancel\n");
         }
-        for (name, value) in self.more.iter().filter(|(_, value)| !value.is_array()) {
+        for (name, value) in self
+            .more
+            .iter()
+            .filter(|(_, value)| !value.is_array() && !value.is_object())
+        {
             text += &format!("{name} {value}\n");
+        }
+        if let Some(line) = self.threads.to_text() {
+            text += &line;
+            text.push('\n');
         }
         text + &format!(
             "cpu {:.3} s, at most {} KiB resident\n",
@@ -226,7 +244,7 @@ pub(crate) fn statistics(stats: &ConnectionStats) -> impl Iterator<Item = (&'sta
     .into_iter()
 }
 
-fn wakes(wakes: &WakeStats) -> impl Iterator<Item = (&'static str, u64)> {
+pub(crate) fn wakes(wakes: &WakeStats) -> impl Iterator<Item = (&'static str, u64)> {
     [
         ("datagram", wakes.datagram),
         ("application", wakes.application),

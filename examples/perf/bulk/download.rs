@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::Stream;
+use mkcp::v2ray::MaybeTlsStream;
 
 use super::Span;
 use crate::{
@@ -20,7 +20,7 @@ const READ: usize = 256 * 1024;
 const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Reads what it should, and tells when that was done.
-pub(super) fn run(stream: &Stream, span: Span, report: &mut Report) -> io::Result<Instant> {
+pub(super) fn run(stream: &MaybeTlsStream, span: Span, report: &mut Report) -> io::Result<Instant> {
     payload::write(stream, 0, 1)?;
     let finished = match span {
         Span::Bytes(share) => read_share(stream, share, report)?,
@@ -36,8 +36,8 @@ pub(super) fn run(stream: &Stream, span: Span, report: &mut Report) -> io::Resul
     Ok(finished)
 }
 
-fn read_share(mut stream: &Stream, share: u64, report: &mut Report) -> io::Result<Instant> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn read_share(mut stream: &MaybeTlsStream, share: u64, report: &mut Report) -> io::Result<Instant> {
+    stream.get_ref().set_read_timeout(Some(PATIENCE))?;
     let mut buffer = vec![0; READ];
     let mut missing = share;
     while missing > 0 {
@@ -54,14 +54,18 @@ fn read_share(mut stream: &Stream, share: u64, report: &mut Report) -> io::Resul
     Ok(Instant::now())
 }
 
-fn read_until(mut stream: &Stream, deadline: Instant, report: &mut Report) -> io::Result<Instant> {
+fn read_until(
+    mut stream: &MaybeTlsStream,
+    deadline: Instant,
+    report: &mut Report,
+) -> io::Result<Instant> {
     let mut buffer = vec![0; READ];
     loop {
         let now = Instant::now();
         if now >= deadline {
             return Ok(now);
         }
-        stream.set_read_timeout(Some(deadline - now))?;
+        stream.get_ref().set_read_timeout(Some(deadline - now))?;
         match stream.read(&mut buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => report.add_bytes(count as u64),
@@ -72,11 +76,11 @@ fn read_until(mut stream: &Stream, deadline: Instant, report: &mut Report) -> io
 }
 
 /// Stops reading for good, and reports what the server sends all the same.
-fn cancel(stream: &Stream, report: &mut Report) -> io::Result<()> {
-    let before = stream.stats().datagrams_received;
+fn cancel(stream: &MaybeTlsStream, report: &mut Report) -> io::Result<()> {
+    let before = stream.get_ref().stats().datagrams_received;
     stream.shutdown(Shutdown::Both)?;
     thread::sleep(AFTERMATH);
-    let after = stream.stats().datagrams_received;
+    let after = stream.get_ref().stats().datagrams_received;
     report.add_count(AFTER_CANCEL, after - before);
     Ok(())
 }

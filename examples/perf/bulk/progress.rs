@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::{ConnectionStats, Stream};
+use mkcp::{ConnectionStats, v2ray::MaybeTlsStream};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub(super) struct Progress {
     /// Whether to say every second how it goes.
     talkative: bool,
     /// Each with whether it reads.
-    streams: Mutex<Vec<(Stream, bool)>>,
+    streams: Mutex<Vec<(MaybeTlsStream, bool)>>,
 }
 
 /// What was seen.
@@ -68,7 +68,7 @@ impl Progress {
     }
 
     /// Watches a stream too.
-    pub(super) fn add(&self, stream: Stream, reverse: bool) {
+    pub(super) fn add(&self, stream: MaybeTlsStream, reverse: bool) {
         self.streams.lock().push((stream, reverse));
     }
 
@@ -113,7 +113,7 @@ impl Progress {
             ..Sample::default()
         };
         for (stream, reverse) in streams.iter() {
-            let stats = stream.stats();
+            let stats = stream.get_ref().stats();
             sample.delivered += delivered(&stats, *reverse);
             sample.datagrams += stats.datagrams_sent;
             sample.rtt = sample.rtt.max(stats.rtt);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::Stream;
+use mkcp::v2ray::MaybeTlsStream;
 
 use super::{Span, delivered};
 use crate::{
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(1);
 const HESITATION: Duration = Duration::from_millis(200);
 
 /// Writes what it should, and tells when that was done.
-pub(super) fn run(stream: &Stream, span: Span, report: &mut Report) -> io::Result<Instant> {
+pub(super) fn run(stream: &MaybeTlsStream, span: Span, report: &mut Report) -> io::Result<Instant> {
     match span {
         Span::Bytes(share) => write_share(stream, share, report),
         Span::Until(deadline) | Span::Cancel(deadline) => write_until(stream, deadline, report),
@@ -31,13 +31,17 @@ pub(super) fn run(stream: &Stream, span: Span, report: &mut Report) -> io::Resul
 }
 
 /// Writes until the time has come. What comes back until then is compared, not waited for.
-fn write_until(stream: &Stream, deadline: Instant, report: &mut Report) -> io::Result<Instant> {
+fn write_until(
+    stream: &MaybeTlsStream,
+    deadline: Instant,
+    report: &mut Report,
+) -> io::Result<Instant> {
     let (recognised, answer) = mpsc::sync_channel(1);
     thread::scope(|scope| {
         let reader = scope.spawn(move || read_answer(stream, u64::MAX, &recognised));
         let written = payload::write_until(stream, deadline);
         let finished = Instant::now();
-        report.add_bytes(delivered(&stream.stats(), false));
+        report.add_bytes(delivered(&stream.get_ref().stats(), false));
         let echoes = answer.try_recv().is_ok();
         let closed = written.and_then(|()| match stream.try_clone()?.close() {
             Err(error) if echoes => {
@@ -48,7 +52,7 @@ fn write_until(stream: &Stream, deadline: Instant, report: &mut Report) -> io::R
             result => result,
         });
         if closed.is_err() {
-            stream.reset(); // Wakes the reader.
+            stream.get_ref().reset(); // Wakes the reader.
         }
         match reader.join() {
             Ok(Err(reason)) if reason.kind() == io::ErrorKind::InvalidData => Err(reason),
@@ -59,7 +63,7 @@ fn write_until(stream: &Stream, deadline: Instant, report: &mut Report) -> io::R
 }
 
 /// Writes a share while another thread reads what may come back.
-fn write_share(stream: &Stream, share: u64, report: &mut Report) -> io::Result<Instant> {
+fn write_share(stream: &MaybeTlsStream, share: u64, report: &mut Report) -> io::Result<Instant> {
     let (recognised, answer) = mpsc::sync_channel(1);
     let finished = thread::scope(|scope| {
         let reader = scope.spawn(move || read_answer(stream, share, &recognised));
@@ -74,7 +78,7 @@ fn write_share(stream: &Stream, share: u64, report: &mut Report) -> io::Result<I
                 Ok(at)
             }),
             Err(error) => {
-                stream.reset(); // Wakes the reader, unless it was the reader that gave up.
+                stream.get_ref().reset(); // Wakes the reader, unless it was the reader that gave up.
                 match answered() {
                     Err(reason) if reason.kind() == io::ErrorKind::InvalidData => Err(reason),
                     _ => Err(error),
@@ -95,7 +99,7 @@ enum Settled {
 }
 
 /// Waits until all is acknowledged or an answer has begun.
-fn settle(stream: &Stream, answer: &Receiver<()>) -> io::Result<Settled> {
+fn settle(stream: &MaybeTlsStream, answer: &Receiver<()>) -> io::Result<Settled> {
     let (mut queued, mut moved) = (u64::MAX, Instant::now());
     while queued > 0 {
         match answer.recv_timeout(LOOK) {
@@ -105,7 +109,7 @@ fn settle(stream: &Stream, answer: &Receiver<()>) -> io::Result<Settled> {
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let now = stream.stats().send_queue;
+        let now = stream.get_ref().stats().send_queue;
         if now != queued {
             (queued, moved) = (now, Instant::now());
         }
@@ -118,7 +122,7 @@ fn settle(stream: &Stream, answer: &Receiver<()>) -> io::Result<Settled> {
 
 /// Reads until all of an echo is back, or until the stream is closed if there is none.
 fn read_answer(
-    mut stream: &Stream,
+    mut stream: &MaybeTlsStream,
     share: u64,
     recognised: &SyncSender<()>,
 ) -> io::Result<Instant> {
@@ -133,14 +137,14 @@ fn read_answer(
         let bytes = &buffer[..count];
         let answer = *answer.get_or_insert_with(|| Answer::recognise(bytes));
         if !answer.is_right(at, bytes) {
-            stream.reset(); // Wakes the writer.
+            stream.get_ref().reset(); // Wakes the writer.
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("the answer is wrong after byte {at}"),
             ));
         }
         if at == 0 && answer != Answer::Other {
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.get_ref().set_read_timeout(Some(PATIENCE))?;
             let _ = recognised.try_send(());
         }
         at += count as u64;
