@@ -357,6 +357,12 @@ impl SendHalf {
         self.next_number
     }
 
+    /// Whether everything has been sent, and what the peer has not acknowledged is no more than
+    /// fits into one segment.
+    pub(super) fn is_thin(&self) -> bool {
+        self.unsent() == 0 && self.bytes.len() <= self.max_payload
+    }
+
     /// Payload bytes outstanding.
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight
