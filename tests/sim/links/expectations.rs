@@ -163,7 +163,7 @@ fn requests_with_ten_percent_lost_never_stall() {
 fn requests_of_short_connections() {
     let goals = |share| {
         let p50 = RoundP50(RTT + 2 * MS);
-        let p99 = RoundP99(RTT.mul_f64(if share < 0.1 { 2.4 } else { 3.4 }));
+        let p99 = RoundP99(RTT.mul_f64(if share < 0.1 { 2.7 } else { 3.4 }));
         [p50, p99, RoundMax(SECOND), HonestRounds]
     };
     expect(&rows::short_rounds(0.0), &[RoundP99(RTT + 3 * MS)]);
