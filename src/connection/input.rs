@@ -106,6 +106,7 @@ impl Connection {
             }
             Accepted::Duplicate => {
                 self.stats.duplicates_received += 1;
+                self.repeat_answer(now);
                 Urgency::Repetition
             }
             Accepted::InOrder | Accepted::OutOfOrder => Urgency::InCompany,
@@ -315,6 +316,7 @@ impl Connection {
         self.send.mark_lost(oldest);
         self.output.probe = true;
         self.output.repeat_is_fast = false;
+        self.acknowledge_beside_probe(now);
         let probes = self.loss.on_probe();
         if probes >= PROBES_BEFORE_SILENCE && !self.send.is_beyond_window() {
             self.controller.on_timeout();

@@ -209,9 +209,12 @@ impl LossDetector {
         send: &SendHalf,
     ) -> Option<Instant> {
         let base = rtt.rto() + ack_delay;
-        let interval = match send.is_beyond_window() {
-            true => backoff::persist(base, self.probes),
-            false => backoff::interval(base, self.probes),
+        let interval = if send.is_beyond_window() {
+            backoff::persist(base, self.probes)
+        } else if send.is_thin() {
+            backoff::interval(base, self.probes.saturating_sub(1))
+        } else {
+            backoff::interval(base, self.probes)
         };
         Some(self.last_sent? + interval)
     }

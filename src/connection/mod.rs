@@ -18,6 +18,7 @@
 //! | `ack`, `relist` | what is acknowledged, when, and how often? |
 //! | `round`, `throttle` | how much may the peer send? |
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
+//! | `thin` | what of that is different for small messages? |
 //! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
 //! | `state`, `life`, `keepalive`, `reminder` | how does it begin, go on and end? |
 //! | `status` | how does it stand? |
@@ -41,6 +42,7 @@ mod rtt;
 mod send;
 mod state;
 mod status;
+mod thin;
 mod throttle;
 mod timer;
 mod validation;
@@ -401,7 +403,7 @@ impl Connection {
             return None;
         }
         self.loss
-            .deadline(&self.rtt, self.peer_ack_delay(), &self.send)
+            .deadline(&self.rtt, self.probe_allowance(), &self.send)
     }
 
     /// How long the peer may hold back an acknowledgement.

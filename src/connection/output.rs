@@ -74,12 +74,16 @@ impl Connection {
             self.acks.request(now);
         }
         let mut candidate = self.sendable(now);
+        let mut has_data = false;
         self.append_ack(now, start, candidate, datagram);
         while let Some(data) = candidate {
             let used = datagram.len() - start;
-            if used + DATA_OVERHEAD + data.len() > self.max_plaintext {
+            let is_copy = matches!(data, Candidate::Copy { .. });
+            // A copy in the datagram of what it copies would get lost with it.
+            if used + DATA_OVERHEAD + data.len() > self.max_plaintext || is_copy && has_data {
                 return;
             }
+            has_data = true;
             self.append_data(now, data, datagram);
             if self.exhaust_numbers(now) {
                 return datagram.truncate(start);

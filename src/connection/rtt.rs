@@ -9,6 +9,9 @@ const MIN_RTO: Duration = Duration::from_millis(20);
 const MAX_RTO: Duration = Duration::from_millis(12_500);
 /// The clock granularity G of RFC 6298.
 const GRANULARITY: Duration = Duration::from_millis(1);
+/// The variation that RFC 6298 takes from the first sample is a guess, which triples the timeout;
+/// so many further samples outweigh it, since a short connection is over before it would fade.
+const WEIGHTY_SAMPLES: u32 = 3;
 
 /// Estimates from samples of our own send records; never from a repeated segment whose copies
 /// cannot be told apart (Karn's rule is the caller's).
@@ -16,6 +19,8 @@ const GRANULARITY: Duration = Duration::from_millis(1);
 pub(super) struct RttEstimator {
     smoothed: Option<Duration>,
     variation: Duration,
+    /// How many samples followed the first, as far as they weigh more than later ones.
+    followed: u32,
     min: Option<Duration>,
     latest: Option<Duration>,
 }
@@ -29,7 +34,13 @@ impl RttEstimator {
             self.variation = rtt / 2;
             return;
         };
-        self.variation = (self.variation * 3 + smoothed.abs_diff(rtt)) / 4;
+        let quarters = if self.followed < WEIGHTY_SAMPLES {
+            3
+        } else {
+            1
+        };
+        self.followed = (self.followed + 1).min(WEIGHTY_SAMPLES);
+        self.variation = (self.variation * (4 - quarters) + smoothed.abs_diff(rtt) * quarters) / 4;
         self.smoothed = Some((smoothed * 7 + rtt) / 8);
     }
 
@@ -85,9 +96,19 @@ mod tests {
         let mut rtt = RttEstimator::default();
         rtt.sample(100 * MS);
         rtt.sample(180 * MS);
-        assert_eq!(rtt.variation(), Duration::from_micros(57_500));
+        assert_eq!(rtt.variation(), Duration::from_micros(72_500));
         assert_eq!(rtt.smoothed(), Some(110 * MS));
         assert_eq!(rtt.min(), Some(100 * MS));
+    }
+
+    #[test]
+    fn the_guess_from_the_first_sample_fades_in_a_few_rounds() {
+        let mut rtt = RttEstimator::default();
+        let timeouts = [(); 4].map(|()| {
+            rtt.sample(64 * MS);
+            rtt.rto()
+        });
+        assert_eq!(timeouts, [192 * MS, 96 * MS, 72 * MS, 66 * MS]);
     }
 
     #[test]

@@ -168,13 +168,15 @@ impl SendHalf {
         }
     }
 
-    /// A repetition once more: always if it has been lost often, else if only that keeps the peer's
-    /// window closed to what is waiting.
+    /// A repetition once more: if it has been lost often and others follow, or if only that keeps
+    /// the peer's window closed to what is waiting. A few bytes that are not answered may be due to
+    /// a dark path.
     fn copy(&mut self) -> Option<Candidate> {
         while let Some(&number) = self.repeated.front() {
             let outstanding = |sent: &&Sent| sent.status == Status::Outstanding;
             if let Some(sent) = self.get(number).filter(outstanding) {
-                let copied = sent.transmissions > OFTEN || self.is_blocked();
+                let often = sent.transmissions > OFTEN && !self.is_thin();
+                let copied = often || self.is_blocked();
                 let len = sent.len;
                 return copied.then_some(Candidate::Copy { number, len });
             }
@@ -355,6 +357,12 @@ impl SendHalf {
 
     pub(super) fn next_number(&self) -> SeqNum {
         self.next_number
+    }
+
+    /// Whether everything has been sent, and what the peer has not acknowledged is no more than
+    /// fits into one segment.
+    pub(super) fn is_thin(&self) -> bool {
+        self.unsent() == 0 && self.bytes.len() <= self.max_payload
     }
 
     /// Payload bytes outstanding.

@@ -1,5 +1,7 @@
 //! Two connections on a virtual path of constant delay: the promises that need both ends.
 
+mod thin;
+
 use std::{
     collections::VecDeque,
     net::Shutdown,

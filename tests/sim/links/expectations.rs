@@ -149,13 +149,27 @@ fn requests_are_answered_in_a_round_trip() {
 fn requests_with_five_percent_lost() {
     expect(
         &rows::rounds(0.05),
-        &[RoundP99(RTT.mul_f64(3.2)), HonestRounds],
+        &[RoundP99(RTT.mul_f64(2.2)), HonestRounds],
     );
 }
 
 #[test]
 fn requests_with_ten_percent_lost_never_stall() {
     expect(&rows::rounds(0.1), &[RoundMax(SECOND), HonestRounds]);
+}
+
+/// Of a hundred rounds the first few, before the path is well known, decide over the slowest.
+#[test]
+fn requests_of_short_connections() {
+    let goals = |share| {
+        let p50 = RoundP50(RTT + 2 * MS);
+        let p99 = RoundP99(RTT.mul_f64(if share < 0.1 { 2.7 } else { 3.4 }));
+        [p50, p99, RoundMax(SECOND), HonestRounds]
+    };
+    expect(&rows::short_rounds(0.0), &[RoundP99(RTT + 3 * MS)]);
+    for share in [0.05, 0.1] {
+        expect(&rows::short_rounds(share), &goals(share));
+    }
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Host {
     pub inbox: VecDeque<Vec<u8>>,
     /// What its connection waits for.
     pub timeout: Option<Time>,
+    /// When its program notices what came, if it does not at once.
+    pub program_at: Option<Time>,
     /// When it is to be woken.
     pub due: Option<Time>,
     pub sent: u64,
@@ -84,11 +86,13 @@ enum Program {
     Echoes,
 }
 
-/// Requests, each sent when the one before is answered.
+/// Requests, each sent when the one before is answered. The first opens the connection and is not
+/// counted.
 #[derive(Clone, Debug)]
 struct Rounds {
     bytes: u64,
     left: u64,
+    opened: bool,
     asked_at: Option<Time>,
 }
 
@@ -105,6 +109,7 @@ impl Host {
             (Work::Rounds { bytes, count }, Side::Client) => Program::Asks(Rounds {
                 bytes: *bytes,
                 left: *count,
+                opened: false,
                 asked_at: None,
             }),
             (Work::Rounds { .. }, Side::Server) => Program::Echoes,
@@ -122,6 +127,7 @@ impl Host {
             program,
             inbox: VecDeque::new(),
             timeout: None,
+            program_at: None,
             due: None,
             sent: 0,
             received: 0,
@@ -179,7 +185,10 @@ impl Host {
             }
             Program::Echoes => self.sent += write(now, node, self.received - self.sent),
             Program::Asks(rounds) if self.received == self.sent => {
-                round = rounds.asked_at.map(|at| now - at);
+                if rounds.opened {
+                    round = rounds.asked_at.map(|at| now - at);
+                }
+                rounds.opened = rounds.asked_at.is_some();
                 rounds.left -= u64::from(round.is_some());
                 if rounds.left > 0 {
                     rounds.asked_at = Some(now);

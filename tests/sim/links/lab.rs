@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
     host::Host,
-    row::{OVERHEAD, Row, Work},
+    row::{Driver, OVERHEAD, Row, Work},
 };
 use crate::{
     clock::{EventHeap, Time},
@@ -95,8 +95,7 @@ struct Lab {
     events: EventHeap<Event>,
     logs: Vec<Log>,
     rng: SmallRng,
-    lateness: Duration,
-    batch: usize,
+    driver: Driver,
     looks_for_data: bool,
 }
 
@@ -162,8 +161,7 @@ impl Lab {
             events,
             logs: vec![Log::default(); row.flows.len()],
             rng: SmallRng::seed_from_u64(seed),
-            lateness: row.driver.lateness,
-            batch: row.driver.batch,
+            driver: row.driver,
             looks_for_data: row.flows.iter().any(|plan| {
                 matches!(
                     plan.work,
@@ -214,10 +212,10 @@ impl Lab {
 
     fn arrive(&mut self, host: usize, datagram: Vec<u8>) {
         self.hosts[host].inbox.push_back(datagram);
-        if self.lateness.is_zero() {
+        if self.driver.lateness.is_zero() {
             return self.wake(host);
         }
-        let noticed = self.now + self.lateness.mul_f64(self.rng.random());
+        let noticed = self.now + self.driver.lateness.mul_f64(self.rng.random());
         let due = &mut self.hosts[host].due;
         // A wake that is pending takes this one too.
         *due = Some(due.map_or(noticed, |due| due.min(noticed)));
@@ -227,7 +225,7 @@ impl Lab {
         let now = self.now;
         let end = &mut self.hosts[host];
         let node = end.peer.node_mut();
-        for _ in 0..self.batch {
+        for _ in 0..self.driver.batch {
             let Some(datagram) = end.inbox.pop_front() else {
                 break;
             };
@@ -239,11 +237,27 @@ impl Lab {
         self.drive(host);
     }
 
+    /// Whether the program has noticed by now what came.
+    fn is_program_awake(&mut self, host: usize) -> bool {
+        if self.driver.program.is_zero() {
+            return true;
+        }
+        let notices = self.now + self.driver.program.mul_f64(self.rng.random());
+        let at = *self.hosts[host].program_at.get_or_insert(notices);
+        if at <= self.now {
+            self.hosts[host].program_at = None;
+        }
+        at <= self.now
+    }
+
     /// The program does what it can, then everything that is to be sent is sent.
     fn drive(&mut self, host: usize) {
         let now = self.now;
         let (flow, side) = (host / 2, host % 2);
-        let (read, round) = self.hosts[host].run(now);
+        let (read, round) = match self.is_program_awake(host) {
+            true => self.hosts[host].run(now),
+            false => (0, None),
+        };
         if side == SERVER && read > 0 {
             self.logs[flow].read.push((now, read));
         }
@@ -253,9 +267,10 @@ impl Lab {
         }
         let end = &mut self.hosts[host];
         end.timeout = end.peer.node().next_timeout();
-        let mut due = [end.timeout, end.next_act(now)].into_iter().flatten().min();
-        if !self.lateness.is_zero() {
-            due = due.map(|due| due + self.lateness.mul_f64(self.rng.random()));
+        let wakes = [end.timeout, end.next_act(now), end.program_at];
+        let mut due = wakes.into_iter().flatten().min();
+        if !self.driver.lateness.is_zero() {
+            due = due.map(|due| due + self.driver.lateness.mul_f64(self.rng.random()));
         }
         if !end.inbox.is_empty() {
             due = Some(now);

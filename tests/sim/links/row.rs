@@ -64,16 +64,27 @@ pub struct Driver {
     pub lateness: Duration,
     /// As many arrivals are handled before anything is sent.
     pub batch: usize,
+    /// Up to so much passes before the program, in a thread of its own, notices what came. Without
+    /// it, what it answers leaves together with the acknowledgement of the question.
+    pub program: Duration,
 }
 
 impl Driver {
     pub const IDEAL: Self = Self {
         lateness: Duration::ZERO,
         batch: 1,
+        program: Duration::ZERO,
     };
     pub const REAL: Self = Self {
         lateness: Duration::from_micros(100),
         batch: 64,
+        program: Duration::ZERO,
+    };
+    /// With programs that are woken for every message, on a busy machine.
+    pub const WOKEN: Self = Self {
+        lateness: Duration::from_micros(300),
+        batch: 64,
+        program: Duration::from_micros(700),
     };
 }
 

@@ -155,6 +155,21 @@ pub fn rounds(share: f64) -> Row {
     row
 }
 
+/// As programs have it: many connections with few rounds each, the first of which opens it.
+pub fn short_rounds(share: f64) -> Row {
+    let mut row = rounds(share);
+    row.name = format!("rounds-100x100-{}%", percent(share));
+    row.driver = Driver::WOKEN;
+    let work = Work::Rounds {
+        bytes: 64,
+        count: 100,
+    };
+    row.flows = (0..100)
+        .map(|n| flow(n * MS, bbr(), bbr(), work.clone()))
+        .collect();
+    row
+}
+
 pub const REST_FROM: Time = Duration::from_secs(2);
 pub const REST_UNTIL: Time = Duration::from_secs(7);
 
@@ -246,6 +261,9 @@ pub fn all() -> Vec<Row> {
         rounds(0.0),
         rounds(0.05),
         rounds(0.1),
+        short_rounds(0.0),
+        short_rounds(0.05),
+        short_rounds(0.1),
         resting_reader(),
         cancel(false),
         cancel(true),

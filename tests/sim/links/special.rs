@@ -37,8 +37,12 @@ pub struct Dark {
 pub struct Rounds {
     pub count: usize,
     pub p50: Duration,
+    pub p90: Duration,
     pub p99: Duration,
+    pub p999: Duration,
     pub max: Duration,
+    /// Of both ends, for each round.
+    pub datagrams: f64,
 }
 
 /// A reader that stopped for a while.
@@ -67,12 +71,13 @@ impl Special {
         if row.changes.iter().any(is_down) {
             special.dark = Some(dark(row, &run.flows[0]));
         }
-        if run.flows.len() > 1 {
+        let asks = matches!(row.flows[0].work, Work::Rounds { .. });
+        if run.flows.len() > 1 && !asks {
             special.fairness = Some(fairness(row, run));
         }
         match row.flows[0].work {
             Work::Bulk => {}
-            Work::Rounds { .. } => special.rounds = rounds(&run.flows[0]),
+            Work::Rounds { .. } => special.rounds = rounds(run),
             Work::ReaderLeaves { at, .. } => {
                 special.after_leaving =
                     last_data(&run.flows[0]).map(|last| last.saturating_sub(at));
@@ -107,11 +112,15 @@ impl Special {
         if let Some(rounds) = &self.rounds {
             _ = write!(
                 line,
-                "  {} rounds: p50 {:.1} p99 {:.1} max {:.1} ms",
+                "  {} rounds: p50 {:.1} p90 {:.1} p99 {:.1} p99.9 {:.1} max {:.1} ms, \
+                 {:.2} datagrams each",
                 rounds.count,
                 ms(rounds.p50),
+                ms(rounds.p90),
                 ms(rounds.p99),
-                ms(rounds.max)
+                ms(rounds.p999),
+                ms(rounds.max),
+                rounds.datagrams
             );
         }
         if let Some(after) = self.after_leaving {
@@ -181,14 +190,19 @@ fn fairness(row: &Row, run: &Run) -> f64 {
     sum * sum / (squares * run.flows.len() as f64)
 }
 
-fn rounds(log: &Log) -> Option<Rounds> {
-    let mut times = log.rounds.clone();
+fn rounds(run: &Run) -> Option<Rounds> {
+    let rounds = run.flows.iter().flat_map(|flow| &flow.rounds);
+    let mut times: Vec<Duration> = rounds.copied().collect();
     times.sort_unstable();
+    let datagrams: u64 = run.links.iter().map(|link| link.sent).sum();
     Some(Rounds {
         count: times.len(),
         p50: percentile(&times, 0.5),
+        p90: percentile(&times, 0.9),
         p99: percentile(&times, 0.99),
+        p999: percentile(&times, 0.999),
         max: *times.last()?,
+        datagrams: datagrams as f64 / times.len() as f64,
     })
 }
 

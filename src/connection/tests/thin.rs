@@ -1,0 +1,118 @@
+//! Questions and answers, and what becomes of them when datagrams get lost.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{MS, Pair, Side, acks};
+use crate::wire::{Segment, Segments, SeqNum};
+
+const RTT: Duration = Duration::from_millis(50);
+const MESSAGE: [u8; 64] = [7; 64];
+
+/// A pair that knows its path by some rounds.
+fn acquainted() -> Pair {
+    let mut pair = Pair::new(RTT / 2);
+    for _ in 0..16 {
+        ask(&mut pair);
+        answer(&mut pair);
+    }
+    pair
+}
+
+fn ask(pair: &mut Pair) {
+    pair.client.connection.write(&MESSAGE);
+    pair.drive();
+}
+
+/// Waits for the question and answers it; waits for the answer.
+fn answer(pair: &mut Pair) -> Duration {
+    let start = pair.elapsed();
+    let (asked, answered) = (pair.server.received.len(), pair.client.received.len());
+    let limit = start + 10_000 * MS;
+    pair.run_until(limit, |pair| pair.server.received.len() > asked);
+    pair.server.connection.write(&MESSAGE);
+    pair.run_until(limit, |pair| pair.client.received.len() > answered);
+    pair.elapsed() - start
+}
+
+fn numbers(datagram: &[u8]) -> Vec<SeqNum> {
+    let number = |segment| match segment {
+        Segment::Data(data) => Some(data.number),
+        _ => None,
+    };
+    Segments::new(datagram).filter_map(number).collect()
+}
+
+#[test]
+fn a_lost_question_costs_one_more_round_trip_and_two_in_a_row_two() {
+    for lost in 0..=2 {
+        let mut pair = acquainted();
+        ask(&mut pair);
+        let start = pair.elapsed();
+        for _ in 0..lost {
+            pair.server.arriving.clear();
+            let sent = pair.client.sent.len();
+            pair.run_until(10_000 * MS, |pair| pair.client.sent.len() > sent);
+        }
+        answer(&mut pair);
+        let took = pair.elapsed() - start;
+        assert!(took <= RTT * (lost + 1) + lost * 2 * MS, "{took:?}");
+    }
+}
+
+#[test]
+fn a_probe_brings_the_acknowledgement_that_was_lost_with_the_question() {
+    let mut pair = acquainted();
+    ask(&mut pair);
+    pair.server.arriving.clear();
+    pair.drops = |side, _| side == Side::Server;
+    let sent = pair.client.sent.len();
+    pair.run_until(10_000 * MS, |pair| pair.client.sent.len() > sent);
+    let probe = pair.client.sent.last().unwrap();
+    let answers = pair.client.connection.receive.next();
+    assert_eq!(acks(std::slice::from_ref(probe))[0].receiving_next, answers);
+    assert_eq!(numbers(probe).len(), 1);
+}
+
+#[test]
+fn a_question_that_comes_again_is_answered_again_if_the_answer_can_have_arrived() {
+    for (later, is_repeated) in [(RTT / 2, false), (RTT, true)] {
+        let mut pair = acquainted();
+        ask(&mut pair);
+        let question = pair.client.sent.last().unwrap().clone();
+        pair.run_for(RTT / 2);
+        pair.server.connection.write(&MESSAGE);
+        pair.drive();
+        let answer = pair.server.sent.last().unwrap().clone();
+        pair.client.arriving.clear();
+        let (sent, now) = (pair.server.sent.len(), pair.now + later);
+        let server = &mut pair.server.connection;
+        server.handle_datagram(now, &question);
+        pair.now = now;
+        pair.drive_end(Side::Server);
+        let data = pair.server.sent[sent..].iter().flat_map(|it| numbers(it));
+        let expected = if is_repeated {
+            numbers(&answer)
+        } else {
+            Vec::new()
+        };
+        assert_eq!(data.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn no_datagram_holds_a_segment_twice() {
+    let mut pair = acquainted();
+    pair.client.connection.set_nodelay(true);
+    pair.drops = |_, index| index % 4 != 1;
+    let written = pair.server.received.len() + 1000 * MESSAGE.len();
+    for _ in 0..1000 {
+        ask(&mut pair);
+        pair.run_for(MS);
+    }
+    pair.run_until(60_000 * MS, |pair| pair.server.received.len() == written);
+    for datagram in &pair.client.sent {
+        let numbers = numbers(datagram);
+        let different: BTreeSet<u32> = numbers.iter().map(|number| number.get()).collect();
+        assert_eq!(different.len(), numbers.len());
+    }
+}
