@@ -25,7 +25,8 @@ mod builder;
 mod conversation;
 mod counters;
 mod deadlines;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod fallbacks;
 pub(crate) mod handle;
 mod pipe;

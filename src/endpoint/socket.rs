@@ -96,12 +96,12 @@ impl Socket {
     }
 
     /// As on a system that refuses all but plain system calls.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn plain(socket: UdpSocket, buffers: BufferSizes) -> io::Result<Self> {
         Self::with_calls(socket, None, buffers, None)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn udp(&self) -> &UdpSocket {
         &self.socket
     }

@@ -74,7 +74,8 @@ fn is_about_trains(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EIO | EINVAL))
 }
 
-#[cfg(all(test, not(loom), target_os = "linux"))]
+#[cfg(test)]
+#[cfg(all(not(loom), target_os = "linux"))]
 mod tests {
     use rustix::io::Errno;
 
