@@ -7,8 +7,8 @@ use std::{
 
 use super::port::Port;
 
-/// What an empty batch keeps of its memory: about what a busy worker gets in one go.
-const KEPT_BYTES: usize = 256 * 1024;
+/// What an empty batch keeps of its memory: more than a busy worker mostly gets in one go.
+const KEPT_BYTES: usize = 1024 * 1024;
 
 /// Datagrams for one worker. Copying a datagram into the arena costs less than any scheme of
 /// sharing the receive buffer, and keeps that buffer private and warm.
