@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range, time::Instant};
 
-use super::congestion::rate::Snapshot;
+use super::{KEPT_BYTES, congestion::rate::Snapshot};
 use crate::wire::{SeqNum, Timestamp};
 
 /// mKCP: before the first ACK a peer takes 32 segments.
@@ -295,10 +295,19 @@ impl SendHalf {
             self.first_unacked = self.first_unacked.next();
             self.segments.pop_front();
         }
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.release_memory();
+        }
+    }
+
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = VecDeque::new();
             self.segments = VecDeque::new();
             self.scratch = Vec::new();
+            self.lost = VecDeque::new();
+            self.repeated = VecDeque::new();
         }
     }
 

@@ -391,7 +391,7 @@ impl Worker {
             self.transmitter.flush(now, slot, session)
         };
         session.blocked = flushed == Flushed::Blocked;
-        session.settle();
+        session.settle(now);
         if session.is_over() && flushed != Flushed::More {
             self.remove(now, slot);
         } else if flushed == Flushed::More || session.refused {
