@@ -99,7 +99,7 @@ fn streams_over_loopback() {
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut buffer = vec![0; 64 * 1024];
-        let mut unread = [32 * MIB, 64 * MIB].into_iter();
+        let mut unread = [128 * MIB, 256 * MIB].into_iter();
         for part in unread.by_ref() {
             let mut left = part;
             while left > 0 {
@@ -116,10 +116,10 @@ fn streams_over_loopback() {
         (0..bytes / block.len()).for_each(|_| stream.write_all(&block).unwrap());
         stream.read_exact(&mut [0]).unwrap();
     };
-    send(32 * MIB);
-    let count = allocations(|| send(64 * MIB));
+    send(128 * MIB);
+    let count = allocations(|| send(256 * MIB));
     // Less than one for a thousand datagrams.
-    let datagrams = 64 * MIB / 1300;
+    let datagrams = 256 * MIB / 1300;
     assert!(
         count * 1000 < datagrams,
         "{count} for {datagrams} datagrams"

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `input` | what does a segment change? |
 //! | `output` | what leaves next? |
-//! | `send`, `receive` | which bytes, under which numbers? |
+//! | `send`, `receive`, `bytes` | which bytes, under which numbers? |
 //! | `ack`, `relist` | what is acknowledged, when, and how often? |
 //! | `round`, `throttle` | how much may the peer send? |
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
@@ -26,6 +26,7 @@
 
 mod ack;
 mod backoff;
+mod bytes;
 mod clock;
 mod congestion;
 mod input;
@@ -60,6 +61,7 @@ use crate::{
     wire::SeqNum,
 };
 
+pub use bytes::ByteQueue;
 pub use state::{State, Trigger};
 pub use timer::Timer;
 
@@ -276,6 +278,17 @@ impl Connection {
         taken
     }
 
+    /// As `write`, but moves the bytes from the front of `queue`.
+    pub fn write_from(&mut self, queue: &mut ByteQueue) -> usize {
+        if self.write_end().is_some() {
+            return 0;
+        }
+        let taken = self.send.write_from(queue);
+        self.stats.bytes_written += taken as u64;
+        self.stats.wakes.application += 1;
+        taken
+    }
+
     /// How many bytes `write` would take now.
     pub fn write_room(&self) -> usize {
         if self.write_end().is_some() {
@@ -295,6 +308,14 @@ impl Connection {
         self.receive.consume(count);
         self.stats.bytes_read += count as u64;
         self.stats.wakes.application += 1;
+    }
+
+    /// Moves received bytes to the end of `queue`, at most so many. Returns how many.
+    pub fn read_into(&mut self, queue: &mut ByteQueue, most: usize) -> usize {
+        let count = self.receive.read_into(queue, most);
+        self.stats.bytes_read += count as u64;
+        self.stats.wakes.application += 1;
+        count
     }
 
     /// Ends one or both directions. mKCP cannot tell the peer about one direction alone: ending

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{KEPT_BYTES, throttle::FIRST_WINDOW};
+use super::{KEPT_BYTES, bytes::ByteQueue, throttle::FIRST_WINDOW};
 use crate::wire::SeqNum;
 
 /// Round trips that the window covers: a sender that doubles its rate uses two, as does one whose
@@ -39,7 +39,7 @@ pub(super) struct ReceiveHalf {
     /// How many numbers lie before `next`.
     received: u64,
     /// Bytes in order, not yet read.
-    ready: VecDeque<u8>,
+    ready: ByteQueue,
     /// Slot `i` is number `next + i`. Slot 0 is always empty.
     waiting: VecDeque<Option<Vec<u8>>>,
     waiting_bytes: usize,
@@ -82,7 +82,7 @@ impl ReceiveHalf {
         let mut half = Self {
             next: first,
             received: 0,
-            ready: VecDeque::new(),
+            ready: ByteQueue::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             spare: Vec::new(),
@@ -193,9 +193,7 @@ impl ReceiveHalf {
 
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
-        if self.ready.is_empty() {
-            self.ready = VecDeque::new();
-        }
+        self.ready.release_memory();
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
@@ -243,15 +241,19 @@ impl ReceiveHalf {
 
     /// The next bytes in order. More may follow once these are consumed.
     pub(super) fn read(&self) -> &[u8] {
-        self.ready.as_slices().0
+        self.ready.front()
     }
 
     pub(super) fn consume(&mut self, count: usize) {
-        self.ready.drain(..count.min(self.ready.len()));
-        if self.ready.is_empty() && self.ready.capacity() > KEPT_BYTES {
-            self.ready = VecDeque::new();
-        }
+        self.ready.consume(count);
         self.raise_limit();
+    }
+
+    /// As `read` and `consume`, into a queue.
+    pub(super) fn read_into(&mut self, queue: &mut ByteQueue, most: usize) -> usize {
+        let count = queue.append_from(&mut self.ready, most, most);
+        self.raise_limit();
+        count
     }
 
     pub(super) fn discard(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range, time::Instant};
 
-use super::{KEPT_BYTES, congestion::rate::Snapshot};
+use super::{bytes::ByteQueue, congestion::rate::Snapshot};
 use crate::wire::{SeqNum, Timestamp};
 
 /// mKCP: before the first ACK a peer takes 32 segments.
@@ -71,7 +71,7 @@ impl Candidate {
 #[derive(Debug)]
 pub(super) struct SendHalf {
     /// From the first byte that is not acknowledged to the last one written.
-    bytes: VecDeque<u8>,
+    bytes: ByteQueue,
     /// The stream offset of the first of `bytes`, and of the first that has no number.
     start: u64,
     numbered: u64,
@@ -96,7 +96,7 @@ impl SendHalf {
     /// `max_held` bounds the bytes held for repetition.
     pub(super) fn new(first: SeqNum, max_payload: usize, max_held: usize) -> Self {
         Self {
-            bytes: VecDeque::new(),
+            bytes: ByteQueue::default(),
             start: 0,
             numbered: 0,
             segments: VecDeque::new(),
@@ -117,6 +117,13 @@ impl SendHalf {
         let taken = data.len().min(self.room());
         self.bytes.extend(&data[..taken]);
         taken
+    }
+
+    /// As `write`, from a queue. A chunk of it may be more than would be taken otherwise.
+    pub(super) fn write_from(&mut self, queue: &mut ByteQueue) -> usize {
+        let wanted = UNSENT_LIMIT.saturating_sub(self.unsent());
+        let most = self.max_held.saturating_sub(self.bytes.len());
+        self.bytes.append_from(queue, wanted, most)
     }
 
     pub(super) fn room(&self) -> usize {
@@ -216,7 +223,7 @@ impl SendHalf {
             sent.rate = stamp.rate;
             self.in_flight += range.len() as u64;
         }
-        (number, self.payload(range))
+        (number, self.bytes.get(range, &mut self.scratch))
     }
 
     /// Those lost often go first, for they hold up the most.
@@ -236,20 +243,6 @@ impl SendHalf {
     fn range(&self, sent: &Sent) -> Range<usize> {
         let from = (sent.start - self.start) as usize;
         from..from + sent.len
-    }
-
-    /// These bytes, put together first if they lie in two parts.
-    fn payload(&mut self, range: Range<usize>) -> &[u8] {
-        let middle = self.bytes.as_slices().0.len();
-        if range.end <= middle {
-            return &self.bytes.as_slices().0[range];
-        }
-        if range.start >= middle {
-            return &self.bytes.as_slices().1[range.start - middle..range.end - middle];
-        }
-        self.scratch.clear();
-        self.scratch.extend(self.bytes.range(range));
-        &self.scratch
     }
 
     fn assign_number(&mut self, len: usize, stamp: Stamp) -> SeqNum {
@@ -290,20 +283,17 @@ impl SendHalf {
                 break;
             }
             let len = sent.len;
-            self.bytes.drain(..len);
+            self.bytes.consume(len);
             self.start += len as u64;
             self.first_unacked = self.first_unacked.next();
             self.segments.pop_front();
-        }
-        if self.bytes.capacity() > KEPT_BYTES {
-            self.release_memory();
         }
     }
 
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
+        self.bytes.release_memory();
         if self.bytes.is_empty() {
-            self.bytes = VecDeque::new();
             self.segments = VecDeque::new();
             self.scratch = Vec::new();
             self.lost = VecDeque::new();
@@ -353,7 +343,7 @@ impl SendHalf {
     /// Throws away everything that the peer has not acknowledged.
     pub(super) fn discard(&mut self) {
         self.discarded |= !self.is_empty();
-        self.bytes = VecDeque::new();
+        self.bytes.clear();
         self.segments = VecDeque::new();
         self.lost = VecDeque::new();
         self.repeated = VecDeque::new();

@@ -51,6 +51,10 @@ pub(super) struct Datagram<'a> {
 
 impl DatagramBatch {
     pub(super) fn push(&mut self, datagram: Datagram<'_>) {
+        if self.entries.capacity() == 0 {
+            self.bytes.reserve_exact(KEPT_BYTES);
+            self.entries.reserve_exact(BATCH);
+        }
         let same = |last: &Arc<Port>| Arc::ptr_eq(last, datagram.port);
         if !self.ports.last().is_some_and(same) {
             self.ports.push(datagram.port.clone());

@@ -263,24 +263,19 @@ impl Session {
     /// Connection to application. What does not fit stays in the connection and closes its
     /// window.
     fn deliver(&mut self) {
-        let pipe = self.handle.receive_pipe();
-        loop {
-            let bytes = self.connection.read();
-            if bytes.is_empty() {
-                return;
-            }
-            let count = pipe.push(bytes);
-            if count == 0 {
-                return;
-            }
-            self.connection.consume(count);
+        let connection = &mut self.connection;
+        if !connection.read().is_empty() {
+            self.handle.receive_pipe().fill(|queue, room| {
+                connection.read_into(queue, room);
+                !connection.read().is_empty()
+            });
         }
     }
 
     /// Application to connection. What does not fit stays in the pipe and stops its writers.
     fn collect(&mut self, now: Instant) {
         let pipe = self.handle.send_pipe();
-        pipe.pull(|bytes| self.connection.write(bytes));
+        pipe.pull(|queue| self.connection.write_from(queue));
         if !self.no_writer || self.told.end_of_writing {
             return;
         }

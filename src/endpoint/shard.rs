@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use crate::error::ConnectionError;
 
 use super::{
-    batch::DatagramBatch,
+    batch::{BATCH, DatagramBatch},
     handle::{Doorbell, SessionKey},
     port::{Port, PortId},
     session::Opening,
@@ -30,8 +30,8 @@ use super::{
 const MAX_DATAGRAMS: usize = 4096;
 /// How many bytes may wait for one worker: as many as the kernel is asked to hold.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Empty batches that are kept, so that the next ones need no new memory.
-const SPARE_BATCHES: usize = 4;
+/// Empty batches that are kept, so that the next ones need no new memory: as many as can be full.
+const SPARE_BATCHES: usize = MAX_DATAGRAMS / BATCH;
 
 /// What a worker is told besides datagrams.
 #[derive(Debug)]
@@ -127,6 +127,12 @@ impl Shard {
         }
         self.ring_bell();
         Ok(())
+    }
+
+    /// For the worker, when little comes: gives back what `recycle` has kept.
+    pub(super) fn release_memory(&self) {
+        let spare = std::mem::take(&mut self.inbox.lock().spare);
+        drop(spare);
     }
 
     /// Puts a command on the worker's list and wakes it unless somebody has.

@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::Receiver;
@@ -34,6 +34,8 @@ use super::{
 
 /// Sessions visited in one turn; the others come first in the next.
 const MAX_VISITS: usize = 256;
+/// So long memory for datagrams is kept while none come.
+const KEEP: Duration = Duration::from_secs(1);
 /// Deadlines looked at in one turn.
 const MAX_DEADLINES: usize = 1024;
 
@@ -50,6 +52,8 @@ pub(super) struct Worker {
     replies: ReplyBudget,
     seeds: RandomState,
     batches: Vec<DatagramBatch>,
+    /// Memory for datagrams is kept.
+    warm: bool,
     commands: Vec<Command>,
     stopped: bool,
 }
@@ -67,6 +71,7 @@ impl Worker {
             replies: ReplyBudget::new(),
             seeds: RandomState::new(),
             batches: Vec::new(),
+            warm: false,
             commands: Vec::new(),
             stopped: false,
         }
@@ -84,11 +89,18 @@ impl Worker {
         if !self.touched.is_empty() {
             return;
         }
+        let cool = self.warm.then(|| Instant::now() + KEEP);
+        let next = self.deadlines.next();
         // Why the wait ended shows in what there is to do.
-        let _ = match self.deadlines.next() {
-            Some(deadline) => self.bell.recv_deadline(deadline).ok(),
-            None => self.bell.recv().ok(),
+        let rung = match next.into_iter().chain(cool).min() {
+            Some(deadline) => self.bell.recv_deadline(deadline).is_ok(),
+            None => self.bell.recv().is_ok(),
         };
+        let cooled = cool.is_some_and(|cool| next.is_none_or(|next| cool < next));
+        if cooled && !rung {
+            self.warm = false;
+            self.shard.release_memory();
+        }
     }
 
     /// Does all work that is there, within bounds: what has come, what is due, and what follows.
@@ -120,6 +132,7 @@ impl Worker {
         if self.batches.is_empty() {
             return;
         }
+        self.warm = true;
         let mut batches = std::mem::take(&mut self.batches);
         let mut latest = None;
         for datagram in batches.iter().flat_map(DatagramBatch::iter) {

@@ -68,7 +68,11 @@ fn read(handle: &SessionHandle) -> usize {
 fn pull(handle: &SessionHandle, inbox: &Inbox) -> usize {
     inbox.wait();
     handle.take_wishes();
-    handle.send_pipe().pull(<[u8]>::len)
+    handle.send_pipe().pull(|queue| {
+        let count = queue.len();
+        queue.consume(count);
+        count
+    })
 }
 
 #[test]

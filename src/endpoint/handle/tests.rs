@@ -264,9 +264,10 @@ fn echo(handle: &SessionHandle, bell: &Receiver<SessionKey>) {
     loop {
         bell.recv_timeout(DEADLINE).expect("the bell was forgotten");
         let wishes = handle.take_wishes();
-        handle.send_pipe().pull(|bytes| {
-            let count = bytes.len().min(5000 - held.len());
-            held.extend_from_slice(&bytes[..count]);
+        handle.send_pipe().pull(|queue| {
+            let count = queue.front().len().min(5000 - held.len());
+            held.extend_from_slice(&queue.front()[..count]);
+            queue.consume(count);
             count
         });
         let moved = handle.receive_pipe().push(&held);

@@ -5,7 +5,6 @@
 //! doorbell: [`SessionHandle`](super::handle::SessionHandle) does, after the pipe's lock is free.
 
 mod receive;
-mod ring;
 mod send;
 #[cfg(test)]
 #[cfg(not(loom))]

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{LONGEST_COPY, ring::ByteRing};
+use super::LONGEST_COPY;
 use crate::{
+    connection::ByteQueue,
     error::ConnectionError,
     sync::{Monitor, Patience, Stalled, Wake},
 };
@@ -19,7 +20,8 @@ pub(crate) struct ReceivePipe {
 
 #[derive(Debug)]
 struct Incoming {
-    bytes: ByteRing,
+    bytes: ByteQueue,
+    limit: usize,
     /// Set once nothing will follow what is in the pipe: what `read` answers then.
     end: Option<Result<(), ConnectionError>>,
     read: u64,
@@ -40,7 +42,8 @@ impl ReceivePipe {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             incoming: Monitor::new(Incoming {
-                bytes: ByteRing::new(capacity),
+                bytes: ByteQueue::default(),
+                limit: capacity,
                 end: None,
                 read: 0,
                 worker_waits: false,
@@ -48,18 +51,33 @@ impl ReceivePipe {
         }
     }
 
-    /// Appends as much of `data` as fits; returns how much that was. If that was not all, the
-    /// worker is rung once half of the pipe is free. What nobody will read any more is taken and
-    /// dropped.
-    pub(crate) fn push(&self, data: &[u8]) -> usize {
+    /// Has `more` append bytes, at most as many as the number that it gets. It answers whether it
+    /// has still more: then the worker is rung once half of the pipe is free. What nobody will read
+    /// any more is taken and dropped.
+    pub(crate) fn fill(&self, more: impl FnOnce(&mut ByteQueue, usize) -> bool) {
         self.incoming.update(|incoming| {
             if incoming.end.is_some() {
-                return (data.len(), Wake::Nobody);
+                more(&mut ByteQueue::default(), usize::MAX);
+                return ((), Wake::Nobody);
             }
-            let count = incoming.bytes.push(data);
-            incoming.worker_waits |= count < data.len();
-            (count, if count > 0 { Wake::One } else { Wake::Nobody })
-        })
+            let before = incoming.bytes.len();
+            let room = incoming.room();
+            incoming.worker_waits |= more(&mut incoming.bytes, room);
+            let any = incoming.bytes.len() > before;
+            ((), if any { Wake::One } else { Wake::Nobody })
+        });
+    }
+
+    /// Appends as much of `data` as fits; returns how much that was.
+    #[cfg(test)]
+    pub(crate) fn push(&self, data: &[u8]) -> usize {
+        let mut bytes = ByteQueue::default();
+        bytes.extend(data);
+        self.fill(|queue, room| {
+            queue.append_from(&mut bytes, room, room);
+            !bytes.is_empty()
+        });
+        data.len() - bytes.len()
     }
 
     /// Says that nothing more will come: once what is in the pipe has been read, readers get end
@@ -74,7 +92,7 @@ impl ReceivePipe {
     /// Gives the memory back once there is nothing in it, unless more comes before.
     pub(crate) fn release_memory(&self) {
         self.incoming.update(|incoming| {
-            incoming.bytes.release();
+            incoming.bytes.release_memory();
             ((), Wake::Nobody)
         });
     }
@@ -193,8 +211,12 @@ impl ReceivePipe {
 }
 
 impl Incoming {
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.bytes.len())
+    }
+
     fn take_made_room(&mut self) -> bool {
-        let made_room = self.worker_waits && self.bytes.room() >= self.bytes.limit().div_ceil(2);
+        let made_room = self.worker_waits && self.room() >= self.limit.div_ceil(2);
         self.worker_waits &= !made_room;
         made_room
     }

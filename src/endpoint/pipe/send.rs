@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{LONGEST_COPY, ring::ByteRing};
+use super::LONGEST_COPY;
 use crate::{
+    connection::ByteQueue,
     error::ConnectionError,
     sync::{Monitor, Patience, Wake},
 };
@@ -19,7 +20,8 @@ pub(crate) struct SendPipe {
 
 #[derive(Debug)]
 struct Outgoing {
-    bytes: ByteRing,
+    bytes: ByteQueue,
+    limit: usize,
     /// Set once nothing more may be written: what `write` answers.
     end: Option<ConnectionError>,
     written: u64,
@@ -32,7 +34,8 @@ impl SendPipe {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             outgoing: Monitor::new(Outgoing {
-                bytes: ByteRing::new(capacity),
+                bytes: ByteQueue::default(),
+                limit: capacity,
                 end: None,
                 written: 0,
                 lost: false,
@@ -40,20 +43,14 @@ impl SendPipe {
         }
     }
 
-    /// Offers the bytes in order, slice by slice, until `take` takes less than it was offered or
-    /// there are no more. Returns how many were taken.
-    pub(crate) fn pull(&self, mut take: impl FnMut(&[u8]) -> usize) -> usize {
+    /// Has `take` remove bytes from the front. Returns what it returns.
+    pub(crate) fn pull(&self, take: impl FnOnce(&mut ByteQueue) -> usize) -> usize {
         self.outgoing.update(|outgoing| {
-            let before = outgoing.bytes.len();
-            while !outgoing.bytes.is_empty() {
-                let offered = outgoing.bytes.front().len();
-                let taken = take(outgoing.bytes.front()).min(offered);
-                outgoing.bytes.consume(taken);
-                if taken < offered {
-                    break;
-                }
-            }
-            let taken = before - outgoing.bytes.len();
+            let taken = if outgoing.bytes.is_empty() {
+                0
+            } else {
+                take(&mut outgoing.bytes)
+            };
             (taken, outgoing.wake_writer())
         })
     }
@@ -61,7 +58,7 @@ impl SendPipe {
     /// Gives the memory back once there is nothing in it, unless more comes before.
     pub(crate) fn release_memory(&self) {
         self.outgoing.update(|outgoing| {
-            outgoing.bytes.release();
+            outgoing.bytes.release_memory();
             ((), Wake::Nobody)
         });
     }
@@ -111,7 +108,7 @@ impl SendPipe {
             if let Some(error) = outgoing.end {
                 return (Err(error), Wake::Nobody);
             }
-            outgoing.bytes.push_beyond(bytes);
+            outgoing.bytes.extend(bytes);
             outgoing.written += bytes.len() as u64;
             (Ok(()), Wake::Nobody)
         })
@@ -128,7 +125,7 @@ impl SendPipe {
             if let Some(error) = outgoing.end {
                 return Some((Err(error), Wake::Nobody));
             }
-            let enough = outgoing.bytes.room() >= least || give_up();
+            let enough = outgoing.room() >= least || give_up();
             enough.then_some((Ok(()), Wake::Nobody))
         })??;
         Ok(())
@@ -141,7 +138,7 @@ impl SendPipe {
 
     /// How many bytes `write` would take.
     pub(crate) fn room(&self) -> usize {
-        self.outgoing.read(|outgoing| outgoing.bytes.room())
+        self.outgoing.read(Outgoing::room)
     }
 
     /// Ends writing; what is in the pipe is still delivered.
@@ -182,11 +179,16 @@ impl SendPipe {
 }
 
 impl Outgoing {
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.bytes.len())
+    }
+
     fn push(&mut self, buffers: &[IoSlice<'_>]) -> usize {
-        let mut left = LONGEST_COPY.min(self.bytes.room());
+        let mut left = LONGEST_COPY.min(self.room());
         let mut pushed = 0;
         for buffer in buffers {
-            let count = self.bytes.push(&buffer[..buffer.len().min(left)]);
+            let count = buffer.len().min(left);
+            self.bytes.extend(&buffer[..count]);
             pushed += count;
             left -= count;
         }
@@ -197,7 +199,7 @@ impl Outgoing {
     /// A waiting writer is woken for a quarter of the pipe rather than for every byte: the
     /// wake-up costs more than the copy.
     fn wake_writer(&self) -> Wake {
-        if self.bytes.room() >= self.bytes.limit().div_ceil(4) {
+        if self.room() >= self.limit.div_ceil(4) {
             Wake::One
         } else {
             Wake::Nobody

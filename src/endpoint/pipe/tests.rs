@@ -1,16 +1,13 @@
 //! What pipes promise: the right bytes, bounds, and that nobody waits in vain.
 
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice, IoSliceMut},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use proptest::prelude::*;
-
-use super::{LONGEST_COPY, ReceivePipe, SendPipe, ring::ByteRing};
+use super::{LONGEST_COPY, ReceivePipe, SendPipe};
 use crate::{error::ConnectionError, sync::Patience};
 
 /// Long enough for any thread to get its turn; reached only when a test fails.
@@ -32,10 +29,16 @@ fn read(pipe: &ReceivePipe, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 fn pull_all(pipe: &SendPipe) -> Vec<u8> {
+    pull(pipe, usize::MAX)
+}
+
+fn pull(pipe: &SendPipe, most: usize) -> Vec<u8> {
     let mut pulled = Vec::new();
-    pipe.pull(|bytes| {
-        pulled.extend_from_slice(bytes);
-        bytes.len()
+    pipe.pull(|queue| {
+        pulled = vec![0; queue.len().min(most)];
+        queue.copy_to(&mut [IoSliceMut::new(&mut pulled)], most);
+        queue.consume(most);
+        pulled.len()
     });
     pulled
 }
@@ -65,12 +68,7 @@ fn bytes_pass_in_order_and_in_pieces() {
     ]);
     assert_eq!(count.unwrap(), 6);
 
-    let mut offers = Vec::new();
-    let taken = pipe.pull(|bytes| {
-        offers.push(bytes.to_vec());
-        4
-    });
-    assert_eq!((taken, offers), (4, vec![b"abcdef".to_vec()]));
+    assert_eq!(pull(&pipe, 4), b"abcd");
     assert_eq!((pipe.len(), pipe.written()), (2, 6));
     assert_eq!(pull_all(&pipe), b"ef");
 
@@ -276,7 +274,14 @@ fn nothing_is_lost_or_stuck_between_threads() {
             while moved < 2 * EACH {
                 bell.recv_timeout(DEADLINE)
                     .expect("the worker is not forgotten");
-                moved += send.pull(|bytes| receive.push(bytes));
+                moved += send.pull(|queue| {
+                    let before = queue.len();
+                    receive.fill(|to, room| {
+                        to.append_from(queue, room, room);
+                        !queue.is_empty()
+                    });
+                    before - queue.len()
+                });
             }
             receive.finish(Ok(()));
         });
@@ -299,41 +304,4 @@ fn nothing_is_lost_or_stuck_between_threads() {
         }
         assert_eq!(counts, [0, EACH, EACH]);
     });
-}
-
-proptest! {
-    /// A ring behaves as a queue of bytes, never holds more memory than its limit, and none when
-    /// it is empty and has been told to give it back.
-    #[test]
-    fn a_ring_is_a_bounded_queue(
-        limit in 1..9000usize,
-        steps in prop::collection::vec((any::<bool>(), 0..6000usize), 1..60),
-    ) {
-        let mut ring = ByteRing::new(limit);
-        let mut model = VecDeque::new();
-        let mut next = 0u8;
-        for (push, count) in steps {
-            if push {
-                let data: Vec<u8> = (0..count).map(|_| { next = next.wrapping_add(1); next }).collect();
-                let pushed = ring.push(&data);
-                prop_assert_eq!(pushed, count.min(limit - model.len()));
-                model.extend(&data[..pushed]);
-            } else {
-                let mut halves = (vec![0; count / 3], vec![0; count - count / 3]);
-                let mut buffers = [IoSliceMut::new(&mut halves.0), IoSliceMut::new(&mut halves.1)];
-                let copied = ring.copy_to(&mut buffers, 4000);
-                prop_assert_eq!(copied, count.min(4000).min(model.len()));
-                let got: Vec<u8> = halves.0.into_iter().chain(halves.1).take(copied).collect();
-                let expected: Vec<u8> = model.drain(..copied).collect();
-                prop_assert_eq!(got, expected);
-                ring.consume(copied);
-            }
-            prop_assert_eq!(ring.len(), model.len());
-            prop_assert!(ring.capacity() <= limit);
-            prop_assert_eq!(ring.front().first(), model.front());
-        }
-        ring.release();
-        prop_assert_eq!(ring.len(), model.len());
-        prop_assert!(!ring.is_empty() || ring.capacity() == 0);
-    }
 }

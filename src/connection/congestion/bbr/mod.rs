@@ -42,6 +42,9 @@ const HOLD_GAIN: u64 = 97;
 /// For how long a peer that does not tick may hold back its acknowledgements.
 const UNEVEN: Duration = Duration::from_millis(10);
 const WINDOW_GAIN: u64 = 200;
+/// Of a larger burst, no more is taken into the window: on fast short paths the kernel's buffers are
+/// the bottleneck, and they would overflow.
+const LARGEST_BURST: u64 = 256 * 1024;
 const PROBE_RTT_GAIN: u64 = 50;
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 /// The pipe is full when the bandwidth has not grown by a quarter in three rounds.
@@ -199,7 +202,8 @@ impl Bbr {
         let Some(product) = self.path.bandwidth_delay(WINDOW_GAIN) else {
             return;
         };
-        let quantum = 3 * super::super::pacing::burst(self.pacing_rate(), self.max_payload);
+        let burst = super::super::pacing::burst(self.pacing_rate(), self.max_payload);
+        let quantum = 3 * burst.min(LARGEST_BURST);
         let target = product + self.extra() + quantum;
         self.window = match self.mode {
             Mode::Startup if self.window >= target => self.window,

@@ -1,0 +1,325 @@
+//! A queue of bytes in chunks, which pass from one queue to another without being copied.
+//!
+//! Between an application and a connection bytes cross threads, and what another processor has
+//! written is dear to copy. So they are written once into chunks, and the chunks change hands. Few
+//! bytes are copied all the same: a chunk for each would waste memory.
+
+use std::{collections::VecDeque, fmt, io::IoSliceMut, ops::Range};
+
+/// The longest chunk.
+const CHUNK: usize = 64 * 1024;
+/// The shortest one: small messages should not grow theirs step by step.
+const SMALLEST: usize = 2 * 1024;
+/// What is shorter is copied.
+const LEAST_MOVED: usize = 4 * 1024;
+/// Empty chunks that are kept for the next bytes.
+const SPARES: usize = 64;
+
+/// A queue of bytes. What memory it keeps while it is empty is given back by `release_memory`.
+#[derive(Default)]
+pub struct ByteQueue {
+    chunks: VecDeque<Chunk>,
+    /// How many bytes have left, of all and of the first chunk.
+    start: u64,
+    gone: usize,
+    len: usize,
+    spares: Vec<Vec<u8>>,
+    /// What is in it is the last for a while.
+    idle: bool,
+}
+
+struct Chunk {
+    /// How many bytes had come when this chunk had.
+    end: u64,
+    bytes: Vec<u8>,
+}
+
+impl ByteQueue {
+    /// Bytes in the queue.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends a copy of `data`.
+    pub fn extend(&mut self, mut data: &[u8]) {
+        self.idle = false;
+        while !data.is_empty() {
+            let Some(chunk) = self
+                .chunks
+                .back_mut()
+                .filter(|chunk| chunk.bytes.len() < CHUNK)
+            else {
+                let bytes = self.spares.pop().unwrap_or_default();
+                self.push(bytes);
+                continue;
+            };
+            let count = data.len().min(CHUNK - chunk.bytes.len());
+            chunk.append(&data[..count]);
+            self.len += count;
+            data = &data[count..];
+        }
+    }
+
+    /// Moves bytes from the front of `other` to the end of this queue: at least `wanted` if there
+    /// are as many, and at most `most`. Returns how many.
+    pub fn append_from(&mut self, other: &mut Self, wanted: usize, most: usize) -> usize {
+        self.idle = false;
+        let mut moved = 0;
+        while moved < wanted.min(most) && !other.is_empty() {
+            moved += match other.pop_whole(most - moved) {
+                Some(bytes) => {
+                    let count = bytes.len();
+                    self.push(bytes);
+                    // There, chunks are filled, and here they become empty.
+                    other.spares.extend(self.spares.pop());
+                    count
+                }
+                None => {
+                    let count = other.front().len().min(most - moved);
+                    self.extend(&other.front()[..count]);
+                    other.consume(count);
+                    count
+                }
+            };
+        }
+        moved
+    }
+
+    /// The first bytes, as many as lie together; empty only if there are none.
+    pub fn front(&self) -> &[u8] {
+        self.slices().next().unwrap_or_default()
+    }
+
+    /// Removes the first `count` bytes.
+    pub fn consume(&mut self, count: usize) {
+        let mut left = count.min(self.len);
+        self.len -= left;
+        self.start += left as u64;
+        while let Some(chunk) = self.chunks.front() {
+            let there = chunk.bytes.len() - self.gone;
+            if left < there {
+                self.gone += left;
+                return;
+            }
+            left -= there;
+            self.gone = 0;
+            if let Some(chunk) = self.chunks.pop_front() {
+                self.recycle(chunk.bytes);
+            }
+        }
+    }
+
+    /// Copies the first bytes, at most `limit`, into the buffers in turn without removing them;
+    /// returns how many were copied.
+    pub fn copy_to(&self, buffers: &mut [IoSliceMut<'_>], limit: usize) -> usize {
+        let most = limit.min(self.len);
+        let mut slices = self.slices();
+        let mut slice: &[u8] = &[];
+        let mut left = most;
+        for buffer in buffers {
+            let mut free = &mut buffer[..];
+            while left > 0 && !free.is_empty() {
+                if slice.is_empty() {
+                    slice = slices.next().unwrap_or_default();
+                }
+                let count = left.min(free.len()).min(slice.len());
+                let (target, rest) = free.split_at_mut(count);
+                target.copy_from_slice(&slice[..count]);
+                (free, slice, left) = (rest, &slice[count..], left - count);
+            }
+        }
+        most - left
+    }
+
+    /// Bytes by their places from the front, put together in `scratch` if they lie apart.
+    pub fn get<'a>(&'a self, range: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let from = self.start + range.start as u64;
+        let mut index = self.chunks.partition_point(|chunk| chunk.end <= from);
+        let Some(chunk) = self.chunks.get(index) else {
+            return &[];
+        };
+        let place = chunk.bytes.len() - (chunk.end - from) as usize;
+        if let Some(together) = chunk.bytes.get(place..place + range.len()) {
+            return together;
+        }
+        scratch.clear();
+        scratch.extend_from_slice(&chunk.bytes[place..]);
+        while scratch.len() < range.len() {
+            index += 1;
+            let Some(chunk) = self.chunks.get(index) else {
+                break;
+            };
+            let count = chunk.bytes.len().min(range.len() - scratch.len());
+            scratch.extend_from_slice(&chunk.bytes[..count]);
+        }
+        scratch
+    }
+
+    /// Removes everything and gives the memory back.
+    pub fn clear(&mut self) {
+        self.start += self.len as u64;
+        (self.gone, self.len) = (0, 0);
+        self.chunks = VecDeque::new();
+        self.spares = Vec::new();
+    }
+
+    /// Gives memory back that holds nothing, and the rest once it holds nothing, unless more bytes
+    /// come before.
+    pub fn release_memory(&mut self) {
+        self.idle = true;
+        self.spares = Vec::new();
+        if self.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+    }
+
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| &chunk.bytes);
+        chunks.chain(&self.spares).map(Vec::capacity).sum()
+    }
+
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let gone = std::iter::once(self.gone).chain(std::iter::repeat(0));
+        let chunks = self.chunks.iter().zip(gone);
+        chunks.map(|(chunk, gone)| &chunk.bytes[gone..])
+    }
+
+    /// Appends a chunk.
+    fn push(&mut self, bytes: Vec<u8>) {
+        let end = self.start + (self.len + bytes.len()) as u64;
+        self.len += bytes.len();
+        self.chunks.push_back(Chunk { end, bytes });
+    }
+
+    /// Removes the first chunk if it is worth it to move it, and no longer than this.
+    fn pop_whole(&mut self, most: usize) -> Option<Vec<u8>> {
+        let bytes = &self.chunks.front()?.bytes;
+        let full = bytes.len() >= LEAST_MOVED.max(bytes.capacity() / 2);
+        if self.gone > 0 || !full || bytes.len() > most {
+            return None;
+        }
+        let bytes = self.chunks.pop_front()?.bytes;
+        self.start += bytes.len() as u64;
+        self.len -= bytes.len();
+        Some(bytes)
+    }
+
+    fn recycle(&mut self, mut bytes: Vec<u8>) {
+        if !self.idle && self.spares.len() < SPARES {
+            bytes.clear();
+            self.spares.push(bytes);
+        }
+    }
+}
+
+impl Chunk {
+    /// Grows by doubling.
+    fn append(&mut self, data: &[u8]) {
+        let needed = self.bytes.len() + data.len();
+        if needed > self.bytes.capacity() {
+            let target = needed.max(SMALLEST).next_power_of_two();
+            self.bytes.reserve_exact(target - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        self.end += data.len() as u64;
+    }
+}
+
+impl fmt::Debug for ByteQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(queue: &ByteQueue) -> Vec<u8> {
+        let mut all = vec![0; queue.len()];
+        let copied = queue.copy_to(&mut [IoSliceMut::new(&mut all)], usize::MAX);
+        assert_eq!(copied, queue.len());
+        all
+    }
+
+    #[test]
+    fn a_full_chunk_is_moved_and_an_empty_one_comes_back() {
+        let (mut from, mut to) = (ByteQueue::default(), ByteQueue::default());
+        from.extend(&[7; CHUNK]);
+        let place = from.front().as_ptr();
+        assert_eq!(to.append_from(&mut from, 1, usize::MAX), CHUNK);
+        assert_eq!(to.front().as_ptr(), place);
+        to.consume(CHUNK);
+        from.extend(&[8; CHUNK]);
+        to.append_from(&mut from, 1, usize::MAX);
+        from.extend(&[9; 1]);
+        assert_eq!(from.front().as_ptr(), place);
+    }
+
+    #[test]
+    fn few_bytes_are_copied() {
+        let (mut from, mut to) = (ByteQueue::default(), ByteQueue::default());
+        for _ in 0..100 {
+            from.extend(&[1; 10]);
+            assert_eq!(to.append_from(&mut from, usize::MAX, usize::MAX), 10);
+        }
+        assert!(to.capacity() <= SMALLEST && from.capacity() <= SMALLEST);
+    }
+
+    proptest! {
+        /// Two queues, of which one is emptied into the other, behave as queues of bytes; memory is
+        /// at most twice what they hold and what they keep, and nothing after release.
+        #[test]
+        fn queues_keep_every_byte_in_order(
+            steps in prop::collection::vec((0..4u8, 0..200_000usize), 1..40),
+        ) {
+            let (mut first, mut second) = (ByteQueue::default(), ByteQueue::default());
+            let (mut model, mut model2) = (VecDeque::new(), VecDeque::new());
+            let mut next = 0u8;
+            let mut scratch = Vec::new();
+            for (step, size) in steps {
+                match step {
+                    0 | 1 => {
+                        let data: Vec<u8> = (0..size / 4).map(|_| { next = next.wrapping_mul(5).wrapping_add(1); next }).collect();
+                        first.extend(&data);
+                        model.extend(data);
+                    }
+                    2 => {
+                        let count = second.append_from(&mut first, size / 2, size);
+                        prop_assert!(count <= size && count >= (size / 2).min(model.len()));
+                        model2.extend(model.drain(..count));
+                    }
+                    _ => {
+                        second.consume(size);
+                        model2.drain(..size.min(model2.len()));
+                    }
+                }
+                prop_assert_eq!(bytes(&first), Vec::from(model.clone()));
+                prop_assert_eq!(bytes(&second), Vec::from(model2.clone()));
+                let (from, to) = (model2.len() / 3, model2.len() / 2);
+                let some: Vec<u8> = model2.range(from..to).copied().collect();
+                prop_assert_eq!(second.get(from..to, &mut scratch), &some);
+                let mut halves = (vec![0; from / 3], vec![0; to - from / 3]);
+                let mut buffers = [IoSliceMut::new(&mut halves.0), IoSliceMut::new(&mut halves.1)];
+                prop_assert_eq!(second.copy_to(&mut buffers, from), from);
+                let both: Vec<u8> = halves.0.into_iter().chain(halves.1).take(from).collect();
+                prop_assert!(both.iter().eq(model2.range(..from)));
+                let kept = (SPARES + 2) * CHUNK;
+                prop_assert!(first.capacity() <= 2 * first.len() + kept);
+                prop_assert!(second.capacity() <= 2 * second.len() + kept);
+            }
+            first.release_memory();
+            first.consume(usize::MAX);
+            prop_assert_eq!(first.capacity(), 0);
+        }
+    }
+}
