@@ -1,0 +1,54 @@
+//! Endpoints of QUIC (quinn), whose client trusts the certificate that its server made.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
+    rustls::{
+        RootCertStore,
+        pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    },
+};
+
+use crate::sockets;
+
+/// The name in the certificate.
+pub const NAME: &str = "bench";
+
+/// A server, which leaves its certificate in a file.
+pub fn server(
+    address: SocketAddr,
+    certificate: &Path,
+    transport: TransportConfig,
+) -> io::Result<Endpoint> {
+    let socket = sockets::udp(address)?;
+    let key = rcgen::generate_simple_self_signed([NAME.to_owned()]).map_err(io::Error::other)?;
+    let own = CertificateDer::from(key.cert);
+    fs::write(certificate, &own)?;
+    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
+    let config = ServerConfig::with_single_cert(vec![own], private.into());
+    let mut config = config.map_err(io::Error::other)?;
+    config.transport_config(transport.into());
+    let (own, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
+    Endpoint::new(own, Some(config), socket, runtime)
+}
+
+/// A client, which trusts the certificate in the file.
+pub fn client(certificate: &Path, transport: TransportConfig) -> io::Result<Endpoint> {
+    let socket = sockets::udp((Ipv4Addr::UNSPECIFIED, 0).into())?;
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from(fs::read(certificate)?);
+    roots.add(certificate).map_err(io::Error::other)?;
+    let config = ClientConfig::with_root_certificates(Arc::new(roots));
+    let mut config = config.map_err(io::Error::other)?;
+    config.transport_config(transport.into());
+    let (own, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
+    let mut endpoint = Endpoint::new(own, None, socket, runtime)?;
+    endpoint.set_default_client_config(config);
+    Ok(endpoint)
+}
