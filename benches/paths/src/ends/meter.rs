@@ -62,9 +62,7 @@ impl Meter {
     /// What a client prints in the end, with the goodput between two marks.
     pub(super) fn to_json(&self, from: Mark, to: Mark) -> Value {
         let totals = self.totals.iter();
-        let each: Vec<_> = totals
-            .map(|total| total.load(Ordering::Relaxed))
-            .collect();
+        let each: Vec<_> = totals.map(|total| total.load(Ordering::Relaxed)).collect();
         let time = (to.at - from.at).as_secs_f64();
         json!({
             "bytes": to.bytes,

@@ -136,10 +136,7 @@ pub(super) fn connect(options: &Connect) -> io::Result<()> {
 }
 
 /// Does it in so many threads, and prints their rounds.
-fn in_lanes(
-    lanes: usize,
-    run: impl Fn(&mut Rounds) -> io::Result<()> + Sync,
-) -> io::Result<()> {
+fn in_lanes(lanes: usize, run: impl Fn(&mut Rounds) -> io::Result<()> + Sync) -> io::Result<()> {
     let (started, mut all) = (Instant::now(), Rounds::default());
     thread::scope(|scope| {
         let lane = || {

@@ -69,9 +69,9 @@ impl Sender {
             self.sent += 1;
             datagram[..NUMBER].copy_from_slice(&number);
             let (payload, tag) = datagram[NUMBER..].split_at_mut(PAYLOAD);
-            let sealed =
-                self.key
-                    .seal_in_place_separate_tag(nonce(number), Aad::empty(), payload);
+            let sealed = self
+                .key
+                .seal_in_place_separate_tag(nonce(number), Aad::empty(), payload);
             let sealed = sealed.map_err(|_| io::Error::other("cannot seal"))?;
             tag[..TAG].copy_from_slice(sealed.as_ref());
         }
