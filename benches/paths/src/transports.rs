@@ -107,7 +107,7 @@ impl Transport {
         } else {
             command = Command::new(&programs.paths);
             command.args(["serve", &self.name()]);
-            certificate(&mut command, folder);
+            settings(&mut command, task, folder);
         }
         command.args(["--mode", mode]);
         command
@@ -137,7 +137,7 @@ impl Transport {
             None => {
                 command = Command::new(&programs.paths);
                 command.args([name, &self.name()]);
-                certificate(&mut command, folder);
+                settings(&mut command, task, folder);
                 true
             }
         };
@@ -163,9 +163,10 @@ impl Transport {
     }
 }
 
-/// Where the ends of QUIC find their certificate; the others ignore it.
-fn certificate(command: &mut Command, folder: &Path) {
+/// What only some of the ends need: those of QUIC a certificate, those of KCP a window.
+fn settings(command: &mut Command, task: Task, folder: &Path) {
     command.arg("--certificate").arg(folder.join("quic.der"));
+    command.args(["--window", &task.kcp_window().to_string()]);
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    fs,
+    env, fs,
+    path::PathBuf,
     process::{Command, Output},
 };
 
@@ -16,12 +17,22 @@ fn paths(arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
+/// Cargo builds it along with the tests of the whole workspace; else it is built now.
+fn perf() -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let beside = tests.parent().unwrap().join("../examples/perf");
+    match beside.is_file() {
+        true => beside,
+        false => perf::build(perf::Profile::Debug).unwrap(),
+    }
+}
+
 #[test]
 fn a_small_table_is_measured_and_drawn_again() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (json, svg, text) = (file("a.json"), file("a.svg"), file("a.md"));
-    let perf = perf::build(perf::Profile::Debug).unwrap();
+    let perf = perf();
     let measured = ["table", "--perf", perf.to_str().unwrap(), "--runs", "2"];
     let chosen = ["--transport", "mkcp,tcp,raw", "--only", "bulk,echo,connect"];
     let written = ["--json", &json, "--svg", &svg, "--markdown", &text];

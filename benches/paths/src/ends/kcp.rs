@@ -16,17 +16,15 @@ use super::{
     session::{Reader, Writer, spawn},
 };
 
-/// Datagrams under way, each direction.
-const WINDOW: u16 = 2048;
-/// The same for those who write to kcp-io, which takes all that it is given.
-pub(super) const UNDER_WAY: u64 = WINDOW as u64 * 1376;
+/// Payload of a full datagram.
+const SEGMENT: u64 = 1376;
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// Everything leaves at once, so that no round trip waits for a tick.
-fn tokio_kcp() -> KcpConfig {
+fn tokio_kcp(window: u16) -> KcpConfig {
     KcpConfig {
         nodelay: KcpNoDelayConfig::fastest(),
-        wnd_size: (WINDOW, WINDOW),
+        wnd_size: (window, window),
         session_expire: SILENCE,
         flush_write: true,
         flush_acks_input: true,
@@ -35,12 +33,12 @@ fn tokio_kcp() -> KcpConfig {
     }
 }
 
-fn kcp_io() -> tokio_rt::KcpSessionConfig {
+fn kcp_io(window: u16) -> tokio_rt::KcpSessionConfig {
     let fast = core::KcpConfig::fast();
     tokio_rt::KcpSessionConfig {
         kcp_config: core::KcpConfig {
-            snd_wnd: WINDOW.into(),
-            rcv_wnd: WINDOW.into(),
+            snd_wnd: window.into(),
+            rcv_wnd: window.into(),
             stream_mode: true,
             ..fast
         },
@@ -55,8 +53,8 @@ fn udp() -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket)
 }
 
-pub(super) async fn serve_tokio_kcp(mode: Mode) -> io::Result<()> {
-    let listener = KcpListener::from_socket(tokio_kcp(), udp()?).await;
+pub(super) async fn serve_tokio_kcp(mode: Mode, window: u16) -> io::Result<()> {
+    let listener = KcpListener::from_socket(tokio_kcp(window), udp()?).await;
     let mut listener = listener.map_err(io::Error::other)?;
     report::ready(listener.local_addr()?)?;
     loop {
@@ -66,27 +64,33 @@ pub(super) async fn serve_tokio_kcp(mode: Mode) -> io::Result<()> {
     }
 }
 
-pub(super) async fn serve_kcp_io(mode: Mode) -> io::Result<()> {
-    let listener = tokio_rt::KcpListener::bind(local(), kcp_io()).await;
+pub(super) async fn serve_kcp_io(mode: Mode, window: u16) -> io::Result<()> {
+    let listener = tokio_rt::KcpListener::bind(local(), kcp_io(window)).await;
     let mut listener = listener.map_err(io::Error::other)?;
     report::ready(listener.local_addr())?;
     loop {
         let (stream, _) = listener.accept().await.map_err(io::Error::other)?;
         let (reader, writer) = stream.into_split();
-        spawn(mode, Reader::KcpIo(reader), Writer::KcpIo(writer));
+        spawn(mode, Reader::KcpIo(reader), kcp_io_writer(writer, window));
     }
 }
 
 pub(super) async fn open_tokio_kcp(target: &Target) -> io::Result<(Reader, Writer)> {
-    let stream = KcpStream::connect_with_socket(&tokio_kcp(), udp()?, target.connect).await;
+    let stream =
+        KcpStream::connect_with_socket(&tokio_kcp(target.window), udp()?, target.connect).await;
     let (reader, writer) = tokio::io::split(stream.map_err(io::Error::other)?);
     Ok((Reader::TokioKcp(reader), Writer::TokioKcp(writer)))
 }
 
 pub(super) async fn open_kcp_io(target: &Target) -> io::Result<(Reader, Writer)> {
-    let stream = tokio_rt::KcpStream::connect(target.connect, kcp_io()).await;
+    let stream = tokio_rt::KcpStream::connect(target.connect, kcp_io(target.window)).await;
     let (reader, writer) = stream.map_err(io::Error::other)?.into_split();
-    Ok((Reader::KcpIo(reader), Writer::KcpIo(writer)))
+    Ok((Reader::KcpIo(reader), kcp_io_writer(writer, target.window)))
+}
+
+/// Knows how much may be under way: kcp-io itself takes all that it is given.
+fn kcp_io_writer(writer: tokio_rt::OwnedWriteHalf, window: u16) -> Writer {
+    Writer::KcpIo(writer, u64::from(window) * SEGMENT)
 }
 
 /// Reads so much of a stream whose messages may be joined only to multiples of it.

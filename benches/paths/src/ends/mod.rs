@@ -57,6 +57,9 @@ pub(crate) struct Serve {
     /// Where QUIC leaves its certificate
     #[arg(long)]
     certificate: Option<PathBuf>,
+    /// Datagrams under way, each direction, for KCP
+    #[arg(long)]
+    window: u16,
 }
 
 /// Whom a client talks to.
@@ -67,6 +70,9 @@ struct Target {
     connect: SocketAddr,
     #[arg(long)]
     certificate: Option<PathBuf>,
+    /// Datagrams under way, each direction, for KCP
+    #[arg(long)]
+    window: u16,
     #[arg(long)]
     seconds: f64,
 }

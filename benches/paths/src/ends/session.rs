@@ -31,7 +31,8 @@ pub(super) enum Reader {
 pub(super) enum Writer {
     Quinn(SendStream),
     TokioKcp(WriteHalf<KcpStream>),
-    KcpIo(OwnedWriteHalf),
+    /// With what may be under way at most.
+    KcpIo(OwnedWriteHalf, u64),
 }
 
 impl Dialer {
@@ -108,7 +109,7 @@ impl Writer {
         match self {
             Self::Quinn(stream) => Ok(stream.write_all(bytes).await?),
             Self::TokioKcp(stream) => stream.write_all(bytes).await,
-            Self::KcpIo(stream) => {
+            Self::KcpIo(stream, _) => {
                 let sent = stream.send_kcp(bytes).await;
                 sent.map(drop).map_err(io::Error::other)
             }
@@ -118,7 +119,7 @@ impl Writer {
     /// What may be under way at most, where the transport itself takes all that it is given.
     pub(super) fn limit(&self) -> Option<u64> {
         match self {
-            Self::KcpIo(_) => Some(kcp::UNDER_WAY),
+            Self::KcpIo(_, limit) => Some(*limit),
             _ => None,
         }
     }
@@ -127,8 +128,8 @@ impl Writer {
 pub(super) async fn serve(options: &Serve) -> io::Result<()> {
     let mode = options.mode;
     match options.peer {
-        Peer::TokioKcp => kcp::serve_tokio_kcp(mode).await,
-        Peer::KcpIo => kcp::serve_kcp_io(mode).await,
+        Peer::TokioKcp => kcp::serve_tokio_kcp(mode, options.window).await,
+        Peer::KcpIo => kcp::serve_kcp_io(mode, options.window).await,
         _ => serve_quinn(options).await,
     }
 }
