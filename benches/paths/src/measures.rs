@@ -79,16 +79,16 @@ pub(crate) const ROWS: [Row; 14] = [
     row(Task::Echo64, Measure::Rate, "64 echo streams, rounds/s"),
     row(Task::Echo64, Measure::Errors, "64 echo streams, errors"),
     row(Task::Connect, Measure::Rate, "connect, echo, close: per s"),
-    row(Task::Connect, Measure::Errors, "the same, errors"),
+    row(Task::Connect, Measure::Errors, "connect, errors"),
     row(
         Task::Connect50,
         Measure::Rate,
-        "the same, 50 at once: per s",
+        "connect, 50 at once: per s",
     ),
     row(
         Task::Connect50,
         Measure::Errors,
-        "the same, 50 at once: errors",
+        "connect, 50 at once: errors",
     ),
 ];
 

@@ -16,7 +16,7 @@ use super::{CREDIT, DATAGRAM, NUMBER, PAYLOAD, SEGMENTS, TAG, key, nonce, wait};
 use crate::ends::{Bulk, meter::Meter};
 
 /// An answer that takes so long does not come any more.
-const LOST: Duration = Duration::from_millis(200);
+const LOST: Duration = Duration::from_secs(1);
 /// The kernel charges a datagram with more than its bytes; the receiver's socket is like ours.
 const CHARGE: usize = 4;
 
@@ -83,7 +83,11 @@ impl Sender {
         while self.sent - self.arrived + SEGMENTS as u64 > window {
             let mut number = [0; NUMBER];
             match self.socket.recv(&mut number) {
-                Ok(_) => self.arrived = self.lost + u64::from_be_bytes(number),
+                Ok(_) => {
+                    // An answer that was only late has been counted as lost.
+                    let arrived = self.lost + u64::from_be_bytes(number);
+                    self.arrived = arrived.min(self.sent);
+                }
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 Err(_) if wait(&self.socket, PollFlags::IN, Some(LOST))? => {}
                 Err(_) => {
