@@ -80,11 +80,7 @@ pub(crate) const ROWS: [Row; 14] = [
     row(Task::Echo64, Measure::Errors, "64 echo streams, errors"),
     row(Task::Connect, Measure::Rate, "connect, echo, close: per s"),
     row(Task::Connect, Measure::Errors, "connect, errors"),
-    row(
-        Task::Connect50,
-        Measure::Rate,
-        "connect, 50 at once: per s",
-    ),
+    row(Task::Connect50, Measure::Rate, "connect, 50 at once: per s"),
     row(
         Task::Connect50,
         Measure::Errors,
