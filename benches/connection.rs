@@ -2,6 +2,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
+use mkcp::Config;
 use transfer::Pair;
 
 mod transfer;
@@ -16,13 +17,21 @@ fn bench(criterion: &mut Criterion) {
     for (name, loss) in [("bulk", 0), ("bulk, 5 % lost", 50)] {
         group.bench_function(name, |bencher| {
             let run = |mut pair: Pair| pair.bulk(BYTES);
-            bencher.iter_batched(|| Pair::new(loss), run, BatchSize::SmallInput);
+            bencher.iter_batched(
+                || Pair::new(Config::default(), loss),
+                run,
+                BatchSize::SmallInput,
+            );
         });
     }
     group.throughput(Throughput::Elements(REQUESTS as u64));
     group.bench_function("requests", |bencher| {
         let run = |mut pair: Pair| pair.requests(REQUESTS);
-        bencher.iter_batched(|| Pair::new(0), run, BatchSize::SmallInput);
+        bencher.iter_batched(
+            || Pair::new(Config::default(), 0),
+            run,
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

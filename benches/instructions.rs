@@ -10,6 +10,7 @@
 
 use std::{env, error::Error, fs, hint::black_box, process::Command};
 
+use mkcp::Config;
 use transfer::Pair;
 
 mod transfer;
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let is_asked = |(name, ..): &&(&str, u64, Workload)| arguments.iter().any(|arg| arg == name);
     if let Some(&(_, loss, workload)) = SCENARIOS.iter().find(is_asked) {
-        counted_transfer(&mut Pair::new(loss), workload);
+        counted_transfer(&mut Pair::new(Config::default(), loss), workload);
         return Ok(());
     }
     let counts: Vec<(&str, u64)> = SCENARIOS

@@ -26,30 +26,30 @@ pub(crate) struct Pair {
     /// Datagrams that get lost, of a thousand.
     loss: u64,
     random: Dice,
+    /// Memory for datagrams.
+    spare: Vec<Vec<u8>>,
 }
 
 struct End {
     connection: Connection,
     /// What comes to it, and when.
     arriving: VecDeque<(Instant, Vec<u8>)>,
-    /// Memory for datagrams.
-    spare: Vec<Vec<u8>>,
 }
 
 impl Pair {
-    pub(crate) fn new(loss: u64) -> Self {
+    pub(crate) fn new(config: Config, loss: u64) -> Self {
         let now = Instant::now();
-        let config = Arc::new(Config::default());
+        let config = Arc::new(config);
         let end = |side| End {
             connection: Connection::new(side, 7, config.clone(), MAX_PLAINTEXT, 1 << 40, now),
             arriving: VecDeque::new(),
-            spare: Vec::new(),
         };
         Self {
             now,
             client: end(Side::Client),
             server: end(Side::Server),
             loss,
+            spare: Vec::new(),
             random: Dice(0x9e37_79b9_7f4a_7c15),
         }
     }
@@ -105,7 +105,7 @@ impl Pair {
         let next = ends.into_iter().filter_map(End::next).min();
         self.now = self.now.max(next.expect("both wait for ever"));
         for end in [&mut self.client, &mut self.server] {
-            end.take(self.now);
+            end.take(self.now, &mut self.spare);
         }
     }
 
@@ -114,15 +114,18 @@ impl Pair {
         for _ in 0..2 {
             let (from, to) = ends;
             loop {
-                let mut datagram = from.spare.pop().unwrap_or_default();
+                let mut datagram = self
+                    .spare
+                    .pop()
+                    .unwrap_or_else(|| Vec::with_capacity(MAX_PLAINTEXT));
                 datagram.clear();
                 let sent = from.connection.poll_transmit(self.now, &mut datagram);
                 if sent.is_none() {
-                    from.spare.push(datagram);
+                    self.spare.push(datagram);
                     break;
                 }
                 if self.random.is_lost(self.loss) {
-                    from.spare.push(datagram);
+                    self.spare.push(datagram);
                 } else {
                     to.arriving.push_back((self.now + DELAY, datagram));
                 }
@@ -151,11 +154,11 @@ impl End {
         arrival.into_iter().chain(timeout).min()
     }
 
-    fn take(&mut self, now: Instant) {
+    fn take(&mut self, now: Instant, spare: &mut Vec<Vec<u8>>) {
         while self.arriving.front().is_some_and(|&(at, _)| at <= now) {
             if let Some((_, datagram)) = self.arriving.pop_front() {
                 self.connection.handle_datagram(now, &datagram);
-                self.spare.push(datagram);
+                spare.push(datagram);
             }
         }
         if self

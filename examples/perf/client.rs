@@ -33,13 +33,13 @@ pub(crate) struct Target {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     sockets: Option<u16>,
 
-    #[command(flatten)]
-    machinery: Machinery,
-
     /// TLS inside the streams, to a server whose certificate for "localhost" is in this PEM file;
     /// `serve --tls FILE` writes it
     #[arg(long, value_name = "FILE")]
     tls: Option<PathBuf>,
+
+    #[command(flatten)]
+    machinery: Machinery,
 
     #[command(flatten)]
     transport: Transport,

@@ -16,28 +16,39 @@ pub(crate) struct Snapshot {
     threads: Threads,
     wakes: BTreeMap<&'static str, u64>,
     rss_kib: u64,
+    unread: u64,
 }
 
 impl Snapshot {
     pub(crate) fn first(streams: &[MaybeTlsStream]) -> Self {
-        let wakes = wakes(streams);
+        let (wakes, unread) = look_at(streams);
         Self {
             wakes,
+            unread,
             ..Self::last(&[])
         }
     }
 
     pub(crate) fn last(streams: &[MaybeTlsStream]) -> Self {
+        let (at, threads) = (Instant::now(), Threads::now());
+        let rss_kib = process::rss_kib();
+        let (wakes, unread) = look_at(streams);
         Self {
-            at: Instant::now(),
-            threads: Threads::now(),
-            rss_kib: process::rss_kib(),
-            wakes: wakes(streams),
+            at,
+            threads,
+            wakes,
+            rss_kib,
+            unread,
         }
     }
 
     pub(crate) fn rss_kib(&self) -> u64 {
         self.rss_kib
+    }
+
+    /// Bytes that wait to be read: somebody does not merely hold the streams.
+    pub(crate) fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// Processor time of all threads since.
@@ -63,13 +74,15 @@ impl Snapshot {
     }
 }
 
-/// The wakes of all streams together.
-fn wakes(streams: &[MaybeTlsStream]) -> BTreeMap<&'static str, u64> {
-    let mut sums = BTreeMap::new();
+/// The wakes of all streams together, and the bytes that wait to be read.
+fn look_at(streams: &[MaybeTlsStream]) -> (BTreeMap<&'static str, u64>, u64) {
+    let (mut wakes, mut unread) = (BTreeMap::new(), 0);
     for stream in streams {
-        for (name, count) in report::wakes(&stream.get_ref().stats().wakes) {
-            *sums.entry(name).or_default() += count;
+        let stats = stream.get_ref().stats();
+        unread += stats.receive_queue;
+        for (name, count) in report::wakes(&stats.wakes) {
+            *wakes.entry(name).or_default() += count;
         }
     }
-    sums
+    (wakes, unread)
 }

@@ -22,9 +22,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// streams that had ended after the hold or did not get another byte acknowledged.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    #[command(flatten)]
-    client: client::Target,
-
     /// Streams to open; one socket can have 65536
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     streams: u32,
@@ -36,6 +33,9 @@ pub(crate) struct Options {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    client: client::Target,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {

@@ -27,9 +27,6 @@ const STACK: usize = 128 * 1024;
 /// the latest message was sent: where it is large, use more --threads.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    #[command(flatten)]
-    client: client::Target,
-
     /// Messages on each stream
     #[arg(long, value_name = "N", default_value_t = 1000)]
     rounds: u64,
@@ -57,6 +54,9 @@ pub(crate) struct Options {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    client: client::Target,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {

@@ -44,8 +44,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// disconnects counts sessions that ended with an error.
 ///
 /// In mode hold one thread has all sessions. What it took to hold them is in hold: the time from
-/// the moment when they had all been opened, for a second, until the first one ended or the
-/// server did, looked at every 2 seconds, which the time of the application shows; processor time
+/// the moment when they had all been opened, for a second, until the first one ended or sent
+/// again or the server ended, looked at every 2 seconds, which the time of the application shows; processor time
 /// of all and by thread, and what woke the connections, in that time; resident memory at its end,
 /// and how much more that is for each session than with none.
 #[derive(clap::Args)]
@@ -62,13 +62,13 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) json: bool,
 
-    #[command(flatten)]
-    machinery: Machinery,
-
     /// TLS inside the streams: makes a certificate for "localhost" and writes it to this PEM file,
     /// which is to be given to clients
     #[arg(long, value_name = "FILE")]
     tls: Option<PathBuf>,
+
+    #[command(flatten)]
+    machinery: Machinery,
 
     #[command(flatten)]
     transport: Transport,

@@ -191,6 +191,16 @@ impl AckQueue {
         }
     }
 
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = VecDeque::new();
+        }
+        self.relist.release_memory();
+        self.fresh = Vec::new();
+        self.scratch = Vec::new();
+    }
+
     pub(super) fn stop(&mut self) {
         self.pending.clear();
         self.relist.clear();

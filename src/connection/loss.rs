@@ -166,10 +166,14 @@ impl LossDetector {
             });
             self.log.pop_front();
         }
+        lost
+    }
+
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
         if self.log.is_empty() {
             self.log = VecDeque::new();
         }
-        lost
     }
 
     /// Whether the oldest transmission and many that followed it are missing.

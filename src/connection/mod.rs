@@ -90,6 +90,9 @@ const MIN_DELAY: Duration = Duration::from_millis(1);
 /// From here on a Terminate that waits for the last acknowledgement comes noticeably late.
 const LONG_PATH: Duration = Duration::from_millis(50);
 
+/// Memory that a queue keeps, at most, when it becomes empty, until it is told to give it back.
+const KEPT_BYTES: usize = 1024 * 1024;
+
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {

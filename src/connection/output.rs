@@ -88,7 +88,8 @@ impl Connection {
             if self.exhaust_numbers(now) {
                 return datagram.truncate(start);
             }
-            candidate = self.sendable(now);
+            let full = datagram.len() - start + DATA_OVERHEAD >= self.max_plaintext;
+            candidate = if full { None } else { self.sendable(now) };
         }
         let used = datagram.len() - start;
         let quiet = self.quiet();

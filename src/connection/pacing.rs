@@ -78,6 +78,10 @@ impl Pacer {
     }
 
     fn available(&self, now: Instant, rate: u64) -> u64 {
+        // What leaves in one go leaves at one time.
+        if now <= self.refilled_at {
+            return self.tokens;
+        }
         let elapsed = now.saturating_duration_since(self.refilled_at).as_nanos();
         let earned = elapsed * u128::from(rate) / 1_000_000_000;
         let earned = u64::try_from(earned).unwrap_or(u64::MAX);

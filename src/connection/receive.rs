@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::throttle::FIRST_WINDOW;
+use super::{KEPT_BYTES, throttle::FIRST_WINDOW};
 use crate::wire::SeqNum;
 
 /// Round trips that the window covers: a sender that doubles its rate uses two, as does one whose
@@ -41,8 +41,10 @@ pub(super) struct ReceiveHalf {
     /// Bytes in order, not yet read.
     ready: VecDeque<u8>,
     /// Slot `i` is number `next + i`. Slot 0 is always empty.
-    waiting: VecDeque<Option<Box<[u8]>>>,
+    waiting: VecDeque<Option<Vec<u8>>>,
     waiting_bytes: usize,
+    /// Memory for those to come.
+    spare: Vec<Vec<u8>>,
     /// The first number that is not accepted. Never moves back.
     limit: SeqNum,
     /// The limit that the peer has been told.
@@ -83,6 +85,7 @@ impl ReceiveHalf {
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            spare: Vec::new(),
             limit: first,
             told_limit: first,
             told_room: false,
@@ -157,7 +160,9 @@ impl ReceiveHalf {
         if self.waiting[slot].is_some() {
             return Accepted::Duplicate;
         }
-        self.waiting[slot] = Some(payload.into());
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.extend_from_slice(payload);
+        self.waiting[slot] = Some(bytes);
         self.waiting_bytes += payload.len();
         self.gap_opened |= opened;
         if opened {
@@ -171,18 +176,30 @@ impl ReceiveHalf {
     fn drain_waiting(&mut self) -> bool {
         let mut any = false;
         while let Some(Some(_)) = self.waiting.front() {
-            let Some(Some(payload)) = self.waiting.pop_front() else {
+            let Some(Some(mut payload)) = self.waiting.pop_front() else {
                 break;
             };
             self.waiting_bytes -= payload.len();
             self.deliver(&payload);
             self.advance();
             any = true;
+            if (self.spare.len() + 1) * payload.capacity() <= KEPT_BYTES {
+                payload.clear();
+                self.spare.push(payload);
+            }
+        }
+        any
+    }
+
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
+        if self.ready.is_empty() {
+            self.ready = VecDeque::new();
         }
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
-        any
+        self.spare = Vec::new();
     }
 
     fn deliver(&mut self, payload: &[u8]) {
@@ -231,7 +248,7 @@ impl ReceiveHalf {
 
     pub(super) fn consume(&mut self, count: usize) {
         self.ready.drain(..count.min(self.ready.len()));
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && self.ready.capacity() > KEPT_BYTES {
             self.ready = VecDeque::new();
         }
         self.raise_limit();

@@ -62,8 +62,12 @@ impl Relist {
                 }
             }
         }
-        if self.waiting.iter().all(VecDeque::is_empty) {
-            self.waiting = Default::default();
+    }
+
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
+        for waiting in self.waiting.iter_mut().filter(|list| list.is_empty()) {
+            *waiting = VecDeque::new();
         }
     }
 

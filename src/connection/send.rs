@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range, time::Instant};
 
-use super::congestion::rate::Snapshot;
+use super::{KEPT_BYTES, congestion::rate::Snapshot};
 use crate::wire::{SeqNum, Timestamp};
 
 /// mKCP: before the first ACK a peer takes 32 segments.
@@ -216,8 +216,7 @@ impl SendHalf {
             sent.rate = stamp.rate;
             self.in_flight += range.len() as u64;
         }
-        self.copy_to_scratch(range);
-        (number, &self.scratch)
+        (number, self.payload(range))
     }
 
     /// Those lost often go first, for they hold up the most.
@@ -239,14 +238,18 @@ impl SendHalf {
         from..from + sent.len
     }
 
-    fn copy_to_scratch(&mut self, range: Range<usize>) {
-        let (front, back) = self.bytes.as_slices();
-        let middle = front.len();
+    /// These bytes, put together first if they lie in two parts.
+    fn payload(&mut self, range: Range<usize>) -> &[u8] {
+        let middle = self.bytes.as_slices().0.len();
+        if range.end <= middle {
+            return &self.bytes.as_slices().0[range];
+        }
+        if range.start >= middle {
+            return &self.bytes.as_slices().1[range.start - middle..range.end - middle];
+        }
         self.scratch.clear();
-        let of_front = range.start.min(middle)..range.end.min(middle);
-        let of_back = range.start.max(middle) - middle..range.end.max(middle) - middle;
-        self.scratch.extend_from_slice(&front[of_front]);
-        self.scratch.extend_from_slice(&back[of_back]);
+        self.scratch.extend(self.bytes.range(range));
+        &self.scratch
     }
 
     fn assign_number(&mut self, len: usize, stamp: Stamp) -> SeqNum {
@@ -292,10 +295,19 @@ impl SendHalf {
             self.first_unacked = self.first_unacked.next();
             self.segments.pop_front();
         }
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.release_memory();
+        }
+    }
+
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = VecDeque::new();
             self.segments = VecDeque::new();
             self.scratch = Vec::new();
+            self.lost = VecDeque::new();
+            self.repeated = VecDeque::new();
         }
     }
 

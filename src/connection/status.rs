@@ -88,6 +88,15 @@ impl Connection {
         self.send.len() + self.receive.memory()
     }
 
+    /// Gives back memory that holds nothing at the moment. For connections that are idle: those
+    /// that are not would soon ask for it again.
+    pub fn release_memory(&mut self) {
+        self.send.release_memory();
+        self.receive.release_memory();
+        self.loss.release_memory();
+        self.acks.release_memory();
+    }
+
     /// The Terminate with which a late datagram is to be answered after this connection is gone.
     pub fn final_terminate(&self) -> Command {
         // Numbers that the peer never got tell one of ours that bytes are missing.

@@ -7,8 +7,10 @@ use std::{
 
 use super::port::Port;
 
-/// What an empty batch keeps of its memory: about what a busy worker gets in one go.
-const KEPT_BYTES: usize = 256 * 1024;
+/// How many datagrams are handed over in one go, if there are as many.
+pub(super) const BATCH: usize = 64;
+/// What an empty batch keeps of its memory: that of full datagrams on the paths there are.
+const KEPT_BYTES: usize = BATCH * 1500;
 
 /// Datagrams for one worker. Copying a datagram into the arena costs less than any scheme of
 /// sharing the receive buffer, and keeps that buffer private and warm.
@@ -72,12 +74,13 @@ impl DatagramBatch {
         self.bytes.len()
     }
 
+    /// Whether all of `other` fits in as well.
+    pub(super) fn has_room_for(&self, other: &Self) -> bool {
+        self.len() + other.len() <= BATCH
+    }
+
     /// Moves everything from `other` to the end of this one.
     pub(super) fn append(&mut self, other: &mut Self) {
-        if self.entries.is_empty() {
-            std::mem::swap(self, other);
-            return;
-        }
         let (start, first_port) = (self.bytes.len(), self.ports.len());
         self.bytes.extend_from_slice(&other.bytes);
         self.ports.append(&mut other.ports);

@@ -25,6 +25,9 @@ mod builder;
 mod conversation;
 mod counters;
 mod deadlines;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod fallbacks;
 pub(crate) mod handle;
 mod pipe;
 mod poller;

@@ -22,7 +22,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta};
 use crate::{error::DropReason, wire::Segments};
 
 use super::{
-    batch::{Datagram, DatagramBatch, Origin},
+    batch::{BATCH, Datagram, DatagramBatch, Origin},
     port::{Port, PortId},
     runtime::Shared,
     shard::Command,
@@ -32,8 +32,6 @@ use super::{
 
 /// System calls on one socket before the others have their turn.
 const RECEIVE_CALLS: usize = 4;
-/// Datagrams for one worker that are held back until the end of a wake-up, at most.
-const BATCH: usize = 64;
 const WAKER: Token = Token(0);
 
 /// What a poll thread is told.
@@ -264,6 +262,8 @@ struct Router {
     shared: Arc<Shared>,
     /// The batch that is being filled for each shard.
     batches: Vec<DatagramBatch>,
+    /// The shard of the latest datagram: many in a row belong together.
+    latest: Option<(ConnectionId, usize)>,
 }
 
 impl Router {
@@ -273,7 +273,11 @@ impl Router {
             .iter()
             .map(|_| DatagramBatch::default())
             .collect();
-        Self { shared, batches }
+        Self {
+            shared,
+            batches,
+            latest: None,
+        }
     }
 
     /// One receiving system call; returns whether there may be more to receive.
@@ -353,7 +357,11 @@ impl Router {
             .ok_or(DropReason::BadSegment)?;
         let conversation = first.conversation();
         let id = ConnectionId::new(port.id, origin.remote, conversation);
-        let index = self.shared.shard_index(&id);
+        let index = match self.latest {
+            Some((same, index)) if same == id => index,
+            _ => self.shared.shard_index(&id),
+        };
+        self.latest = Some((id, index));
         self.batches[index].push(Datagram {
             port,
             origin,

@@ -20,6 +20,11 @@ use super::{
 
 /// Asked for more, an application gets this: times are added to times.
 const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// So long a session keeps memory that is empty: given back at once, it would be asked for anew
+/// with each message.
+const KEEP: Duration = Duration::from_secs(1);
+/// One that has moved so many bytes in that time keeps it longer.
+const BUSY: u64 = 1024 * 1024;
 
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]
@@ -55,6 +60,10 @@ pub(super) struct Session {
     told: Told,
     pipe_linger: Option<Instant>,
     beyond_window: u64,
+    /// Bytes that the application wrote and read, and bytes held, as of the last visit.
+    seen: (u64, usize),
+    /// Until when empty memory is kept, if any is, and what had been moved when that was set.
+    keeps: Option<(Instant, u64)>,
 }
 
 /// What one side has already told the other, so that it is told once.
@@ -98,6 +107,8 @@ impl Session {
             told: Told::default(),
             pipe_linger: None,
             beyond_window: 0,
+            seen: (0, 0),
+            keeps: None,
         }
     }
 
@@ -132,7 +143,7 @@ impl Session {
     }
 
     /// What follows from what was sent. To be called after flushing.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, now: Instant) {
         // Not before the peer has been told: a program that closes may exit at once.
         let ended = self.told.end_of_writing && self.told.end_of_reading;
         if !self.told.flushed && ended && self.connection.is_flushed() {
@@ -147,8 +158,33 @@ impl Session {
             counters.drop_many(DropReason::BeyondWindow, beyond);
         }
         self.handle.publish(stats);
+        let held = self.memory();
+        self.permit.set_memory(held);
+        self.release_memory(now, stats.bytes_written + stats.bytes_read, held);
+    }
+
+    /// Gives empty memory back, once it has been kept long enough for its use.
+    fn release_memory(&mut self, now: Instant, moved: u64, held: usize) {
+        let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
+        match self.keeps {
+            None if changed => self.keeps = Some((now + KEEP, moved)),
+            Some((until, before)) if until <= now && moved - before >= BUSY => {
+                self.keeps = Some((now + KEEP, moved));
+            }
+            Some((until, _)) if until <= now => {
+                self.keeps = None;
+                self.connection.release_memory();
+                self.handle.send_pipe().release_memory();
+                self.handle.receive_pipe().release_memory();
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes held in the connection and the pipes.
+    fn memory(&self) -> usize {
         let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
-        self.permit.set_memory(pipes + self.connection.memory());
+        pipes + self.connection.memory()
     }
 
     /// When the session wants to be visited without any other cause.
@@ -157,7 +193,8 @@ impl Session {
         const WHILE_BLOCKED: Duration = Duration::from_millis(20);
         let timer = self.connection.poll_timeout().map(|(when, _)| when);
         let lingering = self.pipe_linger.map(|begun| begun + self.linger);
-        let deadline = [timer, lingering].into_iter().flatten().min()?;
+        let release = self.keeps.map(|(until, _)| until);
+        let deadline = [timer, lingering, release].into_iter().flatten().min()?;
         if self.blocked {
             return Some(deadline.max(now + WHILE_BLOCKED));
         }

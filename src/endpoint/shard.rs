@@ -30,6 +30,8 @@ use super::{
 const MAX_DATAGRAMS: usize = 4096;
 /// How many bytes may wait for one worker: as many as the kernel is asked to hold.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Empty batches that are kept, so that the next ones need no new memory.
+const SPARE_BATCHES: usize = 4;
 
 /// What a worker is told besides datagrams.
 #[derive(Debug)]
@@ -64,11 +66,20 @@ pub(super) struct WorkerBehind;
 /// The outside of a worker.
 #[derive(Debug)]
 pub(super) struct Shard {
-    inbox: Mutex<DatagramBatch>,
+    inbox: Mutex<Inbox>,
     commands: Mutex<Commands>,
     rung: AtomicBool,
     bell: Sender<()>,
     next_key: AtomicU64,
+}
+
+/// Batches change hands whole: what is in them is not touched on the way.
+#[derive(Debug, Default)]
+struct Inbox {
+    batches: Vec<DatagramBatch>,
+    datagrams: usize,
+    bytes: usize,
+    spare: Vec<DatagramBatch>,
 }
 
 #[derive(Debug, Default)]
@@ -101,16 +112,18 @@ impl Shard {
         }
     }
 
-    /// Moves a batch into the inbox, unless the worker is so far behind that it would not fit.
+    /// Exchanges a batch for an empty one, unless the worker is so far behind that there is no room
+    /// for it.
     pub(super) fn post(&self, batch: &mut DatagramBatch) -> Result<(), WorkerBehind> {
         {
             let mut inbox = self.inbox.lock();
-            let datagrams = inbox.len() + batch.len();
-            let bytes = inbox.bytes() + batch.bytes();
+            let datagrams = inbox.datagrams + batch.len();
+            let bytes = inbox.bytes + batch.bytes();
             if datagrams > MAX_DATAGRAMS || bytes > MAX_BYTES {
                 return Err(WorkerBehind);
             }
-            inbox.append(batch);
+            (inbox.datagrams, inbox.bytes) = (datagrams, bytes);
+            inbox.take(batch);
         }
         self.ring_bell();
         Ok(())
@@ -142,11 +155,24 @@ impl Shard {
 
     /// For the worker: stops the bell and exchanges two empty lists for what has come. Whoever
     /// brings something from now on rings again.
-    pub(super) fn collect(&self, batch: &mut DatagramBatch, commands: &mut Vec<Command>) {
+    pub(super) fn collect(&self, batches: &mut Vec<DatagramBatch>, commands: &mut Vec<Command>) {
         if self.rung.swap(false, Ordering::SeqCst) {
-            std::mem::swap(batch, &mut self.inbox.lock());
+            self.inbox.lock().empty_into(batches);
             std::mem::swap(commands, &mut self.commands.lock().list);
         }
+    }
+
+    /// For the worker: returns what `collect` gave, emptied.
+    pub(super) fn recycle(&self, batches: &mut Vec<DatagramBatch>) {
+        batches.iter_mut().for_each(DatagramBatch::clear);
+        let mut inbox = self.inbox.lock();
+        while inbox.spare.len() < SPARE_BATCHES
+            && let Some(batch) = batches.pop()
+        {
+            inbox.spare.push(batch);
+        }
+        drop(inbox);
+        batches.clear();
     }
 
     /// For the worker, at its end: takes the last commands and refuses all others.
@@ -154,6 +180,25 @@ impl Shard {
         let mut commands = self.commands.lock();
         commands.closed.get_or_insert(error);
         std::mem::take(&mut commands.list)
+    }
+}
+
+impl Inbox {
+    /// Leaves an empty batch. A few datagrams are added to those that are waiting instead, so that
+    /// there are never many batches.
+    fn take(&mut self, batch: &mut DatagramBatch) {
+        match self.batches.last_mut() {
+            Some(last) if last.has_room_for(batch) => last.append(batch),
+            _ => {
+                let empty = self.spare.pop().unwrap_or_default();
+                self.batches.push(std::mem::replace(batch, empty));
+            }
+        }
+    }
+
+    fn empty_into(&mut self, batches: &mut Vec<DatagramBatch>) {
+        (self.datagrams, self.bytes) = (0, 0);
+        std::mem::swap(batches, &mut self.batches);
     }
 }
 
@@ -170,7 +215,7 @@ mod tests {
 
     fn commands(shard: &Shard) -> usize {
         let mut taken = Vec::new();
-        shard.collect(&mut DatagramBatch::default(), &mut taken);
+        shard.collect(&mut Vec::new(), &mut taken);
         taken.len()
     }
 

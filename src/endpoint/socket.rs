@@ -1,15 +1,20 @@
 //! A UDP socket with batched system calls, and every socket option that is set.
 
+mod plain;
+mod trains;
+
 use std::{
     io::{self, IoSliceMut},
     net::{SocketAddr, UdpSocket},
     sync::Once,
+    time::Instant,
 };
 
 use mio::{Interest, Registry, Token, event::Source};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Type};
 
+use self::trains::Trains;
 use super::transmit::SendDatagrams;
 
 /// Datagrams that leave in one system call; more were measured to gain nothing.
@@ -21,7 +26,9 @@ const MAX_DATAGRAM: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Socket {
     socket: UdpSocket,
-    state: UdpSocketState,
+    /// None if the socket is used by plain system calls, one for each datagram.
+    state: Option<UdpSocketState>,
+    trains: Trains,
     /// Some systems refuse a destination on a connected socket.
     connected: bool,
 }
@@ -79,13 +86,41 @@ impl Socket {
         buffers: BufferSizes,
         peer: Option<SocketAddr>,
     ) -> io::Result<Self> {
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = match plain::is_needed() {
+            true => None,
+            false => UdpSocketState::new(UdpSockRef::from(&socket))
+                .inspect_err(|error| log::warn!("plain system calls for a socket: {error}"))
+                .ok(),
+        };
+        Self::with_calls(socket, state, buffers, peer)
+    }
+
+    /// As on a system that refuses all but plain system calls.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn plain(socket: UdpSocket, buffers: BufferSizes) -> io::Result<Self> {
+        Self::with_calls(socket, None, buffers, None)
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn udp(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    fn with_calls(
+        socket: UdpSocket,
+        state: Option<UdpSocketState>,
+        buffers: BufferSizes,
+        peer: Option<SocketAddr>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         allow_fragments(&socket);
         let reference = SockRef::from(&socket);
         // The system may refuse or grant less; what it granted is reported, not required.
         let _ = reference.set_recv_buffer_size(buffers.receive);
         let _ = reference.set_send_buffer_size(buffers.send);
+        let segments = state.as_ref().map_or(1, UdpSocketState::max_gso_segments);
         let socket = Self {
+            trains: Trains::of(segments.clamp(1, MAX_SEGMENTS)),
             state,
             connected: peer.is_some(),
             socket,
@@ -130,34 +165,35 @@ impl Socket {
     /// Fills buffers with what has arrived; returns how many were filled.
     pub(super) fn receive(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
         let ReceiveBuffers { bytes, metas } = buffers;
+        let Some(state) = &self.state else {
+            return plain::receive(&self.socket, bytes, metas);
+        };
         let mut slices = bytes.chunks_exact_mut(MAX_DATAGRAM).map(IoSliceMut::new);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| slices.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
         let socket = UdpSockRef::from(&self.socket);
-        self.state.recv(socket, &mut slices, metas)
-    }
-
-    fn send_connected(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let size = transmit.segment_size.unwrap_or(MAX_DATAGRAM);
-        for datagram in transmit.contents.chunks(size) {
-            self.socket.send(datagram)?;
-        }
-        Ok(())
+        state.recv(socket, &mut slices, metas)
     }
 }
 
 impl SendDatagrams for Socket {
     fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let takes_destination = cfg!(any(target_os = "linux", target_os = "android"));
-        if self.connected && !takes_destination {
-            return self.send_connected(transmit);
+        let by_connection = self.connected && !takes_destination;
+        let Some(state) = self.state.as_ref().filter(|_| !by_connection) else {
+            return plain::send(&self.socket, by_connection, transmit);
+        };
+        let result = state.try_send(UdpSockRef::from(&self.socket), transmit);
+        if let Err(error) = &result
+            && transmit.segment_size.is_some()
+        {
+            self.trains.on_refusal(error, Instant::now());
         }
-        let socket = UdpSockRef::from(&self.socket);
-        self.state.try_send(socket, transmit)
+        result
     }
 
     fn max_segments(&self) -> usize {
-        self.state.max_gso_segments().clamp(1, MAX_SEGMENTS)
+        self.trains.longest()
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Worker {
     transmitter: Transmitter,
     replies: ReplyBudget,
     seeds: RandomState,
-    batch: DatagramBatch,
+    batches: Vec<DatagramBatch>,
     commands: Vec<Command>,
     stopped: bool,
 }
@@ -66,7 +66,7 @@ impl Worker {
             transmitter: Transmitter::new(index),
             replies: ReplyBudget::new(),
             seeds: RandomState::new(),
-            batch: DatagramBatch::default(),
+            batches: Vec::new(),
             commands: Vec::new(),
             stopped: false,
         }
@@ -93,7 +93,7 @@ impl Worker {
 
     /// Does all work that is there, within bounds: what has come, what is due, and what follows.
     pub(super) fn turn(&mut self, now: Instant) {
-        self.shard.collect(&mut self.batch, &mut self.commands);
+        self.shard.collect(&mut self.batches, &mut self.commands);
         self.take_datagrams(now);
         self.take_commands(now);
         self.fire_deadlines(now);
@@ -117,16 +117,21 @@ impl Worker {
 // Input.
 impl Worker {
     fn take_datagrams(&mut self, now: Instant) {
-        let mut batch = std::mem::take(&mut self.batch);
-        for datagram in batch.iter() {
+        if self.batches.is_empty() {
+            return;
+        }
+        let mut batches = std::mem::take(&mut self.batches);
+        let mut latest = None;
+        for datagram in batches.iter().flat_map(DatagramBatch::iter) {
             let id = ConnectionId::new(
                 datagram.port.id,
                 datagram.origin.remote,
                 datagram.conversation,
             );
-            let slot = match self.table.find(&id) {
-                Some(slot) => slot,
-                None => match self.admit(now, id, datagram) {
+            // Many in a row belong to one session: it is looked for once.
+            let slot = match latest {
+                Some((same, slot)) if same == id => slot,
+                _ => match self.find_or_admit(now, id, datagram) {
                     Ok(slot) => slot,
                     Err(reason) => {
                         log::trace!("datagram of {id:?} dropped: {reason}");
@@ -135,13 +140,13 @@ impl Worker {
                     }
                 },
             };
-            if let Some(session) = self.table.get_mut(slot) {
+            latest = Some((id, slot));
+            self.touch_with(slot, |session| {
                 session.connection.handle_datagram(now, datagram.plaintext);
-            }
-            self.touch(slot);
+            });
         }
-        batch.clear();
-        self.batch = batch;
+        self.shard.recycle(&mut batches);
+        self.batches = batches;
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -199,6 +204,18 @@ impl Worker {
 
 // Sessions come and go.
 impl Worker {
+    fn find_or_admit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        datagram: Datagram<'_>,
+    ) -> Result<Slot, DropReason> {
+        match self.table.find(&id) {
+            Some(slot) => Ok(slot),
+            None => self.admit(now, id, datagram),
+        }
+    }
+
     /// Opens a session for a peer's datagram, or says why it is dropped.
     fn admit(
         &mut self,
@@ -374,7 +391,7 @@ impl Worker {
             self.transmitter.flush(now, slot, session)
         };
         session.blocked = flushed == Flushed::Blocked;
-        session.settle();
+        session.settle(now);
         if session.is_over() && flushed != Flushed::More {
             self.remove(now, slot);
         } else if flushed == Flushed::More || session.refused {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
@@ -178,6 +178,90 @@ fn several_poll_threads_serve_one_address() {
     let caller = server.listener.endpoint();
     let other = EchoServer::start(small());
     exchange(&caller.connect(other.address).unwrap(), &bytes(50_000));
+}
+
+/// The system spreads the clients over the four sockets; those of both directions.
+#[test]
+#[cfg(target_os = "linux")]
+fn four_poll_threads_split_no_session_and_answer_from_the_right_address() {
+    const CLIENTS: u8 = 40;
+    let listener = small()
+        .poll_threads(4)
+        .bind("0.0.0.0:0")
+        .unwrap()
+        .listen()
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            // A connected socket hears nobody but the address it is connected to.
+            let address = ([127, 0, 0, 1 + number % 4], port);
+            let stream = Stream::connect(SocketAddr::from(address)).unwrap();
+            (&stream).write_all(&[number]).unwrap();
+            stream
+        })
+        .collect();
+    let mut accepted = Vec::new();
+    for _ in 0..CLIENTS {
+        let (stream, _) = listener.accept_timeout(PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut number = [0];
+        (&stream).read_exact(&mut number).unwrap();
+        let used = clients[usize::from(number[0])].peer_addr().unwrap();
+        assert_eq!(stream.local_addr().unwrap(), used);
+        accepted.push(stream);
+    }
+    // The clients ask and are answered, then the server asks over the same sessions.
+    for asker in [&clients, &accepted] {
+        let answering = if std::ptr::eq(asker, &clients) {
+            &accepted
+        } else {
+            &clients
+        };
+        thread::scope(|scope| {
+            for stream in answering {
+                scope.spawn(move || answer_once(stream, 20_000));
+            }
+            for stream in asker {
+                scope.spawn(move || exchange(stream, &bytes(20_000)));
+            }
+        });
+    }
+    let stats = listener.stats();
+    assert_eq!(stats.sessions_accepted, u64::from(CLIENTS), "{stats:?}");
+    assert_eq!(stats.sessions, u64::from(CLIENTS), "{stats:?}");
+}
+
+/// A client with four sockets sends by the first and is answered at any.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_with_four_poll_threads_hears_answers_at_each_of_its_sockets() {
+    let servers: Vec<_> = (0..12).map(|_| EchoServer::start(small())).collect();
+    let client = small().poll_threads(4).bind("127.0.0.1:0").unwrap();
+    let streams: Vec<_> = servers
+        .iter()
+        .map(|server| client.connect(server.address).unwrap())
+        .collect();
+    exchange_all(&streams);
+    for server in &servers {
+        assert_eq!(server.listener.stats().sessions_accepted, 1);
+    }
+}
+
+fn answer_once(mut stream: &Stream, count: usize) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut question = vec![0; count];
+    stream.read_exact(&mut question).unwrap();
+    stream.write_all(&question).unwrap();
+}
+
+#[test]
+fn tiny_socket_buffers_lose_much_and_stop_nothing() {
+    let tiny = || small().recv_buffer_size(4096).send_buffer_size(4096);
+    let server = EchoServer::start(tiny());
+    let client = tiny().bind("127.0.0.1:0").unwrap();
+    let stream = client.connect(server.address).unwrap();
+    exchange(&stream, &bytes(200_000));
 }
 
 #[test]

@@ -34,7 +34,7 @@ struct Window {
     sessions: u64,
     first: Snapshot,
     last: Snapshot,
-    /// Sessions have ended.
+    /// Sessions have ended, or peers send again.
     is_over: bool,
 }
 
@@ -135,7 +135,13 @@ impl Holder {
             }
             None => {}
             Some(window) if window.is_over || sessions < window.sessions => window.is_over = true,
-            Some(window) => window.last = Snapshot::last(&self.held),
+            Some(window) => {
+                let last = Snapshot::last(&self.held);
+                match last.unread() {
+                    0 => window.last = last,
+                    _ => window.is_over = true,
+                }
+            }
         }
     }
 }

@@ -71,6 +71,14 @@ impl ReceivePipe {
         });
     }
 
+    /// Gives the memory back once there is nothing in it, unless more comes before.
+    pub(crate) fn release_memory(&self) {
+        self.incoming.update(|incoming| {
+            incoming.bytes.release();
+            ((), Wake::Nobody)
+        });
+    }
+
     /// Bytes waiting to be read.
     pub(crate) fn len(&self) -> usize {
         self.incoming.read(|incoming| incoming.bytes.len())

@@ -5,10 +5,15 @@ use std::{collections::VecDeque, fmt, io::IoSliceMut, mem};
 /// The least that is allocated: small messages should not grow their ring step by step.
 const SMALLEST: usize = 2 * 1024;
 
-/// A bounded queue of bytes that holds memory only while it holds bytes.
+/// The most that is kept when the ring becomes empty.
+const KEPT: usize = 1024 * 1024;
+
+/// A bounded queue of bytes. What memory it keeps while it is empty is given back by `release`.
 pub(super) struct ByteRing {
     bytes: VecDeque<u8>,
     limit: usize,
+    /// What is in it is the last for a while.
+    idle: bool,
 }
 
 impl ByteRing {
@@ -16,6 +21,7 @@ impl ByteRing {
         Self {
             bytes: VecDeque::new(),
             limit,
+            idle: false,
         }
     }
 
@@ -58,7 +64,10 @@ impl ByteRing {
     /// Removes the first `count` bytes.
     pub(super) fn consume(&mut self, count: usize) {
         if count >= self.bytes.len() {
-            self.clear();
+            self.bytes.clear();
+            if self.idle || self.bytes.capacity() > KEPT {
+                self.clear();
+            }
         } else {
             self.bytes.drain(..count);
         }
@@ -89,6 +98,14 @@ impl ByteRing {
         self.bytes = VecDeque::new();
     }
 
+    /// Gives the memory back once there is nothing in it, unless more comes before.
+    pub(super) fn release(&mut self) {
+        self.idle = true;
+        if self.bytes.is_empty() {
+            self.clear();
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -96,6 +113,7 @@ impl ByteRing {
 
     /// Grows by doubling, but not beyond the limit without need.
     fn reserve(&mut self, count: usize) {
+        self.idle = false;
         let needed = self.bytes.len() + count;
         if needed > self.bytes.capacity() {
             let doubled = needed.max(SMALLEST).next_power_of_two();

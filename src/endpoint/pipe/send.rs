@@ -58,6 +58,14 @@ impl SendPipe {
         })
     }
 
+    /// Gives the memory back once there is nothing in it, unless more comes before.
+    pub(crate) fn release_memory(&self) {
+        self.outgoing.update(|outgoing| {
+            outgoing.bytes.release();
+            ((), Wake::Nobody)
+        });
+    }
+
     /// Bytes waiting to be pulled.
     pub(crate) fn len(&self) -> usize {
         self.outgoing.read(|outgoing| outgoing.bytes.len())

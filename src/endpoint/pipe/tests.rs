@@ -303,7 +303,7 @@ fn nothing_is_lost_or_stuck_between_threads() {
 
 proptest! {
     /// A ring behaves as a queue of bytes, never holds more memory than its limit, and none when
-    /// it is empty.
+    /// it is empty and has been told to give it back.
     #[test]
     fn a_ring_is_a_bounded_queue(
         limit in 1..9000usize,
@@ -330,8 +330,10 @@ proptest! {
             }
             prop_assert_eq!(ring.len(), model.len());
             prop_assert!(ring.capacity() <= limit);
-            prop_assert!(!ring.is_empty() || ring.capacity() == 0);
             prop_assert_eq!(ring.front().first(), model.front());
         }
+        ring.release();
+        prop_assert_eq!(ring.len(), model.len());
+        prop_assert!(!ring.is_empty() || ring.capacity() == 0);
     }
 }

@@ -187,12 +187,36 @@ fn equal_datagrams_leave_as_trains() {
 
 #[test]
 fn a_refused_train_is_sent_again_singly_at_once() {
+    // EIO and EINVAL as Linux numbers them, and anything else.
+    for error in [
+        io::Error::from_raw_os_error(5),
+        io::Error::from_raw_os_error(22),
+        io::Error::other("no segmentation here"),
+    ] {
+        let mut lab = Lab::new();
+        let handle = lab.open();
+        write(&handle, 4 * 1326);
+        lab.fail_next(error);
+        lab.settle();
+        assert_eq!(lab.sent_numbers(), [0, 1, 2, 3]);
+        assert_eq!(lab.port.counters.send_errors.get(), 0);
+    }
+}
+
+#[test]
+fn a_kernel_that_gets_full_in_a_refused_train_holds_the_rest_back() {
     let mut lab = Lab::new();
     let handle = lab.open();
-    write(&handle, 4 * 1326);
-    lab.fail_next(io::Error::other("no segmentation here"));
+    write(&handle, 6 * 1326);
+    lab.fail_next(io::Error::from_raw_os_error(5));
+    lab.fail_next(io::ErrorKind::WouldBlock.into());
     lab.settle();
-    assert_eq!(lab.sent_numbers(), [0, 1, 2, 3]);
+    assert_eq!(lab.sent(), [0; 0]);
+    lab.shard
+        .command(Command::Writable(lab.port.id, 0))
+        .unwrap();
+    lab.settle();
+    assert_eq!(lab.sent_numbers(), [0, 1, 2, 3, 4, 5]);
     assert_eq!(lab.port.counters.send_errors.get(), 0);
 }
 

@@ -1,0 +1,129 @@
+//! A connection that has found its pace takes no memory for what it sends and receives.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    alloc::System,
+    io::{self, Read, Write},
+    thread,
+};
+
+use mkcp::{
+    Config, Header, Listener, Security, Seed, Stream,
+    internal::packet::{NonceSource, PacketCodec},
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+use transfer::Pair;
+
+#[path = "../benches/transfer/mod.rs"]
+mod transfer;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const MIB: usize = 1024 * 1024;
+/// Queues may still need more room than ever before, and what runs the tests allocates a little.
+const FEW: usize = 10;
+
+/// How often memory was asked for, by whichever thread.
+fn allocations(act: impl FnOnce()) -> usize {
+    let count = || {
+        let stats = ALLOCATOR.stats();
+        stats.allocations + stats.reallocations
+    };
+    let before = count();
+    act();
+    count() - before
+}
+
+/// One test, because what one allocates all would count.
+#[test]
+fn nothing_is_allocated_for_a_datagram() {
+    datagrams_are_sealed_and_opened();
+    connections_in_virtual_time();
+    streams_over_loopback();
+}
+
+fn datagrams_are_sealed_and_opened() {
+    for security in [
+        Security::None,
+        Security::Simple,
+        Security::Aes128Gcm(Seed::new("s")),
+    ] {
+        let config = Config::builder().security(security).header(Header::Srtp);
+        let codec = PacketCodec::new(&config.build().unwrap());
+        let (mut nonces, mut train) = (NonceSource::default(), Vec::new());
+        let mut exchange = || {
+            train.clear();
+            for _ in 0..16 {
+                codec.begin(&mut train);
+                train.extend([7; 1000]);
+                codec.end(&mut train);
+            }
+            let stride = train.len() / 16;
+            codec.seal_train(&mut train, stride, &mut nonces).unwrap();
+            let datagrams = train.chunks_mut(stride).map(|datagram| ((), datagram));
+            assert!(codec.open_each(datagrams).all(|(_, opened)| opened.is_ok()));
+        };
+        exchange();
+        let count = allocations(|| (0..100).for_each(|_| exchange()));
+        assert!(count <= FEW, "{codec:?}: {count}");
+    }
+}
+
+fn connections_in_virtual_time() {
+    type Workload = fn(&mut Pair, usize);
+    let bulk: Workload = |pair, times| pair.bulk(times * MIB);
+    let requests: Workload = |pair, times| pair.requests(times * 100);
+    // What a long gap holds up is more than what is kept; a small buffer has no long gaps.
+    let small = || Config::builder().read_buffer(MIB / 4).build().unwrap();
+    for (name, config, loss, workload) in [
+        ("bulk", Config::default(), 0, bulk),
+        ("bulk, 5 % lost", small(), 50, bulk),
+        ("requests", Config::default(), 0, requests),
+    ] {
+        let mut pair = Pair::new(config, loss);
+        workload(&mut pair, 32);
+        let count = allocations(|| workload(&mut pair, 8));
+        assert!(count <= FEW, "{name}: {count}");
+    }
+}
+
+fn streams_over_loopback() {
+    let config = Config::builder()
+        .security(Security::Simple)
+        .build()
+        .unwrap();
+    let listener = Listener::bind_with("127.0.0.1:0", &config).unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut unread = [32 * MIB, 64 * MIB].into_iter();
+        for part in unread.by_ref() {
+            let mut left = part;
+            while left > 0 {
+                let most = left.min(buffer.len());
+                left -= stream.read(&mut buffer[..most]).unwrap();
+            }
+            stream.write_all(b"!").unwrap();
+        }
+        io::copy(&mut stream, &mut io::sink()).unwrap();
+    });
+    let mut stream = Stream::connect_with(address, &config).unwrap();
+    let block = vec![7; 64 * 1024];
+    let mut send = |bytes: usize| {
+        (0..bytes / block.len()).for_each(|_| stream.write_all(&block).unwrap());
+        stream.read_exact(&mut [0]).unwrap();
+    };
+    send(32 * MIB);
+    let count = allocations(|| send(64 * MIB));
+    // Less than one for a thousand datagrams.
+    let datagrams = 64 * MIB / 1300;
+    assert!(
+        count * 1000 < datagrams,
+        "{count} for {datagrams} datagrams"
+    );
+    stream.close().unwrap();
+    server.join().unwrap();
+}
