@@ -4,7 +4,7 @@ use std::io;
 
 use bench_common::quic;
 use kcp_io::tokio_rt::{OwnedReadHalf, OwnedWriteHalf};
-use quinn::{Connection, Endpoint, RecvStream, SendStream, TransportConfig};
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio_kcp::KcpStream;
 
@@ -41,7 +41,8 @@ impl Dialer {
             _ if target.peer != Peer::Quinn => Ok(Self::Kcp(target.clone())),
             None => Err(io::Error::other("no certificate")),
             Some(path) => {
-                let endpoint = quic::client(path, TransportConfig::default())?;
+                let mut endpoint = Endpoint::client(local())?;
+                endpoint.set_default_client_config(quic::client_config(path)?);
                 Ok(Self::Quinn(endpoint, target.clone()))
             }
         }
@@ -137,7 +138,7 @@ pub(super) async fn serve(options: &Serve) -> io::Result<()> {
 async fn serve_quinn(options: &Serve) -> io::Result<()> {
     let (mode, certificate) = (options.mode, options.certificate.as_ref());
     let certificate = certificate.ok_or_else(|| io::Error::other("no place for a certificate"))?;
-    let endpoint = quic::server(local(), certificate, TransportConfig::default())?;
+    let endpoint = Endpoint::server(quic::server_config(certificate)?, local())?;
     report::ready(endpoint.local_addr()?)?;
     while let Some(incoming) = endpoint.accept().await {
         tokio::spawn(async move {
