@@ -1,7 +1,7 @@
 //! What is expected of mkcp, and whether it was reached.
 
 use crate::{
-    measures::{Measure, Row, digits},
+    measures::{Measure, ROWS, digits},
     results::Results,
     tasks::Task,
     transports::Transport,
@@ -54,7 +54,7 @@ pub(crate) const GOALS: [Goal; 22] = {
         goal(Bulk, Goodput, LeastTimes(2.5, Quinn)),
         goal(Bulk, Goodput, LeastTimes(4.0, TokioKcp)),
         of(MkcpSimple, Bulk, Goodput, LeastTimes(0.8, Mkcp)),
-        of(MkcpTls, Bulk, Goodput, LeastTimes(0.5, Mkcp)),
+        of(MkcpTls, Bulk, Goodput, LeastTimes(0.5, MkcpSimple)),
         goal(Bulk, Cpu, MostTimes(0.4, Quinn)),
         goal(Bulk, Cpu, MostTimes(1.8, Raw)),
         goal(Bulk, Errors, Zero),
@@ -76,74 +76,75 @@ pub(crate) const GOALS: [Goal; 22] = {
     ]
 };
 
+/// What became of a goal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) transport: Transport,
+    /// Of the row of the table.
+    pub(crate) title: &'static str,
+    pub(crate) goal: String,
+    pub(crate) found: String,
+    pub(crate) is_met: bool,
+}
+
 impl Goal {
-    /// Whether it belongs to a row of the table.
-    pub(crate) fn is_of(&self, row: Row) -> bool {
-        (self.task, self.measure) == (row.task, row.measure)
-    }
-
-    /// A few words with what was found, and whether that is enough; none if nothing was found.
-    pub(crate) fn describe(&self, results: &Results) -> Option<String> {
-        let (words, found, is_met) = self.judge(results)?;
-        let subject = match self.of {
-            Transport::Mkcp => String::new(),
-            other => format!("{} ", other.name()),
-        };
-        let reached = if is_met { "yes" } else { "**no**" };
-        Some(format!("{subject}{words}: {}, {reached}", digits(found)))
-    }
-
-    fn judge(&self, results: &Results) -> Option<(String, f64, bool)> {
-        let own = (self.task, self.of);
-        let against = |task, other, compare: fn(f64, f64) -> f64| {
-            results.compared(self.measure, own, (task, other), compare)
-        };
-        let times = |other| against(self.task, other, |a, b| a / b);
-        let alone = || against(self.task, self.of, |a, _| a);
-        Some(match self.limit {
+    /// What was found; none if it was not measured, or not what it is compared with.
+    pub(crate) fn judge(&self, results: &Results) -> Option<Finding> {
+        let mut rows = ROWS.iter();
+        let row = rows.find(|row| (row.task, row.measure) == (self.task, self.measure))?;
+        let (goal, found, is_met) = match self.limit {
             Limit::Least(least) => {
-                let found = alone()?;
-                (format!("≥ {least}"), found, found >= least)
+                let found = self.against((self.task, self.of), results, |own, _| own)?;
+                (format!("≥ {least}"), digits(found), found >= least)
             }
             Limit::Zero => {
-                let found = self.worst(results)?;
-                ("none".to_owned(), found, found == 0.0)
+                // An error in one run is one too many, whatever the median.
+                let found = results.spread(*row, self.of)?.most;
+                ("none".to_owned(), digits(found), found == 0.0)
             }
             Limit::LeastTimes(least, other) => {
-                let found = times(other)?;
-                (
-                    format!("≥ {least} × {}", other.name()),
-                    found,
-                    found >= least,
-                )
+                let found = self.times((self.task, other), results)?;
+                let goal = format!("≥ {least} × {}", other.name());
+                (goal, format!("{} ×", digits(found)), found >= least)
             }
             Limit::MostTimes(most, other) => {
-                let found = times(other)?;
-                (format!("≤ {most} × {}", other.name()), found, found <= most)
+                let found = self.times((self.task, other), results)?;
+                let goal = format!("≤ {most} × {}", other.name());
+                (goal, format!("{} ×", digits(found)), found <= most)
             }
             Limit::MostMore(most, other) => {
-                let found = against(self.task, other, |a, b| a - b)?;
-                (format!("≤ {} + {most}", other.name()), found, found <= most)
+                let found = self.against((self.task, other), results, |own, other| own - other)?;
+                let [goal, found_words] =
+                    [most, found].map(|more| format!("{} + {}", other.name(), digits(more)));
+                (format!("≤ {goal}"), found_words, found <= most)
             }
             Limit::LeastTimesOwn(least, task) => {
-                let found = against(task, self.of, |a, b| a / b)?;
-                (
-                    format!("≥ {least} × {}", task.name()),
-                    found,
-                    found >= least,
-                )
+                let found = self.times((task, self.of), results)?;
+                let goal = format!("≥ {least} × {}", task.name());
+                (goal, format!("{} ×", digits(found)), found >= least)
             }
+        };
+        Some(Finding {
+            transport: self.of,
+            title: row.title,
+            goal,
+            found,
+            is_met,
         })
     }
 
-    /// An error in one run is one too many, whatever the median.
-    fn worst(&self, results: &Results) -> Option<f64> {
-        let row = Row {
-            task: self.task,
-            measure: self.measure,
-            title: "",
-        };
-        results.spread(row, self.of).map(|spread| spread.most)
+    fn times(&self, other: (Task, Transport), results: &Results) -> Option<f64> {
+        self.against(other, results, |own, other| own / other)
+    }
+
+    /// Run by run, the median.
+    fn against(
+        &self,
+        other: (Task, Transport),
+        results: &Results,
+        compare: fn(f64, f64) -> f64,
+    ) -> Option<f64> {
+        results.compared(self.measure, (self.task, self.of), other, compare)
     }
 }
 
@@ -152,26 +153,40 @@ mod tests {
     use super::*;
     use crate::results::examples;
 
-    fn described(values: [(Task, Measure, Transport, f64); 2]) -> Vec<String> {
-        let mut results = Results::default();
-        for (task, measure, transport, value) in values {
-            examples::add(&mut results, (task, measure), transport, &[value]);
+    fn judged(results: &Results) -> Vec<(String, String, bool)> {
+        let findings = GOALS.iter().filter_map(|goal| goal.judge(results));
+        let told = |finding: Finding| (finding.goal, finding.found, finding.is_met);
+        findings.map(told).collect()
+    }
+
+    fn expected(goal: &str, found: &str, is_met: bool) -> Vec<(String, String, bool)> {
+        vec![(goal.to_owned(), found.to_owned(), is_met)]
+    }
+
+    #[test]
+    fn every_goal_belongs_to_a_row() {
+        for goal in GOALS {
+            let mut rows = ROWS.iter();
+            assert!(rows.any(|row| (row.task, row.measure) == (goal.task, goal.measure)));
         }
-        let goals = GOALS.iter();
-        goals.filter_map(|goal| goal.describe(&results)).collect()
     }
 
     #[test]
     fn goals_tell_what_was_found() {
-        let goodput = |transport, value| (Task::Bulk, Measure::Goodput, transport, value);
-        let found = described([
-            goodput(Transport::Mkcp, 30.0),
-            goodput(Transport::Quinn, 10.0),
-        ]);
-        assert_eq!(found, ["≥ 2.5 × quinn: 3.00, yes"]);
-        let median = |transport, value| (Task::Echo, Measure::Median, transport, value);
-        let found = described([median(Transport::Mkcp, 70.0), median(Transport::Udp, 20.0)]);
-        assert_eq!(found, ["≤ udp + 40: 50.0, **no**"]);
+        let mut results = Results::default();
+        let goodput = (Task::Bulk, Measure::Goodput);
+        examples::add(&mut results, goodput, Transport::Mkcp, &[30.0]);
+        assert_eq!(judged(&results), []);
+        examples::add(&mut results, goodput, Transport::Quinn, &[10.0]);
+        assert_eq!(judged(&results), expected("≥ 2.5 × quinn", "3.00 ×", true));
+
+        let (mut results, median) = (Results::default(), (Task::Echo, Measure::Median));
+        examples::add(&mut results, median, Transport::Mkcp, &[70.0]);
+        examples::add(&mut results, median, Transport::Udp, &[20.0]);
+        assert_eq!(
+            judged(&results),
+            expected("≤ udp + 40.0", "udp + 50.0", false)
+        );
     }
 
     #[test]
@@ -179,10 +194,6 @@ mod tests {
         let mut results = Results::default();
         let errors = (Task::Connect, Measure::Errors);
         examples::add(&mut results, errors, Transport::Mkcp, &[0.0, 1.0, 0.0]);
-        let found: Vec<_> = GOALS
-            .iter()
-            .filter_map(|goal| goal.describe(&results))
-            .collect();
-        assert_eq!(found, ["none: 1.00, **no**"]);
+        assert_eq!(judged(&results), expected("none", "1.00", false));
     }
 }

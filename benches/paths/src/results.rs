@@ -7,7 +7,7 @@ use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use crate::{
-    measures::{Figures, Measure, Row},
+    measures::{Figures, Measure, ROWS, Row},
     tasks::Task,
     transports::Transport,
 };
@@ -105,7 +105,25 @@ impl Results {
     pub(crate) fn to_json(&self) -> Value {
         let outcomes = self.outcomes.iter();
         let runs: Vec<_> = outcomes.map(Outcome::to_json).collect();
-        json!({ "runs": runs, "failures": self.failures })
+        json!({ "runs": runs, "failures": self.failures, "spreads": self.spreads() })
+    }
+
+    /// Of every figure the median, the least and the most, for those who read JSON.
+    fn spreads(&self) -> Vec<Value> {
+        let of = |transport| {
+            ROWS.iter().filter_map(move |row| {
+                let spread = self.spread(*row, transport)?;
+                Some(json!({
+                    "task": row.task.name(),
+                    "transport": transport.name(),
+                    "figure": row.measure.name(),
+                    "median": spread.median,
+                    "min": spread.least,
+                    "max": spread.most,
+                }))
+            })
+        };
+        self.transports().into_iter().flat_map(of).collect()
     }
 
     /// Reads what `to_json` has made.

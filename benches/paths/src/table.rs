@@ -11,7 +11,7 @@ use crate::{
 
 const NOTHING: &str = "–";
 
-/// What each transport does, how mkcp compares, and the runs that failed.
+/// What each transport does, how mkcp compares, the goals, and the runs that failed.
 pub(crate) fn markdown(results: &Results) -> String {
     let transports = results.transports();
     let rows: Vec<_> = ROWS
@@ -20,17 +20,15 @@ pub(crate) fn markdown(results: &Results) -> String {
         .collect();
     let mut text = String::from("Medians, and least to most of the runs:\n\n");
     text += &values(&rows, &transports, results);
-    if transports.contains(&Transport::Mkcp) {
-        text += "\nmkcp as a multiple of each, run by run, and what is expected of it:\n\n";
-        text += &ratios(&rows, &transports, results);
-    }
+    text += &ratios(&rows, &transports, results).unwrap_or_default();
+    text += &goals(results).unwrap_or_default();
     for failure in results.failures() {
         let _ = write!(text, "\nWithout figures: {failure}\n");
     }
     text
 }
 
-/// Whether anything was found; errors only where there are any or none is a goal.
+/// Whether anything was found; errors only where there are any.
 fn is_told(row: Row, results: &Results) -> bool {
     let transports = results.transports();
     let mut found = transports
@@ -51,34 +49,49 @@ fn values(rows: &[Row], transports: &[Transport], results: &Results) -> String {
     table
 }
 
-fn ratios(rows: &[Row], transports: &[Transport], results: &Results) -> String {
-    let others: Vec<_> = transports
+/// mkcp beside each of the others, if it was measured and any of them was.
+fn ratios(rows: &[Row], transports: &[Transport], results: &Results) -> Option<String> {
+    let (own, others): (Vec<Transport>, Vec<Transport>) = transports
         .iter()
-        .filter(|&&other| other != Transport::Mkcp)
-        .collect();
-    let names = others.iter().map(|transport| transport.name());
-    let mut table = head(names.chain(["goals".to_owned()]));
-    for row in ROWS {
-        let goals = GOALS.iter().filter(|goal| goal.is_of(row));
-        let goals: Vec<_> = goals.filter_map(|goal| goal.describe(results)).collect();
-        if !rows.contains(&row) && goals.is_empty() {
-            continue;
-        }
+        .copied()
+        .partition(|&transport| transport == Transport::Mkcp);
+    if own.is_empty() || others.is_empty() {
+        return None;
+    }
+    let mut table = String::from("\nmkcp as a multiple of each, run by run, medians:\n\n");
+    table += &head(others.iter().map(|transport| transport.name()));
+    for row in rows.iter().filter(|row| row.measure != Measure::Errors) {
         let ratio = |other| {
             let (own, other) = ((row.task, Transport::Mkcp), (row.task, other));
-            results.compared(row.measure, own, other, |a, b| a / b)
+            results.compared(row.measure, own, other, |own, other| own / other)
         };
-        let cells = others.iter().map(|&&other| match row.measure {
-            Measure::Errors => NOTHING.to_owned(),
-            _ => ratio(other).map_or_else(|| NOTHING.to_owned(), digits),
-        });
-        let goals = match goals.is_empty() {
-            true => NOTHING.to_owned(),
-            false => goals.join("; "),
-        };
-        line(&mut table, row.title, cells.chain([goals]));
+        let told = |&other: &Transport| ratio(other).map_or(NOTHING.to_owned(), digits);
+        line(&mut table, row.title, others.iter().map(told));
     }
-    table
+    Some(table)
+}
+
+/// What is expected, and whether it was reached: what was measured, together with what it is
+/// compared with.
+fn goals(results: &Results) -> Option<String> {
+    let mut table = String::from("\nGoals, by medians of what was found run by run:\n\n");
+    table += &head(
+        ["transport", "goal", "found", "reached"]
+            .map(str::to_owned)
+            .into_iter(),
+    );
+    let findings = GOALS.iter().filter_map(|goal| goal.judge(results));
+    let findings: Vec<_> = findings.collect();
+    for finding in &findings {
+        let reached = match finding.is_met {
+            true => "yes",
+            false => "**no**",
+        };
+        let name = finding.transport.name();
+        let cells = [&name, &finding.goal, &finding.found, reached].map(str::to_owned);
+        line(&mut table, finding.title, cells.into_iter());
+    }
+    (!findings.is_empty()).then_some(table)
 }
 
 fn head(names: impl Iterator<Item = String>) -> String {
@@ -123,8 +136,9 @@ mod tests {
         let lines = [
             "|  | mkcp | quinn |\n|---|---|---|\n",
             "| one stream, MB/s | 40.0 (30.0 – 50.0) | 10.0 |\n",
-            "|  | quinn | goals |\n",
-            "| one stream, MB/s | 4.00 | ≥ 2.5 × quinn: 4.00, yes |\n",
+            "|  | quinn |\n|---|---|\n| one stream, MB/s | 4.00 |\n",
+            "|  | transport | goal | found | reached |\n",
+            "| one stream, MB/s | mkcp | ≥ 2.5 × quinn | 4.00 × | yes |\n",
             "\nWithout figures: bulk tcp run 1: gone\n",
         ];
         for line in lines {

@@ -53,10 +53,14 @@ fn a_small_table_is_measured_and_drawn_again() {
         assert!(figures[name].as_f64() > Some(0.0), "{run}");
         assert_eq!(figures["errors"], 0.0, "{run}");
     }
+    let spread = value["spreads"].as_array().unwrap().iter();
+    let mut spread = spread.filter(|spread| spread["figure"] == "goodput_mb_s");
+    let spread = spread.next().unwrap();
+    assert!(spread["min"].as_f64() <= spread["max"].as_f64(), "{spread}");
     let text = fs::read_to_string(text).unwrap();
     assert!(text.contains("|  | raw | tcp | mkcp |\n"), "{text}");
     assert!(text.contains("\n| one stream, MB/s | "), "{text}");
-    assert!(text.contains("≤ 1.8 × raw: "), "{text}");
+    assert!(text.contains("| mkcp | ≤ 1.8 × raw | "), "{text}");
     assert!(is_well_formed(&fs::read_to_string(svg).unwrap()));
 
     let again = paths(&["table", "--from", &json]);
