@@ -65,7 +65,7 @@ fn ratios(rows: &[Row], transports: &[Transport], results: &Results) -> Option<S
             let (own, other) = ((row.task, Transport::Mkcp), (row.task, other));
             results.compared(row.measure, own, other, |own, other| own / other)
         };
-        let told = |&other: &Transport| ratio(other).map_or(NOTHING.to_owned(), digits);
+        let told = |&other: &Transport| ratio(other).map_or_else(|| NOTHING.to_owned(), digits);
         line(&mut table, row.title, others.iter().map(told));
     }
     Some(table)
