@@ -10,10 +10,9 @@ use std::{
     thread,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use bench_common::{interrupt, progress::Progress};
 
 use crate::{
-    interrupt,
     netlab::Netlab,
     results::{Cell, Outcome},
     rows::Row,
@@ -40,7 +39,7 @@ struct Work {
     tasks: Vec<(usize, u64)>,
     next: AtomicUsize,
     cells: Mutex<Vec<Cell>>,
-    bar: ProgressBar,
+    progress: Progress,
 }
 
 impl Campaign {
@@ -51,7 +50,7 @@ impl Campaign {
             .flat_map(|seed| numbers.clone().map(move |number| (number, seed)))
             .collect();
         let work = Work {
-            bar: bar(tasks.len()),
+            progress: Progress::new(tasks.len()),
             tasks,
             next: AtomicUsize::new(0),
             cells: Mutex::new(pairs.into_iter().map(Cell::new).collect()),
@@ -65,7 +64,7 @@ impl Campaign {
             });
             results.collect()
         });
-        work.bar.finish_and_clear();
+        work.progress.finish();
         let cells = work.cells.into_inner();
         (cells.unwrap_or_else(PoisonError::into_inner), result)
     }
@@ -77,15 +76,15 @@ impl Campaign {
         {
             let (row, transport) = cells()[number].what();
             let name = format!("{} {} seed {seed}", row.name, transport.name());
-            work.bar.set_message(name.clone());
+            work.progress.begin(&name);
             let outcome = self
                 .one(&row, transport, seed)
                 .inspect_err(|_| work.give_up())?;
             let Some(outcome) = outcome else {
                 return Ok(());
             };
-            work.say(&format!("{name}: {}", outcome.summary()));
-            work.bar.inc(1);
+            work.progress
+                .done(&format!("{name}: {}", outcome.summary()));
             cells()[number].add(outcome);
         }
         Ok(())
@@ -128,19 +127,4 @@ impl Work {
     fn give_up(&self) {
         self.next.store(self.tasks.len(), Ordering::Relaxed);
     }
-
-    /// A line that stays, above the bar if there is one.
-    fn say(&self, line: &str) {
-        match self.bar.is_hidden() {
-            true => eprintln!("{line}"),
-            false => self.bar.println(line),
-        }
-    }
-}
-
-fn bar(length: usize) -> ProgressBar {
-    let template = "{pos}/{len} [{elapsed}, {eta} to go] {wide_msg}";
-    let style = ProgressStyle::with_template(template);
-    let bar = ProgressBar::new(length as u64);
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -18,10 +18,8 @@ mod campaign;
 mod ends;
 mod figures;
 mod goal;
-mod interrupt;
 mod link;
 mod netlab;
-mod perf;
 mod plot;
 mod results;
 mod rows;
@@ -31,6 +29,7 @@ mod transports;
 
 use std::{error::Error, io, process::ExitCode};
 
+use bench_common::usage;
 use clap::{Parser, Subcommand};
 
 use ends::{quic_send, quic_sink, tcp_send, tcp_sink};
@@ -63,16 +62,7 @@ fn main() -> ExitCode {
         Command::QuicSink(options) => block_on(quic_sink::run(options)),
         Command::QuicSend(options) => block_on(quic_send::run(options)),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            match error.downcast_ref::<tabulate::BadUsage>() {
-                Some(_) => ExitCode::from(2),
-                None => ExitCode::FAILURE,
-            }
-        }
-    }
+    usage::exit(result)
 }
 
 fn block_on(end: impl Future<Output = io::Result<()>>) -> Result<(), Box<dyn Error>> {

@@ -6,21 +6,17 @@ use std::{
     io,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    thread,
-    time::Duration,
+    process::{Command, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use bench_common::process;
 use serde_json::Value;
 
 use crate::{
     figures::{Figures, Measure},
-    interrupt,
     transports::{Commands, Run},
 };
 
-const LOOK: Duration = Duration::from_millis(50);
 /// What a run may take beyond the time that the client sends.
 const PATIENCE: u64 = 60;
 /// netlab's exit code if the fault is its own.
@@ -75,7 +71,7 @@ impl Netlab {
         command.current_dir(run.folder).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = command.stderr(File::create(&messages)?).spawn()?;
-        let Some(status) = wait(&mut child)? else {
+        let Some(status) = process::wait(&mut child, None)? else {
             return Ok(None);
         };
         let messages = fs::read_to_string(&messages)?;
@@ -98,21 +94,6 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
 
 fn is_program(path: &Path) -> bool {
     path.is_file()
-}
-
-/// Waits for the end. If there is an interrupt, passes it on, so that nothing is left behind.
-fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    let mut interrupted = false;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status).filter(|_| !interrupted && !interrupt::is_set()));
-        }
-        if interrupt::is_set() && !interrupted {
-            interrupted = true;
-            kill_process(Pid::from_child(child), Signal::INT)?;
-        }
-        thread::sleep(LOOK);
-    }
 }
 
 impl Report {

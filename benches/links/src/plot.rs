@@ -2,6 +2,7 @@
 
 use std::{error::Error, path::Path};
 
+use bench_common::plot::{COLOURS, FONT, label, style};
 use plotters::{
     coord::{
         Shift,
@@ -21,19 +22,8 @@ use crate::{
 
 const SIZE: (u32, u32) = (1200, 520);
 const LEGEND: u32 = 190;
-const FONT: &str = "sans-serif";
 /// The waste that the plot has room for; what is beyond is off the plot.
 const MOST_WASTE: f64 = 20.0;
-/// Colours that can be told apart, by those who see few of them too.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(90, 90, 90),
-    RGBColor(86, 180, 233),
-    RGBColor(200, 150, 0),
-];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
@@ -131,13 +121,6 @@ where
     Ok(())
 }
 
-/// As few digits as tell it from its neighbours.
-fn label(value: f64) -> String {
-    let text = format!("{value:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    text.to_owned()
-}
-
 /// One line with a dot at every figure. It leaves the plot at the top if it must.
 fn plot<Y: Ranged<ValueType = f64>>(
     chart: &mut Chart<'_, '_, Y>,
@@ -176,10 +159,6 @@ fn explain(area: &Area<'_>, series: &[Series]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn style(number: usize) -> ShapeStyle {
-    COLOURS[number % COLOURS.len()].stroke_width(2)
-}
-
 /// The second round of colours.
 fn is_dashed(number: usize) -> bool {
     number >= COLOURS.len()
@@ -187,6 +166,7 @@ fn is_dashed(number: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bench_common::plot::is_well_formed;
     use clap::ValueEnum;
 
     use super::*;
@@ -198,21 +178,6 @@ mod tests {
         text
     }
 
-    /// Every element is closed, in order.
-    fn assert_well_formed(text: &str) {
-        let mut open = Vec::new();
-        for tag in text.split('<').skip(1) {
-            let tag = tag.split_once('>').expect("a tag ends").0;
-            let name = tag.split([' ', '\n']).next().unwrap();
-            match name.strip_prefix('/') {
-                Some(name) => assert_eq!(open.pop(), Some(name)),
-                None if tag.ends_with('/') || tag.starts_with(['?', '!']) => {}
-                None => open.push(name),
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
-    }
-
     #[test]
     fn every_transport_has_its_line_in_both_panels_and_the_legend() {
         let cells: Vec<_> = Transport::value_variants()
@@ -222,7 +187,7 @@ mod tests {
             })
             .collect();
         let text = drawn(&cells);
-        assert_well_formed(&text);
+        assert!(is_well_formed(&text));
         for transport in Transport::value_variants() {
             let name = format!("\n{}\n", transport.name());
             assert_eq!(text.matches(&name).count(), 1, "{name}");
@@ -242,20 +207,12 @@ mod tests {
             examples::cell(with_loss(20.0), Transport::V2ray, 0.1, 900.0),
         ];
         let text = drawn(&cells);
-        assert_well_formed(&text);
+        assert!(is_well_formed(&text));
         assert_eq!(text.matches("<circle").count(), 4);
     }
 
     #[test]
-    fn labels_are_as_short_as_can_be() {
-        assert_eq!(
-            [10.0, 0.0, 1.05, 1.5].map(label),
-            ["10", "0", "1.05", "1.5"]
-        );
-    }
-
-    #[test]
     fn nothing_measured_is_an_empty_plot() {
-        assert_well_formed(&drawn(&[]));
+        assert!(is_well_formed(&drawn(&[])));
     }
 }

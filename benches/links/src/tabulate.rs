@@ -1,20 +1,18 @@
 //! The command that runs the table.
 
-use std::{
-    env,
-    error::Error,
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{env, error::Error, path::PathBuf};
 
+use bench_common::{
+    interrupt, perf,
+    usage::{BadUsage, save},
+};
 use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::{
     campaign::Campaign,
-    interrupt,
     netlab::{Netlab, in_path},
-    perf, plot,
+    plot,
     results::Cell,
     rows::{self, Row},
     table,
@@ -68,18 +66,6 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
 }
-
-/// Something is missing, or was asked for and makes no sense.
-#[derive(Debug)]
-pub(crate) struct BadUsage(String);
-
-impl fmt::Display for BadUsage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for BadUsage {}
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let netlab = Netlab::find(options.netlab.as_deref()).map_err(BadUsage)?;
@@ -150,14 +136,6 @@ fn write(options: &Options, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
         None => print!("{text}"),
     }
     Ok(())
-}
-
-fn save(path: &Path, text: &str) -> io::Result<()> {
-    let told = |error: io::Error| {
-        let text = format!("{}: {error}", path.display());
-        io::Error::new(error.kind(), text)
-    };
-    fs::write(path, text).map_err(told)
 }
 
 fn row_names() -> clap::builder::PossibleValuesParser {

@@ -1,22 +1,16 @@
 //! The sending end of QUIC.
 
-use std::{
-    fs, io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use bench_common::quic;
 use clap::ValueEnum;
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, SendStream, TokioRuntime, TransportConfig,
+    SendStream, TransportConfig,
     congestion::{BbrConfig, CubicConfig},
-    rustls::{RootCertStore, pki_types::CertificateDer},
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{PIECE, quic_sink::NAME};
+use super::PIECE;
 
 /// As much as mkcp holds of what was written by default.
 const WRITE_BUFFER: u64 = 2 * 1024 * 1024;
@@ -48,11 +42,8 @@ pub(crate) enum Congestion {
 }
 
 pub(crate) async fn run(options: Options) -> io::Result<()> {
-    let socket = super::udp_socket((Ipv4Addr::UNSPECIFIED, 0).into())?;
-    let (config, runtime) = (EndpointConfig::default(), Arc::new(TokioRuntime));
-    let mut endpoint = Endpoint::new(config, None, socket, runtime)?;
-    endpoint.set_default_client_config(configure(&options)?);
-    let connecting = endpoint.connect(options.connect, NAME);
+    let endpoint = quic::client(&options.certificate, transport(options.congestion))?;
+    let connecting = endpoint.connect(options.connect, quic::NAME);
     let connection = connecting.map_err(io::Error::other)?.await?;
     let deadline = Instant::now() + Duration::from_secs_f64(options.seconds);
     let mut stream = connection.open_uni().await?;
@@ -76,15 +67,10 @@ async fn send(stream: &mut SendStream, deadline: Instant) -> io::Result<()> {
     Ok(())
 }
 
-fn configure(options: &Options) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from(fs::read(&options.certificate)?);
-    roots.add(certificate).map_err(io::Error::other)?;
-    let config = ClientConfig::with_root_certificates(Arc::new(roots));
-    let mut config = config.map_err(io::Error::other)?;
+fn transport(congestion: Congestion) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport.send_window(WRITE_BUFFER);
-    match options.congestion {
+    match congestion {
         Congestion::Bbr => {
             transport.congestion_controller_factory(Arc::new(BbrConfig::default()));
         }
@@ -92,6 +78,5 @@ fn configure(options: &Options) -> io::Result<ClientConfig> {
             transport.congestion_controller_factory(Arc::new(CubicConfig::default()));
         }
     }
-    config.transport_config(Arc::new(transport));
-    Ok(config)
+    transport
 }

@@ -1,16 +1,12 @@
 //! The receiving end of QUIC.
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
-use quinn::{
-    Connection, ConnectionError, Endpoint, EndpointConfig, ReadError, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
-    rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer},
-};
+use bench_common::{interrupt, quic};
+use quinn::{Connection, ConnectionError, ReadError, TransportConfig, VarInt};
 use tokio::time::timeout;
 
 use super::counter::{Counter, Window};
-use crate::interrupt;
 
 /// How often to look for a signal.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,8 +14,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// As much as mkcp holds for a reader by default.
 const READ_BUFFER: u32 = 4 * 1024 * 1024;
-/// The name in the certificate.
-pub(super) const NAME: &str = "links";
 
 /// Receives one stream, and prints what came as JSON
 #[derive(clap::Args, Debug)]
@@ -36,9 +30,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> io::Result<()> {
-    let socket = super::udp_socket(options.listen)?;
-    let (config, runtime) = (configure(&options)?, Arc::new(TokioRuntime));
-    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
+    let endpoint = quic::server(options.listen, &options.certificate, transport())?;
     let incoming = endpoint.accept().await;
     let incoming = incoming.ok_or_else(|| io::Error::other("the endpoint is closed"))?;
     let connection = incoming.await.map_err(io::Error::other)?;
@@ -67,16 +59,9 @@ async fn receive(connection: &Connection, counter: &mut Counter) -> io::Result<(
     Ok(())
 }
 
-/// A certificate of its own, and room for what is on its way.
-fn configure(options: &Options) -> io::Result<ServerConfig> {
-    let key = rcgen::generate_simple_self_signed([NAME.to_owned()]).map_err(io::Error::other)?;
-    let certificate = CertificateDer::from(key.cert);
-    fs::write(&options.certificate, &certificate)?;
-    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
-    let mut config = ServerConfig::with_single_cert(vec![certificate], private.into())
-        .map_err(io::Error::other)?;
+/// Room for what is on its way.
+fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport.stream_receive_window(VarInt::from_u32(READ_BUFFER));
-    config.transport_config(transport.into());
-    Ok(config)
+    transport
 }

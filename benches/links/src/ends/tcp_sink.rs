@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use bench_common::interrupt;
+
 use super::counter::{Counter, Window};
-use crate::interrupt;
 
 const READ: usize = 256 * 1024;
 /// How often to look for a signal.

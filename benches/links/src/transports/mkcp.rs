@@ -1,10 +1,11 @@
 //! mkcp, by its example `perf`.
 
+use bench_common::figures::percentile;
 use serde_json::Value;
 
 use super::{Commands, OUTLIVE, Output, Run, Transport, tcp, word};
 use crate::{
-    figures::{Figures, Measure, percentile},
+    figures::{Figures, Measure},
     netlab::Report,
     rows::Task,
 };

@@ -8,12 +8,12 @@ use std::{
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on signals do not end the process.
-pub(crate) fn catch() -> io::Result<()> {
+pub fn catch() -> io::Result<()> {
     let note = || INTERRUPTED.store(true, Ordering::Relaxed);
     ctrlc::set_handler(note).map_err(io::Error::other)
 }
 
 /// Whether there was one.
-pub(crate) fn is_set() -> bool {
+pub fn is_set() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

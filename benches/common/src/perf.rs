@@ -9,27 +9,33 @@ use std::{
 use serde_json::Value;
 
 /// The path, made absolute; or what cargo builds if there is none.
-pub(crate) fn locate(path: Option<&Path>) -> Result<PathBuf, String> {
+pub fn locate(path: Option<&Path>) -> Result<PathBuf, String> {
     let path = match path {
         Some(path) => path.to_owned(),
-        None => build()?,
+        None => build(Profile::Release)?,
     };
     path.canonicalize()
         .map_err(|error| format!("perf at {}: {error}", path.display()))
 }
 
+/// How cargo is to build it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Profile {
+    /// Soon, for tests.
+    Debug,
+    /// To be measured.
+    Release,
+}
+
 /// Has cargo build it, and say where it is.
-fn build() -> Result<PathBuf, String> {
+pub fn build(profile: Profile) -> Result<PathBuf, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--release",
-        "--package",
-        "mkcp",
-        "--example",
-        "perf",
-    ]);
+    command.args(["build", "--package", "mkcp", "--example", "perf"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
     command.arg("--message-format=json-render-diagnostics");
     if let Some(folder) = env::var_os("CARGO_MANIFEST_DIR") {
         command.current_dir(folder);
