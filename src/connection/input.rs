@@ -300,12 +300,15 @@ impl Connection {
             .on_acknowledged(now, self.send.first_unacked(), self.round_trip());
     }
 
-    pub(super) fn detect_losses(&mut self, now: Instant) {
+    /// Gives up what must be lost. Returns whether anything was.
+    pub(super) fn detect_losses(&mut self, now: Instant) -> bool {
         let tick = self.peer_tick();
-        if let Some(lost) = self.loss.detect(now, &self.rtt, tick, &mut self.send) {
+        let lost = self.loss.detect(now, &self.rtt, tick, &mut self.send);
+        if let Some(lost) = &lost {
             self.output.repeat_is_fast = true;
-            self.controller.on_loss(&lost);
+            self.controller.on_loss(lost);
         }
+        lost.is_some()
     }
 
     /// Nothing came back for a while: repeat the oldest segment to learn more.

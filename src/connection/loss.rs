@@ -166,6 +166,10 @@ impl LossDetector {
             });
             self.log.pop_front();
         }
+        if lost.is_some() {
+            // The pacer may hold the repetitions back for a while; nothing has to be asked before.
+            self.last_sent = Some(now);
+        }
         lost
     }
 

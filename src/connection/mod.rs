@@ -221,9 +221,8 @@ impl Connection {
             _ => {}
         }
         self.allow_extra(now);
-        if self.loss.is_loss_due(now) {
-            self.detect_losses(now);
-        } else if self.loss_deadline().is_some_and(|at| at <= now) {
+        let lost = self.loss.is_loss_due(now) && self.detect_losses(now);
+        if !lost && self.loss_deadline().is_some_and(|at| at <= now) {
             self.probe(now);
         }
     }

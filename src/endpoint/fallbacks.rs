@@ -12,7 +12,6 @@ use quinn_udp::Transmit;
 use socket2::SockRef;
 
 use super::{builder::open_port, port::Lane, transmit::SendDatagrams, *};
-use crate::{listener::Listener, stream::Stream};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const BYTES: usize = 600_000;
@@ -146,18 +145,23 @@ fn moody<S: Mood>(mood: S) -> (Endpoint, Arc<Moody<S>>) {
     (endpoint, sender)
 }
 
-/// Echoes what comes until the listener is closed.
-fn echo(listener: &Listener) {
-    let listener = listener.try_clone().unwrap();
+/// Echoes what comes until nothing is accepted any more.
+fn echo<S>(accept: impl Fn() -> io::Result<S> + Send + 'static)
+where
+    S: Send + Sync + 'static,
+    for<'a> &'a S: Read + Write,
+{
     thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
+        while let Ok(stream) = accept() {
             thread::spawn(move || io::copy(&mut &stream, &mut &stream));
         }
     });
 }
 
-fn exchange(stream: &Stream, count: usize) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+fn exchange<S: Sync>(stream: &S, count: usize)
+where
+    for<'a> &'a S: Read + Write,
+{
     let sent: Vec<u8> = (0..count).map(|index| (index * 31 % 251) as u8).collect();
     let (mut reader, mut writer) = (stream, stream);
     let mut answer = vec![0; count];
@@ -171,8 +175,10 @@ fn exchange(stream: &Stream, count: usize) {
 /// Moves bytes there and back, and sees that none was given up as an error.
 fn expect_transfer(client: &Endpoint, server: &Endpoint) {
     let listener = server.listen().unwrap();
-    echo(&listener);
+    let listening = listener.try_clone().unwrap();
+    echo(move || Ok(listening.accept()?.0));
     let stream = client.connect(server.local_addr().unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     exchange(&stream, BYTES);
     for endpoint in [client, server] {
         let stats = endpoint.stats();
@@ -283,10 +289,16 @@ fn a_session_goes_on_when_its_peer_comes_by_another_socket() {
     let late = third.0.clone();
     let (server, runtime) = open_lanes(vec![share(first), share(second), third], 2);
     let listener = server.listen().unwrap();
-    echo(&listener);
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| Stream::connect(address).unwrap())
+    let listening = listener.try_clone().unwrap();
+    echo(move || Ok(listening.accept()?.0));
+    let endpoints: Vec<_> = (0..CLIENTS).map(|_| open(batched())).collect();
+    let clients: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.connect(address).unwrap())
         .collect();
+    for client in &clients {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
     clients.iter().for_each(|client| exchange(client, 3000));
 
     SockRef::from(late.udp()).bind(&address.into()).unwrap();

@@ -46,7 +46,7 @@ pub fn a_nonblocking_write_does_not_wait<T: Transport>() {
 
 pub fn a_blocked_write_goes_on_when_the_peer_reads<T: Transport>() {
     let (client, mut server) = T::pair();
-    let sent = pattern(TOO_MUCH / 4, 1);
+    let sent = pattern(TOO_MUCH / 2, 1);
     let mut received = Vec::new();
     let written = blocked(
         || {
