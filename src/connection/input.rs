@@ -282,6 +282,7 @@ impl Connection {
             .map(|(_, sent_at)| now.saturating_duration_since(sent_at));
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
+            self.pacer.set_min_rtt(self.rtt.min());
         }
         let event = AckEvent {
             now,

@@ -4,15 +4,22 @@ use std::time::{Duration, Instant};
 
 /// The least burst, in segments: with one, every segment would need a wake-up of its own.
 const LEAST_BURST: u64 = 2;
+/// The same on a path shorter than `BURST_TIME`: what a network in one place takes in any case, and
+/// one system call sends.
+const LEAST_SHORT_BURST: u64 = 16;
 /// Bursts in time: timers and threads are not more exact than this.
 const BURST_TIME: Duration = Duration::from_millis(2);
 /// What a connection may start with.
 const FIRST_BURST: u64 = 10;
 
-/// The most payload that leaves at once.
-pub(super) fn burst(rate: Option<u64>, max_payload: u64) -> u64 {
+/// The most payload that leaves at once, on a path with this least round-trip time.
+pub(super) fn burst(rate: Option<u64>, max_payload: u64, min_rtt: Option<Duration>) -> u64 {
+    let least = match min_rtt {
+        Some(short) if short < BURST_TIME => LEAST_SHORT_BURST,
+        _ => LEAST_BURST,
+    };
     let in_time = u128::from(rate.unwrap_or(0)) * BURST_TIME.as_nanos() / 1_000_000_000;
-    (LEAST_BURST * max_payload).max(u64::try_from(in_time).unwrap_or(u64::MAX))
+    (least * max_payload).max(u64::try_from(in_time).unwrap_or(u64::MAX))
 }
 
 /// Lets payload pass at a rate, with bursts up to its capacity.
@@ -21,6 +28,7 @@ pub(super) struct Pacer {
     max_payload: u64,
     /// Bytes per second, or `None` while sending is not paced.
     rate: Option<u64>,
+    min_rtt: Option<Duration>,
     tokens: u64,
     refilled_at: Instant,
 }
@@ -31,6 +39,7 @@ impl Pacer {
         Self {
             max_payload,
             rate,
+            min_rtt: None,
             tokens: FIRST_BURST * max_payload,
             refilled_at: now,
         }
@@ -39,6 +48,11 @@ impl Pacer {
     pub(super) fn set_rate(&mut self, now: Instant, rate: Option<u64>) {
         self.refill(now);
         self.rate = rate.map(|rate| rate.max(1));
+    }
+
+    /// The least round-trip time of the path is this.
+    pub(super) fn set_min_rtt(&mut self, min_rtt: Option<Duration>) {
+        self.min_rtt = min_rtt;
     }
 
     pub(super) fn rate(&self) -> Option<u64> {
@@ -90,7 +104,7 @@ impl Pacer {
     }
 
     fn capacity(&self, rate: u64) -> u64 {
-        burst(Some(rate), self.max_payload)
+        burst(Some(rate), self.max_payload, self.min_rtt)
     }
 }
 

@@ -202,7 +202,8 @@ impl Bbr {
         let Some(product) = self.path.bandwidth_delay(WINDOW_GAIN) else {
             return;
         };
-        let burst = super::super::pacing::burst(self.pacing_rate(), self.max_payload);
+        let min_rtt = Some(self.path.min_rtt());
+        let burst = super::super::pacing::burst(self.pacing_rate(), self.max_payload, min_rtt);
         let quantum = 3 * burst.min(LARGEST_BURST);
         let target = product + self.extra() + quantum;
         self.window = match self.mode {
