@@ -5,7 +5,7 @@
 //!
 //! | what | why |
 //! |---|---|
-//! | no allowance for a delayed ACK | an answer carries it, and what peers do else is part of the variation |
+//! | an eighth of the round trip is allowed for a delayed ACK | an answer carries it, and what peers do else is part of the variation; but threads are late at times |
 //! | the second probe comes as soon as the first | two losses in a row are chance, not a dark path |
 //! | a probe brings the last ACK again | it was lost with the datagram that is repeated |
 //! | a repetition of the peer's is answered by one | it shows that the answer to the first got lost |
@@ -22,10 +22,10 @@ impl Connection {
     /// How long an acknowledgement of what is outstanding may be held back, as far as a probe has
     /// to wait for it.
     pub(super) fn probe_allowance(&self) -> Duration {
-        if self.send.is_thin() && self.peer_tick().is_zero() {
-            Duration::ZERO
-        } else {
-            self.peer_ack_delay()
+        let usual = self.peer_ack_delay();
+        match self.rtt.smoothed() {
+            Some(rtt) if self.send.is_thin() && self.peer_tick().is_zero() => usual.min(rtt / 8),
+            _ => usual,
         }
     }
 
