@@ -76,7 +76,9 @@ impl ByteQueue {
                     let count = bytes.len();
                     self.push(bytes);
                     // There, chunks are filled, and here they become empty.
-                    other.spares.extend(self.spares.pop());
+                    if let Some(spare) = self.spares.pop() {
+                        other.recycle(spare);
+                    }
                     count
                 }
                 None => {
