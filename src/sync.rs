@@ -12,9 +12,9 @@ use std::{
 use primitives::{Condvar, Mutex, MutexGuard};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::AtomicBool;
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::AtomicBool;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8};
 
 /// A state that application threads wait for, each for as long as it may.
 #[derive(Debug, Default)]

@@ -29,7 +29,7 @@ pub(crate) struct Target {
     connect: SocketAddr,
 
     /// Sockets that all streams share, each with threads of its own [default: a socket for each
-    /// stream and one pair of threads for all; 1 for idle and where the following are asked for]
+    /// stream and one thread for all; 1 for idle and where the following are asked for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     sockets: Option<u16>,
 

@@ -7,8 +7,10 @@
 //!      +------------- sendmsg --------------+   +------ doorbell ---------+
 //! ```
 //!
-//! * A poll thread (`poller`) reads, opens and checks datagrams and hands them, copied into arenas
-//!   (`batch`), to the worker that owns their connection (`shard`).
+//! * A poll thread (`poller`) waits for sockets and routes what they received (`router`): opened,
+//!   checked, and copied into arenas (`batch`), it is handed to the worker that owns the connection
+//!   (`shard`). A single worker has no thread of its own: the poll thread runs it (`alarm` tells
+//!   when), which saves the copy and the waking.
 //! * A worker (`worker`) owns its sessions (`session`, `table`): it feeds connections, moves bytes
 //!   between them and their pipes, fires timers (`deadlines`), and sends (`transmit`).
 //! * A port (`port`) is what the sessions of one socket share: settings, counters, limits
@@ -20,7 +22,9 @@
 
 pub(crate) mod accept;
 mod admission;
+mod alarm;
 mod batch;
+mod bell;
 mod builder;
 mod conversation;
 mod counters;
@@ -32,6 +36,7 @@ pub(crate) mod handle;
 mod pipe;
 mod poller;
 mod port;
+mod router;
 mod runtime;
 mod session;
 mod shard;
@@ -248,8 +253,8 @@ impl fmt::Debug for Endpoint {
 }
 
 /// Opens a session over a connected socket of its own, as Go peers do: with its own NAT mapping,
-/// and told by ICMP if nobody listens. All such sockets of the process share one pair of threads,
-/// which live as long as there are any.
+/// and told by ICMP if nobody listens. All such sockets of the process share one thread,
+/// which lives as long as there are any.
 pub(crate) fn connect_own_socket(
     peer: &SocketAddr,
     config: &Config,

@@ -1,6 +1,7 @@
-//! A poll thread: reads sockets, opens and checks datagrams, hands them to workers.
+//! A poll thread: waits for sockets, and has what they received routed to workers.
 //!
-//! It waits for nothing but readiness. Sockets are registered for reading alone, because a socket
+//! Where there is a single worker, the thread runs it as well: nothing has to be handed over, and
+//! nobody has to be woken. Sockets are registered for reading alone, because a socket
 //! registered for writing wakes its thread whenever the kernel frees a sent datagram; writability
 //! is asked for only while a worker was refused.
 
@@ -12,27 +13,24 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
-use quinn_udp::{BATCH_SIZE, RecvMeta};
-
-use crate::{error::DropReason, wire::Segments};
 
 use super::{
-    batch::{BATCH, Datagram, DatagramBatch, Origin},
+    alarm::Alarm,
+    bell::Bell,
     port::{Port, PortId},
-    runtime::Shared,
+    router::{Inlet, Router},
     shard::Command,
     socket::{ReceiveBuffers, Registration, Socket},
-    table::ConnectionId,
 };
 
-/// System calls on one socket before the others have their turn.
-const RECEIVE_CALLS: usize = 4;
 const WAKER: Token = Token(0);
+const ALARM: Token = Token(1);
+const FIRST_SOCKET: usize = 2;
 
 /// What a poll thread is told.
 #[derive(Debug)]
@@ -50,9 +48,7 @@ pub(super) enum PollCommand {
 #[derive(Debug)]
 pub(super) struct Source {
     token: Token,
-    port: Arc<Port>,
-    lane: usize,
-    socket: Arc<Socket>,
+    inlet: Inlet,
     interest: Interest,
     registration: Registration,
 }
@@ -61,7 +57,7 @@ pub(super) struct Source {
 #[derive(Debug)]
 pub(super) struct PollHandle {
     registry: Registry,
-    waker: Waker,
+    bell: Arc<Bell>,
     next_token: AtomicUsize,
     commands: Mutex<Vec<PollCommand>>,
 }
@@ -73,9 +69,11 @@ impl PollHandle {
         let registration = Registration::new(&socket, &self.registry, token)?;
         self.post(PollCommand::Add(Box::new(Source {
             token,
-            port: port.clone(),
-            lane,
-            socket,
+            inlet: Inlet {
+                port: port.clone(),
+                lane,
+                socket,
+            },
             interest: Interest::READABLE,
             registration,
         })));
@@ -83,14 +81,13 @@ impl PollHandle {
     }
 
     pub(super) fn post(&self, command: PollCommand) {
-        let first = {
-            let mut commands = self.commands.lock();
-            commands.push(command);
-            commands.len() == 1
-        };
-        if first && let Err(error) = self.waker.wake() {
-            log::error!("cannot wake a poll thread: {error}");
-        }
+        self.commands.lock().push(command);
+        self.bell.ring();
+    }
+
+    /// What wakes the thread.
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 }
 
@@ -103,6 +100,7 @@ pub(super) struct Poller {
     /// Sockets that may have more; edges are reported once only.
     ready: Vec<Token>,
     buffers: ReceiveBuffers,
+    alarm: Alarm,
     router: Router,
     closed: bool,
 }
@@ -111,40 +109,42 @@ impl Poller {
     /// What a poll thread needs, and how it is reached once it runs.
     pub(super) fn open() -> io::Result<(Poll, Arc<PollHandle>)> {
         let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let bell = Bell::new(move || {
+            if let Err(error) = waker.wake() {
+                log::error!("cannot wake a poll thread: {error}");
+            }
+        });
         let handle = PollHandle {
             registry: poll.registry().try_clone()?,
-            waker: Waker::new(poll.registry(), WAKER)?,
-            next_token: AtomicUsize::new(WAKER.0 + 1),
+            bell: Arc::new(bell),
+            next_token: AtomicUsize::new(FIRST_SOCKET),
             commands: Mutex::default(),
         };
         Ok((poll, Arc::new(handle)))
     }
 
-    pub(super) fn new(poll: Poll, handle: Arc<PollHandle>, shared: Arc<Shared>) -> Self {
-        Self {
+    pub(super) fn new(poll: Poll, handle: Arc<PollHandle>, router: Router) -> io::Result<Self> {
+        Ok(Self {
+            alarm: Alarm::new(poll.registry(), ALARM)?,
             poll,
             handle,
             sources: HashMap::new(),
             tokens: HashMap::new(),
             ready: Vec::new(),
             buffers: ReceiveBuffers::new(),
-            router: Router::new(shared),
+            router,
             closed: false,
-        }
+        })
     }
 
     /// Serves sockets until the runtime has closed and the last one is retired.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !(self.closed && self.sources.is_empty()) {
-            let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                result => result?,
-            }
+            self.wait(&mut events)?;
             for event in &events {
-                if event.token() == WAKER {
-                    self.take_commands();
+                if matches!(event.token(), WAKER | ALARM) {
                     continue;
                 }
                 if event.is_writable() {
@@ -154,10 +154,33 @@ impl Poller {
                     self.set_ready(event.token());
                 }
             }
+            if self.handle.bell.answer() {
+                self.take_commands();
+                self.router.collect();
+            }
             self.read_ready();
-            self.router.post_all();
+            self.router.finish_round();
         }
         Ok(())
+    }
+
+    /// Serves no socket any more; what was routed is left.
+    pub(super) fn into_router(self) -> Router {
+        self.router
+    }
+
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let busy = !self.ready.is_empty() || self.router.has_work();
+        let timeout = if busy || !self.handle.bell.fall_asleep() {
+            Some(Duration::ZERO)
+        } else {
+            self.alarm.set(self.router.next_deadline())
+        };
+        match self.poll.poll(events, timeout) {
+            // As if nothing had happened: the events are empty.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
     }
 
     fn set_ready(&mut self, token: Token) {
@@ -166,14 +189,14 @@ impl Poller {
         }
     }
 
-    /// Reads every socket that may have something, each within its budget.
+    /// Reads every socket that may have something, each by one call.
     fn read_ready(&mut self) {
         let mut ready = std::mem::take(&mut self.ready);
         ready.retain(|&token| {
             let Some(source) = self.sources.get(&token) else {
                 return false;
             };
-            let more = (0..RECEIVE_CALLS).all(|_| self.router.receive(source, &mut self.buffers));
+            let more = self.router.receive(&source.inlet, &mut self.buffers);
             if !more && Registration::FIRES_ONCE {
                 self.set_interest(token, source.interest);
             }
@@ -192,7 +215,7 @@ impl Poller {
                 PollCommand::Add(source) => {
                     // Something may have come before the token was known here.
                     self.ready.push(source.token);
-                    let place = (source.port.id, source.lane);
+                    let place = (source.inlet.port.id, source.inlet.lane);
                     self.tokens.insert(place, source.token);
                     self.sources.insert(source.token, *source);
                 }
@@ -231,10 +254,10 @@ impl Poller {
         let Some(source) = self.sources.get(&token) else {
             return;
         };
-        let waiting = source.port.lanes[source.lane].take_blocked();
-        for (index, shard) in self.router.shared.shards.iter().enumerate() {
+        let waiting = source.inlet.port.lanes[source.inlet.lane].take_blocked();
+        for (index, shard) in self.router.shards().iter().enumerate() {
             if waiting & (1 << index) != 0 {
-                let _ = shard.command(Command::Writable(source.port.id, source.lane));
+                let _ = shard.command(Command::Writable(source.inlet.port.id, source.inlet.lane));
             }
         }
     }
@@ -243,153 +266,17 @@ impl Poller {
         let of_port: Vec<Token> = self
             .sources
             .values()
-            .filter(|source| source.port.id == port && source.port.is_finished())
+            .filter(|source| source.inlet.port.id == port && source.inlet.port.is_finished())
             .map(|source| source.token)
             .collect();
         for token in of_port {
             // A worker may hold a last datagram for it; it tries once more and lets go.
             self.tell_workers(token);
             if let Some(source) = self.sources.remove(&token) {
-                self.tokens.remove(&(source.port.id, source.lane));
+                self.tokens
+                    .remove(&(source.inlet.port.id, source.inlet.lane));
                 source.registration.end(self.poll.registry());
             }
-        }
-    }
-}
-
-/// From sockets to shards.
-struct Router {
-    shared: Arc<Shared>,
-    /// The batch that is being filled for each shard.
-    batches: Vec<DatagramBatch>,
-    /// The shard of the latest datagram: many in a row belong together.
-    latest: Option<(ConnectionId, usize)>,
-}
-
-impl Router {
-    fn new(shared: Arc<Shared>) -> Self {
-        let batches = shared
-            .shards
-            .iter()
-            .map(|_| DatagramBatch::default())
-            .collect();
-        Self {
-            shared,
-            batches,
-            latest: None,
-        }
-    }
-
-    /// One receiving system call; returns whether there may be more to receive.
-    fn receive(&mut self, source: &Source, buffers: &mut ReceiveBuffers) -> bool {
-        source.port.counters.receive_calls.add(1);
-        match source.socket.receive(buffers) {
-            Ok(count) => {
-                self.route_all(source, buffers.filled(count));
-                // Fewer than asked for: it is empty, and the next arrival is reported.
-                count == BATCH_SIZE
-            }
-            Err(error) => self.continue_after(source, &error),
-        }
-    }
-
-    /// Errors of a UDP socket are information about datagrams sent earlier. None ends or slows
-    /// the loop; after an unknown one the next datagram reports readiness again.
-    fn continue_after(&self, source: &Source, error: &io::Error) -> bool {
-        match error.kind() {
-            ErrorKind::WouldBlock => false,
-            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-                if let Some(id) = source.port.only_connection() {
-                    let shard = self.shared.shard(&id);
-                    let _ = shard.command(Command::Refused(id));
-                }
-                true
-            }
-            _ => {
-                if source.port.counters.warnings.allows(Instant::now()) {
-                    log::warn!("receiving on {}: {error}", source.port.local);
-                }
-                false
-            }
-        }
-    }
-
-    /// Opens what has arrived in one go, whether in one train or from many peers, and passes it on.
-    fn route_all<'a>(
-        &mut self,
-        source: &Source,
-        trains: impl Iterator<Item = (RecvMeta, &'a mut [u8])>,
-    ) {
-        let port = &source.port;
-        let (mut count, mut bytes) = (0, 0);
-        let datagrams = trains.flat_map(|(meta, train)| {
-            bytes += train.len() as u64;
-            let origin = Origin {
-                remote: meta.addr,
-                local_ip: meta.dst_ip,
-                lane: source.lane,
-            };
-            let datagrams = train.chunks_mut(meta.stride.max(1));
-            datagrams.map(move |datagram| (origin, datagram))
-        });
-        for (origin, opened) in port.codec.open_each(datagrams) {
-            count += 1;
-            let routed = opened.and_then(|plaintext| self.route(port, origin, plaintext));
-            if let Err(reason) = routed {
-                log::trace!("datagram from {} dropped: {reason}", origin.remote);
-                port.counters.drop_one(reason);
-            }
-        }
-        port.counters.datagrams_received.add(count);
-        port.counters.bytes_received.add(bytes);
-    }
-
-    fn route(
-        &mut self,
-        port: &Arc<Port>,
-        origin: Origin,
-        plaintext: &[u8],
-    ) -> Result<(), DropReason> {
-        // mKCP: the first segment says to which connection a datagram belongs. Where a later one
-        // does not parse, those before it count.
-        let first = Segments::new(plaintext)
-            .next()
-            .ok_or(DropReason::BadSegment)?;
-        let conversation = first.conversation();
-        let id = ConnectionId::new(port.id, origin.remote, conversation);
-        let index = match self.latest {
-            Some((same, index)) if same == id => index,
-            _ => self.shared.shard_index(&id),
-        };
-        self.latest = Some((id, index));
-        self.batches[index].push(Datagram {
-            port,
-            origin,
-            conversation,
-            plaintext,
-        });
-        if self.batches[index].len() >= BATCH {
-            self.post(index);
-        }
-        Ok(())
-    }
-
-    fn post_all(&mut self) {
-        for index in 0..self.batches.len() {
-            if self.batches[index].len() > 0 {
-                self.post(index);
-            }
-        }
-    }
-
-    fn post(&mut self, index: usize) {
-        let batch = &mut self.batches[index];
-        if self.shared.shards[index].post(batch).is_err() {
-            for datagram in batch.iter() {
-                let counters = &datagram.port.counters;
-                counters.drop_one(DropReason::WorkerBehind);
-            }
-            batch.clear();
         }
     }
 }

@@ -20,10 +20,11 @@ use super::{
     counters::Count,
     poller::{PollCommand, PollHandle, Poller},
     port::{Port, PortId},
+    router::Router,
     shard::{Command, Ending, Shard},
     socket::Socket,
     table::ConnectionId,
-    worker::Worker,
+    worker::{Worker, thread::WorkerThread},
 };
 
 /// More than these do not fit into the bits of `Lane::ask_writable`.
@@ -51,11 +52,21 @@ pub(super) struct Shared {
 }
 
 impl Runtime {
+    /// A single worker beside a single poll thread has no thread of its own.
     pub(super) fn start(poll_threads: usize, workers: usize) -> io::Result<Arc<Self>> {
-        let (shards, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| Shard::new()).unzip();
         let polls = (0..poll_threads)
             .map(|_| Poller::open())
             .collect::<io::Result<Vec<_>>>()?;
+        let (mut resident, mut threads, mut shards) = (None, Vec::new(), Vec::new());
+        if let [(_, handle)] = &polls[..]
+            && workers == 1
+        {
+            let shard = Shard::new(handle.bell().clone());
+            resident = Some(Worker::new(0, shard.clone()));
+            shards.push(shard);
+        } else {
+            (threads, shards) = (0..workers).map(WorkerThread::new).unzip();
+        }
         let shared = Arc::new(Shared {
             shards,
             pollers: polls.iter().map(|(_, handle)| handle.clone()).collect(),
@@ -69,27 +80,30 @@ impl Runtime {
             shared: shared.clone(),
             threads: Mutex::default(),
         };
-        for (index, receiver) in receivers.into_iter().enumerate() {
-            let worker = Worker::new(index, shared.shards[index].clone(), receiver);
+        for (index, worker) in threads.into_iter().enumerate() {
             let shared = shared.clone();
             runtime.spawn(format!("mkcp-worker-{index}"), move || {
                 work(worker, &shared);
             })?;
         }
         for (index, (poll, handle)) in polls.into_iter().enumerate() {
-            let poller = Poller::new(poll, handle, shared.clone());
-            let shared = shared.clone();
-            shared.polling.fetch_add(1, Ordering::SeqCst);
-            let spawned = runtime.spawn(format!("mkcp-poll-{index}"), {
-                let shared = shared.clone();
-                move || serve(poller, &shared)
-            });
-            if let Err(error) = spawned {
-                shared.stop_polling(ConnectionError::EndpointClosed);
-                return Err(error);
-            }
+            let router = Router::new(shared.clone(), resident.take());
+            let poller = Poller::new(poll, handle, router)?;
+            runtime.spawn_poller(index, poller)?;
         }
         Ok(Arc::new(runtime))
+    }
+
+    fn spawn_poller(&self, index: usize, poller: Poller) -> io::Result<()> {
+        let shared = self.shared.clone();
+        shared.polling.fetch_add(1, Ordering::SeqCst);
+        let spawned = self.spawn(format!("mkcp-poll-{index}"), move || {
+            serve(poller, &shared);
+        });
+        if spawned.is_err() {
+            self.shared.stop_polling(ConnectionError::EndpointClosed);
+        }
+        spawned
     }
 
     fn spawn(&self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -199,27 +213,31 @@ impl Shared {
 }
 
 /// The life of a worker's thread.
-fn work(mut worker: Worker, shared: &Shared) {
-    if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
-        worker.fail_all(ConnectionError::Internal);
+fn work(mut thread: WorkerThread, shared: &Shared) {
+    if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
+        thread.worker().fail_all(ConnectionError::Internal);
         shared.lose_thread("worker");
     }
 }
 
 /// The life of a poll thread.
 fn serve(mut poller: Poller, shared: &Shared) {
-    let error = match catch_unwind(AssertUnwindSafe(|| poller.run())) {
-        Ok(Ok(())) => ConnectionError::EndpointClosed,
+    let result = catch_unwind(AssertUnwindSafe(|| poller.run()));
+    // From here on nothing is received.
+    let mut router = poller.into_router();
+    match result {
+        Ok(Ok(())) => shared.stop_polling(ConnectionError::EndpointClosed),
         Ok(Err(error)) => {
             log::error!("cannot wait for sockets: {error}");
             shared.lose_thread("poll");
-            ConnectionError::Internal
+            shared.stop_polling(ConnectionError::Internal);
         }
         Err(_) => {
+            router.fail_all(ConnectionError::Internal);
             shared.lose_thread("poll");
-            ConnectionError::Internal
+            shared.stop_polling(ConnectionError::Internal);
+            return;
         }
-    };
-    drop(poller);
-    shared.stop_polling(error);
+    }
+    router.end();
 }

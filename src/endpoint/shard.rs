@@ -1,25 +1,20 @@
-//! The way to a worker: its inbox of datagrams, its list of commands, and the doorbell.
-//!
-//! Whoever brings something puts it into place first and rings then; the worker, once awake, stops
-//! the bell first and looks then. Either it sees what was brought, or it is rung again. Between the
-//! two the bell rings once, however many bring something: waking a thread costs more than all else
-//! here.
+//! The way to a worker: its inbox of datagrams, its list of commands, and the bell of its thread.
 //!
 //! The inbox is bounded by datagrams and bytes, and refuses what is too much. The list of commands
 //! has at most one entry per session that changed, plus the sessions being opened.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 
 use crate::error::ConnectionError;
 
 use super::{
     batch::{BATCH, DatagramBatch},
+    bell::Bell,
     handle::{Doorbell, SessionKey},
     port::{Port, PortId},
     session::Opening,
@@ -68,8 +63,7 @@ pub(super) struct WorkerBehind;
 pub(super) struct Shard {
     inbox: Mutex<Inbox>,
     commands: Mutex<Commands>,
-    rung: AtomicBool,
-    bell: Sender<()>,
+    bell: Arc<Bell>,
     next_key: AtomicU64,
 }
 
@@ -90,17 +84,14 @@ struct Commands {
 }
 
 impl Shard {
-    /// With the bell that the worker waits for.
-    pub(super) fn new() -> (Arc<Self>, Receiver<()>) {
-        let (bell, receiver) = bounded(1);
-        let shard = Self {
+    /// `bell` is that of the worker's thread.
+    pub(super) fn new(bell: Arc<Bell>) -> Arc<Self> {
+        Arc::new(Self {
             inbox: Mutex::default(),
             commands: Mutex::default(),
-            rung: AtomicBool::new(false),
             bell,
             next_key: AtomicU64::new(0),
-        };
-        (Arc::new(shard), receiver)
+        })
     }
 
     /// A key that no session of this worker ever had.
@@ -125,7 +116,7 @@ impl Shard {
             (inbox.datagrams, inbox.bytes) = (datagrams, bytes);
             inbox.take(batch);
         }
-        self.ring_bell();
+        self.bell.ring();
         Ok(())
     }
 
@@ -148,24 +139,14 @@ impl Shard {
             }
             commands.list.push(command);
         }
-        self.ring_bell();
+        self.bell.ring();
         Ok(())
     }
 
-    fn ring_bell(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
-            // If it is full, the worker has not come round to the last ring: it will look.
-            let _ = self.bell.try_send(());
-        }
-    }
-
-    /// For the worker: stops the bell and exchanges two empty lists for what has come. Whoever
-    /// brings something from now on rings again.
+    /// For the worker, once it has answered its bell: exchanges two empty lists for what has come.
     pub(super) fn collect(&self, batches: &mut Vec<DatagramBatch>, commands: &mut Vec<Command>) {
-        if self.rung.swap(false, Ordering::SeqCst) {
-            self.inbox.lock().empty_into(batches);
-            std::mem::swap(commands, &mut self.commands.lock().list);
-        }
+        self.inbox.lock().empty_into(batches);
+        std::mem::swap(commands, &mut self.commands.lock().list);
     }
 
     /// For the worker: returns what `collect` gave, emptied.
@@ -219,41 +200,22 @@ impl Doorbell for Shard {
 mod tests {
     use super::*;
 
-    fn commands(shard: &Shard) -> usize {
-        let mut taken = Vec::new();
-        shard.collect(&mut Vec::new(), &mut taken);
-        taken.len()
-    }
-
     #[test]
-    fn the_bell_rings_once_until_the_worker_looks() {
-        let (shard, bell) = Shard::new();
+    fn the_list_is_taken_whole() {
+        let shard = Shard::new(Arc::new(Bell::new(|| {})));
         for _ in 0..100 {
             shard.ring(shard.new_key());
         }
-        assert_eq!(bell.len(), 1);
-        assert_eq!(commands(&shard), 100);
-        assert_eq!(commands(&shard), 0);
-        bell.recv().unwrap();
-        shard.ring(shard.new_key());
-        assert_eq!(bell.len(), 1);
-        assert_eq!(commands(&shard), 1);
-    }
-
-    #[test]
-    fn a_ring_between_waking_and_looking_is_not_lost() {
-        let (shard, bell) = Shard::new();
-        shard.ring(shard.new_key());
-        bell.recv().unwrap();
-        shard.ring(shard.new_key());
-        assert_eq!(commands(&shard), 2);
-        shard.ring(shard.new_key());
-        assert_eq!(bell.len(), 1);
+        for expected in [100, 0] {
+            let mut commands = Vec::new();
+            shard.collect(&mut Vec::new(), &mut commands);
+            assert_eq!(commands.len(), expected);
+        }
     }
 
     #[test]
     fn a_closed_shard_says_why() {
-        let (shard, _bell) = Shard::new();
+        let shard = Shard::new(Arc::new(Bell::new(|| {})));
         shard.ring(shard.new_key());
         assert_eq!(shard.close(ConnectionError::Internal).len(), 1);
         let refused = shard.command(Command::Dirty(shard.new_key()));

@@ -1,16 +1,14 @@
 //! A worker: the only owner of its sessions, and the order in which it does its work.
 //!
 //! [`Worker::turn`] is the whole of it, without threads or clocks, so that tests can drive it. The
-//! loop around it waits for the doorbell or the next deadline, whichever comes first.
+//! loop around it is a thread of its own ([`thread`]), or that of the poll thread.
 
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-use crossbeam_channel::Receiver;
 
 use crate::{
     config::derive,
@@ -34,8 +32,6 @@ use super::{
 
 /// Sessions visited in one turn; the others come first in the next.
 const MAX_VISITS: usize = 256;
-/// So long memory for datagrams is kept while none come.
-const KEEP: Duration = Duration::from_secs(1);
 /// Deadlines looked at in one turn.
 const MAX_DEADLINES: usize = 1024;
 
@@ -43,7 +39,6 @@ const MAX_DEADLINES: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Worker {
     shard: Arc<Shard>,
-    bell: Receiver<()>,
     table: Table<Session>,
     tombstones: Tombstones,
     deadlines: Deadlines,
@@ -52,17 +47,16 @@ pub(super) struct Worker {
     replies: ReplyBudget,
     seeds: RandomState,
     batches: Vec<DatagramBatch>,
-    /// Memory for datagrams is kept.
-    warm: bool,
     commands: Vec<Command>,
+    /// The session of the latest datagram: many in a row belong together.
+    latest: Option<(ConnectionId, Slot)>,
     stopped: bool,
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, shard: Arc<Shard>, bell: Receiver<()>) -> Self {
+    pub(super) fn new(index: usize, shard: Arc<Shard>) -> Self {
         Self {
             shard,
-            bell,
             table: Table::new(),
             tombstones: Tombstones::default(),
             deadlines: Deadlines::default(),
@@ -71,45 +65,40 @@ impl Worker {
             replies: ReplyBudget::new(),
             seeds: RandomState::new(),
             batches: Vec::new(),
-            warm: false,
             commands: Vec::new(),
+            latest: None,
             stopped: false,
         }
     }
 
-    /// Works until told to stop.
-    pub(super) fn run(&mut self) {
-        while !self.stopped {
-            self.wait();
-            self.turn(Instant::now());
-        }
-    }
-
-    fn wait(&mut self) {
-        if !self.touched.is_empty() {
-            return;
-        }
-        let cool = self.warm.then(|| Instant::now() + KEEP);
-        let next = self.deadlines.next();
-        // Why the wait ended shows in what there is to do.
-        let rung = match next.into_iter().chain(cool).min() {
-            Some(deadline) => self.bell.recv_deadline(deadline).is_ok(),
-            None => self.bell.recv().is_ok(),
-        };
-        let cooled = cool.is_some_and(|cool| next.is_none_or(|next| cool < next));
-        if cooled && !rung {
-            self.warm = false;
-            self.shard.release_memory();
-        }
+    /// Takes what has been brought to the shard, once its bell is answered; returns whether there
+    /// are datagrams.
+    pub(super) fn collect(&mut self) -> bool {
+        self.shard.collect(&mut self.batches, &mut self.commands);
+        !self.batches.is_empty()
     }
 
     /// Does all work that is there, within bounds: what has come, what is due, and what follows.
     pub(super) fn turn(&mut self, now: Instant) {
-        self.shard.collect(&mut self.batches, &mut self.commands);
-        self.take_datagrams(now);
+        self.take_batches(now);
         self.take_commands(now);
         self.fire_deadlines(now);
         self.visit_touched(now);
+    }
+
+    /// Whether another turn is wanted at once.
+    pub(super) fn has_work(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// When another turn is wanted, if nothing comes before.
+    pub(super) fn next_deadline(&mut self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Whether it was told to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// After a panic: whoever waits for a session of this worker gets the error.
@@ -128,38 +117,40 @@ impl Worker {
 
 // Input.
 impl Worker {
-    fn take_datagrams(&mut self, now: Instant) {
+    fn take_batches(&mut self, now: Instant) {
         if self.batches.is_empty() {
             return;
         }
-        self.warm = true;
         let mut batches = std::mem::take(&mut self.batches);
-        let mut latest = None;
         for datagram in batches.iter().flat_map(DatagramBatch::iter) {
-            let id = ConnectionId::new(
-                datagram.port.id,
-                datagram.origin.remote,
-                datagram.conversation,
-            );
-            // Many in a row belong to one session: it is looked for once.
-            let slot = match latest {
-                Some((same, slot)) if same == id => slot,
-                _ => match self.find_or_admit(now, id, datagram) {
-                    Ok(slot) => slot,
-                    Err(reason) => {
-                        log::trace!("datagram of {id:?} dropped: {reason}");
-                        datagram.port.counters.drop_one(reason);
-                        continue;
-                    }
-                },
-            };
-            latest = Some((id, slot));
-            self.touch_with(slot, |session| {
-                session.connection.handle_datagram(now, datagram.plaintext);
-            });
+            self.handle_datagram(now, datagram);
         }
         self.shard.recycle(&mut batches);
         self.batches = batches;
+    }
+
+    /// Gives a datagram to its session. What follows from it is done in the next turn.
+    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let id = ConnectionId::new(
+            datagram.port.id,
+            datagram.origin.remote,
+            datagram.conversation,
+        );
+        let slot = match self.latest {
+            Some((same, slot)) if same == id => slot,
+            _ => match self.find_or_admit(now, id, datagram) {
+                Ok(slot) => slot,
+                Err(reason) => {
+                    log::trace!("datagram of {id:?} dropped: {reason}");
+                    datagram.port.counters.drop_one(reason);
+                    return;
+                }
+            },
+        };
+        self.latest = Some((id, slot));
+        self.touch_with(slot, |session| {
+            session.connection.handle_datagram(now, datagram.plaintext);
+        });
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -326,6 +317,7 @@ impl Worker {
 
     fn remove(&mut self, now: Instant, slot: Slot) {
         self.deadlines.disarm(slot);
+        self.latest = None;
         let Some(session) = self.table.remove(slot) else {
             return;
         };
@@ -435,6 +427,8 @@ pub(super) fn new_handle(
     };
     SessionHandle::new(info, &port.config, shard.clone())
 }
+
+pub(super) mod thread;
 
 #[cfg(test)]
 #[cfg(not(loom))]

@@ -16,6 +16,7 @@ use crate::{
     endpoint::{
         admission::{Admission, Limits},
         batch::Origin,
+        bell::Bell,
         conversation::Conversations,
         port::Lane,
         transmit::SendDatagrams,
@@ -65,11 +66,11 @@ impl Lab {
             Conversations::starting_at(7),
             vec![Lane::new(outbox.clone(), None)],
         ));
-        let (shard, bell) = Shard::new();
+        let shard = Shard::new(Arc::new(Bell::new(|| {})));
         Self {
             outbox,
             port,
-            worker: Worker::new(0, shard.clone(), bell),
+            worker: Worker::new(0, shard.clone()),
             shard,
             now: Instant::now(),
         }
@@ -116,6 +117,7 @@ impl Lab {
     }
 
     fn turn(&mut self) {
+        self.worker.collect();
         self.worker.turn(self.now);
     }
 

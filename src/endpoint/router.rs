@@ -1,0 +1,258 @@
+//! From sockets to workers: receives, opens and checks datagrams, and passes them on.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Instant,
+};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta};
+
+use crate::{
+    error::{ConnectionError, DropReason},
+    wire::Segments,
+};
+
+use super::{
+    batch::{BATCH, Datagram, DatagramBatch, Origin},
+    port::Port,
+    runtime::Shared,
+    shard::{Command, Shard},
+    socket::{ReceiveBuffers, Socket},
+    table::ConnectionId,
+    worker::Worker,
+};
+
+/// One socket of a port.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    pub(super) port: Arc<Port>,
+    pub(super) lane: usize,
+    pub(super) socket: Arc<Socket>,
+}
+
+/// The way of datagrams through one poll thread.
+pub(super) struct Router {
+    shared: Arc<Shared>,
+    outlet: Outlet,
+}
+
+/// Where datagrams go.
+enum Outlet {
+    /// To workers with threads of their own, by the batch.
+    Batches(Batches),
+    /// To the only worker there is, which runs in this thread.
+    Resident(Box<Worker>),
+}
+
+impl Router {
+    /// Without a resident worker there are those of the shards.
+    pub(super) fn new(shared: Arc<Shared>, resident: Option<Worker>) -> Self {
+        let outlet = match resident {
+            Some(worker) => Outlet::Resident(Box::new(worker)),
+            None => Outlet::Batches(Batches::new(shared.clone())),
+        };
+        Self { shared, outlet }
+    }
+
+    pub(super) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shared.shards
+    }
+
+    /// One receiving system call; returns whether there may be more to receive.
+    pub(super) fn receive(&mut self, inlet: &Inlet, buffers: &mut ReceiveBuffers) -> bool {
+        inlet.port.counters.receive_calls.add(1);
+        match inlet.socket.receive(buffers) {
+            Ok(count) => {
+                self.route_all(inlet, buffers.filled(count));
+                // Fewer than asked for: it is empty, and the next arrival is reported.
+                count == BATCH_SIZE
+            }
+            Err(error) => self.continue_after(inlet, &error),
+        }
+    }
+
+    /// Errors of a UDP socket are information about datagrams sent earlier. None ends or slows
+    /// the loop; after an unknown one the next datagram reports readiness again.
+    fn continue_after(&self, inlet: &Inlet, error: &io::Error) -> bool {
+        let port = &inlet.port;
+        match error.kind() {
+            ErrorKind::WouldBlock => false,
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
+                if let Some(id) = port.only_connection() {
+                    let shard = self.shared.shard(&id);
+                    let _ = shard.command(Command::Refused(id));
+                }
+                true
+            }
+            _ => {
+                if port.counters.warnings.allows(Instant::now()) {
+                    log::warn!("receiving on {}: {error}", port.local);
+                }
+                false
+            }
+        }
+    }
+
+    /// Opens what has arrived in one go, whether in one train or from many peers, and passes it on.
+    fn route_all<'a>(
+        &mut self,
+        inlet: &Inlet,
+        trains: impl Iterator<Item = (RecvMeta, &'a mut [u8])>,
+    ) {
+        let port = &inlet.port;
+        let now = Instant::now();
+        let (mut count, mut bytes) = (0, 0);
+        let datagrams = trains.flat_map(|(meta, train)| {
+            bytes += train.len() as u64;
+            let origin = Origin {
+                remote: meta.addr,
+                local_ip: meta.dst_ip,
+                lane: inlet.lane,
+            };
+            let datagrams = train.chunks_mut(meta.stride.max(1));
+            datagrams.map(move |datagram| (origin, datagram))
+        });
+        for (origin, opened) in port.codec.open_each(datagrams) {
+            count += 1;
+            let routed = opened.and_then(|plaintext| self.route(now, port, origin, plaintext));
+            if let Err(reason) = routed {
+                log::trace!("datagram from {} dropped: {reason}", origin.remote);
+                port.counters.drop_one(reason);
+            }
+        }
+        port.counters.datagrams_received.add(count);
+        port.counters.bytes_received.add(bytes);
+    }
+
+    fn route(
+        &mut self,
+        now: Instant,
+        port: &Arc<Port>,
+        origin: Origin,
+        plaintext: &[u8],
+    ) -> Result<(), DropReason> {
+        // mKCP: the first segment says to which connection a datagram belongs. Where a later one
+        // does not parse, those before it count.
+        let first = Segments::new(plaintext)
+            .next()
+            .ok_or(DropReason::BadSegment)?;
+        let datagram = Datagram {
+            port,
+            origin,
+            conversation: first.conversation(),
+            plaintext,
+        };
+        match &mut self.outlet {
+            Outlet::Batches(batches) => batches.push(datagram),
+            Outlet::Resident(worker) => worker.handle_datagram(now, datagram),
+        }
+        Ok(())
+    }
+}
+
+// The rounds of the poll thread.
+impl Router {
+    /// The bell was answered: a resident worker takes what was brought.
+    pub(super) fn collect(&mut self) {
+        if let Outlet::Resident(worker) = &mut self.outlet {
+            worker.collect();
+        }
+    }
+
+    /// Everything that was to be received in this round has been.
+    pub(super) fn finish_round(&mut self) {
+        match &mut self.outlet {
+            Outlet::Batches(batches) => batches.post_all(),
+            Outlet::Resident(worker) => worker.turn(Instant::now()),
+        }
+    }
+
+    /// Whether another round is wanted at once.
+    pub(super) fn has_work(&self) -> bool {
+        match &self.outlet {
+            Outlet::Batches(_) => false,
+            Outlet::Resident(worker) => worker.has_work(),
+        }
+    }
+
+    /// When another round is wanted, if nothing comes before.
+    pub(super) fn next_deadline(&mut self) -> Option<Instant> {
+        match &mut self.outlet {
+            Outlet::Batches(_) => None,
+            Outlet::Resident(worker) => worker.next_deadline(),
+        }
+    }
+
+    /// The thread ends, and a resident worker has been told so.
+    pub(super) fn end(&mut self) {
+        self.collect();
+        self.finish_round();
+    }
+
+    /// After a panic: whoever waits for a session of a resident worker gets the error.
+    pub(super) fn fail_all(&self, error: ConnectionError) {
+        if let Outlet::Resident(worker) = &self.outlet {
+            worker.fail_all(error);
+        }
+    }
+}
+
+/// The batch that is being filled for each worker.
+struct Batches {
+    shared: Arc<Shared>,
+    batches: Vec<DatagramBatch>,
+    /// The shard of the latest datagram: many in a row belong together.
+    latest: Option<(ConnectionId, usize)>,
+}
+
+impl Batches {
+    fn new(shared: Arc<Shared>) -> Self {
+        let batches = shared.shards.iter().map(|_| DatagramBatch::default());
+        Self {
+            batches: batches.collect(),
+            shared,
+            latest: None,
+        }
+    }
+
+    fn push(&mut self, datagram: Datagram<'_>) {
+        let (port, origin) = (datagram.port, datagram.origin);
+        let id = ConnectionId::new(port.id, origin.remote, datagram.conversation);
+        let index = match self.latest {
+            Some((same, index)) if same == id => index,
+            _ => self.shared.shard_index(&id),
+        };
+        self.latest = Some((id, index));
+        self.batches[index].push(datagram);
+        if self.batches[index].len() >= BATCH {
+            self.post(index);
+        }
+    }
+
+    fn post_all(&mut self) {
+        for index in 0..self.batches.len() {
+            if self.batches[index].len() > 0 {
+                self.post(index);
+            }
+        }
+    }
+
+    fn post(&mut self, index: usize) {
+        let batch = &mut self.batches[index];
+        if self.shared.shards[index].post(batch).is_err() {
+            for datagram in batch.iter() {
+                let counters = &datagram.port.counters;
+                counters.drop_one(DropReason::WorkerBehind);
+            }
+            batch.clear();
+        }
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
