@@ -254,7 +254,7 @@ impl fmt::Debug for Endpoint {
 
 /// Opens a session over a connected socket of its own, as Go peers do: with its own NAT mapping,
 /// and told by ICMP if nobody listens. All such sockets of the process share one thread,
-/// which lives as long as there are any.
+/// which ends soon after the last of them.
 pub(crate) fn connect_own_socket(
     peer: &SocketAddr,
     config: &Config,
@@ -289,6 +289,7 @@ fn client_runtime() -> io::Result<Arc<Runtime>> {
         return Ok(runtime);
     }
     let runtime = Runtime::start(1, 1)?;
+    runtime.linger();
     *shared = Arc::downgrade(&runtime);
     Ok(runtime)
 }

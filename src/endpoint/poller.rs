@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -24,6 +24,7 @@ use super::{
     bell::Bell,
     port::{Port, PortId},
     router::{Inlet, Router},
+    runtime::Runtime,
     shard::Command,
     socket::{ReceiveBuffers, Registration, Socket},
 };
@@ -31,6 +32,9 @@ use super::{
 const WAKER: Token = Token(0);
 const ALARM: Token = Token(1);
 const FIRST_SOCKET: usize = 2;
+/// So long a runtime is kept without sockets: starting its threads anew for each of many short
+/// connections would cost more than they do.
+const KEEP: Duration = Duration::from_millis(100);
 
 /// What a poll thread is told.
 #[derive(Debug)]
@@ -40,6 +44,9 @@ pub(super) enum PollCommand {
     Blocked(PortId, usize),
     /// The port has no session and will have none.
     Retire(PortId),
+    /// Hold this handle of the thread's own runtime as long as there are sockets, and a little
+    /// longer.
+    Keep(Arc<Runtime>),
     /// The runtime has closed.
     Close,
 }
@@ -102,6 +109,9 @@ pub(super) struct Poller {
     buffers: ReceiveBuffers,
     alarm: Alarm,
     router: Router,
+    kept: Option<Arc<Runtime>>,
+    /// Until when, while there are no sockets.
+    kept_until: Option<Instant>,
     closed: bool,
 }
 
@@ -134,6 +144,8 @@ impl Poller {
             ready: Vec::new(),
             buffers: ReceiveBuffers::new(),
             router,
+            kept: None,
+            kept_until: None,
             closed: false,
         })
     }
@@ -160,6 +172,7 @@ impl Poller {
             }
             self.read_ready();
             self.router.finish_round();
+            self.let_go();
         }
         Ok(())
     }
@@ -174,12 +187,27 @@ impl Poller {
         let timeout = if busy || !self.handle.bell.fall_asleep() {
             Some(Duration::ZERO)
         } else {
-            self.alarm.set(self.router.next_deadline())
+            let deadlines = [self.router.next_deadline(), self.kept_until];
+            self.alarm.set(deadlines.into_iter().flatten().min())
         };
         match self.poll.poll(events, timeout) {
             // As if nothing had happened: the events are empty.
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             result => result,
+        }
+    }
+
+    /// Drops the handle that is kept once there have been no sockets for a while. If it is the last,
+    /// the runtime closes.
+    fn let_go(&mut self) {
+        if self.kept.is_none() || !self.sources.is_empty() {
+            self.kept_until = None;
+            return;
+        }
+        let now = Instant::now();
+        if *self.kept_until.get_or_insert(now + KEEP) <= now {
+            self.kept_until = None;
+            self.kept = None;
         }
     }
 
@@ -225,6 +253,7 @@ impl Poller {
                     }
                 }
                 PollCommand::Retire(port) => self.retire(port),
+                PollCommand::Keep(runtime) => self.kept = Some(runtime),
                 PollCommand::Close => self.closed = true,
             }
         }

@@ -121,6 +121,13 @@ impl Runtime {
         Ok(())
     }
 
+    /// Has the first poll thread keep the runtime for a while when the last port is gone.
+    pub(super) fn linger(self: &Arc<Self>) {
+        if let Some(poller) = self.shared.pollers.first() {
+            poller.post(PollCommand::Keep(self.clone()));
+        }
+    }
+
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
