@@ -23,7 +23,8 @@ const STACK: usize = 128 * 1024;
 /// is not counted. cpu_us_per_message is the time of all threads here while messages went.
 ///
 /// Streams do not tell when they can be read, so with --rate the thread waits for the answer that
-/// is due first and looks for the others, each noticed 0.2 ms late at most. late_us tells how late
+/// is due first and looks for the others: each is noticed 0.2 ms late, or more where looking takes
+/// long, which is given a fifth of the time. late_us tells how late
 /// the latest message was sent: where it is large, use more --threads.
 #[derive(clap::Args)]
 pub(crate) struct Options {

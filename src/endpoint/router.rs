@@ -24,6 +24,12 @@ use super::{
     worker::Worker,
 };
 
+/// System calls on one socket before the others, and the timers, have their turn. With less, a
+/// flood of small datagrams would be waited for by timers that it makes unnecessary.
+const MAX_CALLS: usize = 16;
+/// Bytes from one socket after which it is the others' turn.
+const MAX_BYTES: u64 = 256 * 1024;
+
 /// One socket of a port.
 #[derive(Debug)]
 pub(super) struct Inlet {
@@ -60,8 +66,22 @@ impl Router {
         &self.shared.shards
     }
 
-    /// One receiving system call; returns whether there may be more to receive.
+    /// Receives what is there, within a budget; returns whether there may be more.
     pub(super) fn receive(&mut self, inlet: &Inlet, buffers: &mut ReceiveBuffers) -> bool {
+        let received = &inlet.port.counters.bytes_received;
+        let before = received.get();
+        for _ in 0..MAX_CALLS {
+            if !self.receive_once(inlet, buffers) {
+                return false;
+            }
+            if received.get() - before >= MAX_BYTES {
+                break;
+            }
+        }
+        true
+    }
+
+    fn receive_once(&mut self, inlet: &Inlet, buffers: &mut ReceiveBuffers) -> bool {
         inlet.port.counters.receive_calls.add(1);
         match inlet.socket.receive(buffers) {
             Ok(count) => {

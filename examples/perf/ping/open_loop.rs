@@ -12,7 +12,7 @@ use mkcp::v2ray::MaybeTlsStream;
 use super::{Options, pinger::Pinger};
 use crate::{PATIENCE, payload, report::Report};
 
-/// How long a thread waits for one stream while there may be answers on others.
+/// The least time between two looks at all streams.
 const SWEEP: Duration = Duration::from_micros(200);
 /// Messages that are sent before answers are looked at.
 const AT_ONCE: usize = 64;
@@ -91,6 +91,8 @@ struct Driver<'a> {
     buffer: Vec<u8>,
     report: Report,
     late: Duration,
+    /// Before this, the streams are not looked at again.
+    next_sweep: Instant,
 }
 
 impl<'a> Driver<'a> {
@@ -107,6 +109,7 @@ impl<'a> Driver<'a> {
             buffer: vec![0; message.len().max(4096)],
             report: Report::default(),
             late: Duration::ZERO,
+            next_sweep: Instant::now(),
         })
     }
 
@@ -153,7 +156,7 @@ impl<'a> Driver<'a> {
 
     /// Takes the answers that are there; waits at most that long if there are none.
     fn receive(&mut self, limit: Duration) {
-        if self.sweep() || limit.is_zero() {
+        if self.sweep_in_turn() || limit.is_zero() {
             return;
         }
         let Some(&first) = self.waiting.front() else {
@@ -161,13 +164,25 @@ impl<'a> Driver<'a> {
         };
         let limit = match self.waiting.len() {
             1 => limit,
-            _ => limit.min(SWEEP),
+            _ => limit.min(self.next_sweep.saturating_duration_since(Instant::now())),
         };
         let pinger = &mut self.pingers[first];
         if let Err(error) = pinger.wait(limit) {
             pinger.fail(&error, &mut self.report);
         }
-        self.sweep();
+        self.sweep_in_turn();
+    }
+
+    /// Sweeps, unless it was done just now: looking must not take the time that answers need.
+    fn sweep_in_turn(&mut self) -> bool {
+        let begun = Instant::now();
+        if begun < self.next_sweep {
+            return false;
+        }
+        let found = self.sweep();
+        let took = begun.elapsed();
+        self.next_sweep = begun + took + SWEEP.max(took * 4);
+        found
     }
 
     /// Looks once at every stream that waits; says whether any answer was there.
