@@ -10,6 +10,7 @@ mod connect;
 mod endpoint;
 #[path = "../transport/files.rs"]
 mod files;
+mod flood;
 mod hold;
 mod idle;
 mod opening;
@@ -45,6 +46,7 @@ enum Command {
     Ping(ping::Options),
     Connect(connect::Options),
     Idle(idle::Options),
+    Flood(flood::Options),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +69,7 @@ fn run(command: &Command) -> io::Result<ExitCode> {
         Command::Ping(options) => (ping::run(options), options.json),
         Command::Connect(options) => (connect::run(options), options.json),
         Command::Idle(options) => (idle::run(options), options.json),
+        Command::Flood(options) => (flood::run(options), options.json),
     };
     let report = result?;
     report.print(json)?;
