@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use quinn_udp::{BATCH_SIZE, RecvMeta};
+use quinn_udp::RecvMeta;
 
 use crate::{
     error::{ConnectionError, DropReason},
@@ -86,8 +86,8 @@ impl Router {
         match inlet.socket.receive(buffers) {
             Ok(count) => {
                 self.route_all(inlet, buffers.filled(count));
-                // Fewer than asked for: it is empty, and the next arrival is reported.
-                count == BATCH_SIZE
+                // If not, it is empty, and the next arrival is reported.
+                buffers.were_all_filled(count)
             }
             Err(error) => self.continue_after(inlet, &error),
         }

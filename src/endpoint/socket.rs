@@ -22,6 +22,9 @@ const MAX_SEGMENTS: usize = 16;
 /// The longest datagram, or train of datagrams merged by the kernel.
 const MAX_DATAGRAM: usize = 64 * 1024;
 
+/// Buffers that are offered to the kernel while little comes: preparing each takes time.
+const FEW: usize = 2;
+
 /// One socket. Workers send through it while its poll thread receives.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -164,7 +167,11 @@ impl Socket {
 
     /// Fills buffers with what has arrived; returns how many were filled.
     pub(super) fn receive(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
-        let ReceiveBuffers { bytes, metas } = buffers;
+        let ReceiveBuffers {
+            bytes,
+            metas,
+            offered,
+        } = buffers;
         let Some(state) = &self.state else {
             return plain::receive(&self.socket, bytes, metas);
         };
@@ -172,7 +179,7 @@ impl Socket {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| slices.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
         let socket = UdpSockRef::from(&self.socket);
-        state.recv(socket, &mut slices, metas)
+        state.recv(socket, &mut slices[..*offered], &mut metas[..*offered])
     }
 }
 
@@ -217,6 +224,8 @@ fn allow_fragments(socket: &UdpSocket) {
 pub(super) struct ReceiveBuffers {
     bytes: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
+    /// How many buffers the next call offers.
+    offered: usize,
 }
 
 impl ReceiveBuffers {
@@ -224,7 +233,15 @@ impl ReceiveBuffers {
         Self {
             bytes: vec![0; BATCH_SIZE * MAX_DATAGRAM],
             metas: [RecvMeta::default(); BATCH_SIZE],
+            offered: FEW,
         }
+    }
+
+    /// After a call: whether all buffers that it offered were filled, so that there may be more.
+    pub(super) fn were_all_filled(&mut self, count: usize) -> bool {
+        let all = count >= self.offered;
+        self.offered = if all { BATCH_SIZE } else { FEW };
+        all
     }
 
     /// The first `count` filled buffers. Each may hold several datagrams, every `stride` bytes.

@@ -56,17 +56,25 @@ pub(super) fn accept_all(
 ) -> io::Result<()> {
     for accepted in listener.incoming() {
         let stream = wrap.wrap(accepted?)?;
-        let outcomes = outcomes.clone();
+        let sender = outcomes.clone();
         let session = move || {
             let (moved, result) = serve(&stream, mode);
             let stats = stream.get_ref().stats();
-            let _ = outcomes.send(Outcome {
+            let _ = sender.send(Outcome {
                 moved,
                 result,
                 stats,
             });
         };
-        thread::Builder::new().stack_size(STACK).spawn(session)?;
+        let spawned = thread::Builder::new().stack_size(STACK).spawn(session);
+        if let Err(error) = spawned {
+            // The session, dropped, closes itself; the others go on.
+            let _ = outcomes.send(Outcome {
+                moved: Moved::default(),
+                result: Err(error),
+                stats: ConnectionStats::default(),
+            });
+        }
     }
     Ok(())
 }
