@@ -13,7 +13,7 @@ const SMALLEST: usize = 256;
 /// What is shorter is copied.
 const LEAST_MOVED: usize = 4 * 1024;
 /// Empty chunks that are kept for the next bytes.
-const SPARES: usize = 64;
+const SPARES: usize = super::KEPT_BYTES / CHUNK;
 
 /// A queue of bytes. What memory it keeps while it is empty is given back by `release_memory`.
 #[derive(Default)]
@@ -175,7 +175,11 @@ impl ByteQueue {
     pub fn release_memory(&mut self) {
         self.idle = true;
         self.spares = Vec::new();
-        if self.is_empty() {
+        if let Some(first) = self.chunks.front_mut() {
+            first.bytes.drain(..self.gone);
+            first.bytes.shrink_to_fit();
+            self.gone = 0;
+        } else {
             self.chunks = VecDeque::new();
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! | what | why |
 //! |---|---|
-//! | an eighth of the round trip is allowed for a delayed ACK | an answer carries it, and what peers do else is part of the variation; but threads are late at times |
+//! | at most an eighth of the round trip is allowed for a delayed ACK, unless the peer ticks | an answer carries it, and what peers do else is part of the variation; but threads are late at times |
 //! | the second probe comes as soon as the first | two losses in a row are chance, not a dark path |
 //! | a probe brings the last ACK again | it was lost with the datagram that is repeated |
 //! | a repetition of the peer's is answered by one | it shows that the answer to the first got lost |
@@ -36,9 +36,12 @@ impl Connection {
         }
     }
 
-    /// The peer sent something again that has arrived before. What left longer than a round trip
-    /// ago would have kept it from that, by the acknowledgement beside it.
+    /// The peer sent something again that has arrived before. What left about a round trip ago, or
+    /// earlier, would have kept it from that, by the acknowledgement beside it.
     pub(super) fn repeat_answer(&mut self, now: Instant) {
+        if !self.send.is_thin() {
+            return;
+        }
         let (Some(oldest), Some(round_trip)) =
             (self.send.oldest_outstanding(), self.rtt.smoothed())
         else {
@@ -48,7 +51,7 @@ impl Connection {
             let age = now.saturating_duration_since(sent.sent_at);
             age >= round_trip * 7 / 8
         });
-        if self.send.is_thin() && could_have_arrived {
+        if could_have_arrived {
             self.send.mark_lost(oldest);
             self.output.probe = true;
             self.output.repeat_is_fast = true;

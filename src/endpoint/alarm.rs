@@ -1,34 +1,35 @@
 //! The time at which a poll thread wants to wake up although nothing has come.
 //!
-//! The system's poll facility counts in milliseconds where this is Linux, which is too coarse for
-//! pacing; a timer that can be polled is exact. Elsewhere the facility is exact itself, or nothing
-//! better is there.
+//! Linux's poll facility counts in milliseconds, which is too coarse for pacing; a timer that can
+//! be polled is exact. Elsewhere the facility is exact itself, or nothing better is there.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
-/// A wait of this length may be a millisecond longer.
+/// A wait longer than this may be a millisecond longer still.
 const COARSE: Duration = Duration::from_millis(50);
 
 /// One poll thread's alarm clock.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    timer: Timer,
+    /// None where there is none: then all waits are coarse.
+    timer: Option<Timer>,
     /// What the timer is set to.
     set: Option<Instant>,
 }
 
 impl Alarm {
     /// Reports with this token.
-    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        Ok(Self {
-            timer: Timer::new(registry, token)?,
+    pub(super) fn new(registry: &Registry, token: Token) -> Self {
+        let timer = Timer::new(registry, token);
+        if let Err(error) = &timer {
+            log::warn!("no timer, so that timeouts are a millisecond late: {error}");
+        }
+        Self {
+            timer: timer.ok(),
             set: None,
-        })
+        }
     }
 
     /// Sees to it that the thread wakes up at `deadline`; returns for how long it may poll.
@@ -39,7 +40,7 @@ impl Alarm {
             return Some(left);
         }
         if self.set != Some(deadline) {
-            if !self.timer.set(left) {
+            if !self.timer.as_ref().is_some_and(|timer| timer.set(left)) {
                 return Some(left);
             }
             self.set = Some(deadline);
@@ -48,9 +49,9 @@ impl Alarm {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use timerfd::Timer;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod timerfd {
     use std::{
         io,
@@ -93,9 +94,9 @@ mod timerfd {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 use none::Timer;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod none {
     use std::{io, time::Duration};
 
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_thread_wakes_up_in_time_again_and_again() {
         let mut poll = Poll::new().unwrap();
-        let mut alarm = Alarm::new(poll.registry(), TOKEN).unwrap();
+        let mut alarm = Alarm::new(poll.registry(), TOKEN);
         for wait in [300, 100, 2000, 70_000].map(Duration::from_micros) {
             let waited = waits(&mut poll, &mut alarm, Instant::now() + wait);
             assert!(waited >= wait, "{waited:?} of {wait:?}");
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn a_time_that_is_over_is_not_waited_for() {
         let poll = Poll::new().unwrap();
-        let mut alarm = Alarm::new(poll.registry(), TOKEN).unwrap();
+        let mut alarm = Alarm::new(poll.registry(), TOKEN);
         assert_eq!(alarm.set(Some(Instant::now())), Some(Duration::ZERO));
         assert_eq!(alarm.set(None), None);
     }

@@ -267,8 +267,10 @@ pub(crate) fn connect_own_socket(
     let peer = reachable(SocketAddr::new(wildcard, 0), *peer)?;
     socket.connect(peer)?;
     let socket = Socket::new(socket, BufferSizes::default(), Some(peer))?;
+    let runtime = client_runtime()?;
+    runtime.linger();
     let endpoint = builder::open_port(
-        client_runtime()?,
+        runtime,
         vec![Arc::new(socket)],
         Arc::new(config.clone()),
         Admission::new(Limits::default(), None),
@@ -289,7 +291,6 @@ fn client_runtime() -> io::Result<Arc<Runtime>> {
         return Ok(runtime);
     }
     let runtime = Runtime::start(1, 1)?;
-    runtime.linger();
     *shared = Arc::downgrade(&runtime);
     Ok(runtime)
 }

@@ -6,7 +6,7 @@
 //! is asked for only while a worker was refused.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     io::{self, ErrorKind},
     sync::{
@@ -23,7 +23,7 @@ use super::{
     alarm::Alarm,
     bell::Bell,
     port::{Port, PortId},
-    router::{Inlet, Router},
+    router::{Budget, Inlet, Router},
     runtime::Runtime,
     shard::Command,
     socket::{ReceiveBuffers, Registration, Socket},
@@ -57,6 +57,8 @@ pub(super) struct Source {
     token: Token,
     inlet: Inlet,
     interest: Interest,
+    /// On the list of sockets that may have more.
+    ready: bool,
     registration: Registration,
 }
 
@@ -82,6 +84,7 @@ impl PollHandle {
                 socket,
             },
             interest: Interest::READABLE,
+            ready: false,
             registration,
         })));
         Ok(())
@@ -98,6 +101,13 @@ impl PollHandle {
     }
 }
 
+impl Source {
+    /// Names the socket within its process.
+    fn place(&self) -> (PortId, usize) {
+        (self.inlet.port.id, self.inlet.lane)
+    }
+}
+
 /// The inside of a poll thread.
 pub(super) struct Poller {
     poll: Poll,
@@ -105,7 +115,7 @@ pub(super) struct Poller {
     sources: HashMap<Token, Source>,
     tokens: HashMap<(PortId, usize), Token>,
     /// Sockets that may have more; edges are reported once only.
-    ready: Vec<Token>,
+    ready: VecDeque<Token>,
     buffers: ReceiveBuffers,
     alarm: Alarm,
     router: Router,
@@ -134,20 +144,20 @@ impl Poller {
         Ok((poll, Arc::new(handle)))
     }
 
-    pub(super) fn new(poll: Poll, handle: Arc<PollHandle>, router: Router) -> io::Result<Self> {
-        Ok(Self {
-            alarm: Alarm::new(poll.registry(), ALARM)?,
+    pub(super) fn new(poll: Poll, handle: Arc<PollHandle>, router: Router) -> Self {
+        Self {
+            alarm: Alarm::new(poll.registry(), ALARM),
             poll,
             handle,
             sources: HashMap::new(),
             tokens: HashMap::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             buffers: ReceiveBuffers::new(),
             router,
             kept: None,
             kept_until: None,
             closed: false,
-        })
+        }
     }
 
     /// Serves sockets until the runtime has closed and the last one is retired.
@@ -212,25 +222,34 @@ impl Poller {
     }
 
     fn set_ready(&mut self, token: Token) {
-        if self.sources.contains_key(&token) && !self.ready.contains(&token) {
-            self.ready.push(token);
+        if let Some(source) = self.sources.get_mut(&token)
+            && !std::mem::replace(&mut source.ready, true)
+        {
+            self.ready.push_back(token);
         }
     }
 
-    /// Reads every socket that may have something, each by one call.
+    /// Reads from the sockets that may have something, by one call each in turn, until they are
+    /// empty or the round's budget is spent.
     fn read_ready(&mut self) {
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.retain(|&token| {
-            let Some(source) = self.sources.get(&token) else {
-                return false;
+        let mut budget = Budget::default();
+        while !budget.is_spent()
+            && let Some(token) = self.ready.pop_front()
+        {
+            let Some(source) = self.sources.get_mut(&token) else {
+                continue;
             };
-            let more = self.router.receive(&source.inlet, &mut self.buffers);
-            if !more && Registration::FIRES_ONCE {
-                self.set_interest(token, source.interest);
+            let more = self
+                .router
+                .receive(&source.inlet, &mut self.buffers, &mut budget);
+            source.ready = more;
+            if more {
+                self.ready.push_back(token);
+            } else if Registration::FIRES_ONCE {
+                let interest = source.interest;
+                self.set_interest(token, interest);
             }
-            more
-        });
-        self.ready = ready;
+        }
     }
 }
 
@@ -241,11 +260,11 @@ impl Poller {
         for command in commands {
             match command {
                 PollCommand::Add(source) => {
+                    let (token, place) = (source.token, source.place());
+                    self.tokens.insert(place, token);
+                    self.sources.insert(token, *source);
                     // Something may have come before the token was known here.
-                    self.ready.push(source.token);
-                    let place = (source.inlet.port.id, source.inlet.lane);
-                    self.tokens.insert(place, source.token);
-                    self.sources.insert(source.token, *source);
+                    self.set_ready(token);
                 }
                 PollCommand::Blocked(port, lane) => {
                     if let Some(&token) = self.tokens.get(&(port, lane)) {

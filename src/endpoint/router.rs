@@ -24,11 +24,38 @@ use super::{
     worker::Worker,
 };
 
-/// System calls on one socket before the others, and the timers, have their turn. With less, a
-/// flood of small datagrams would be waited for by timers that it makes unnecessary.
-const MAX_CALLS: usize = 16;
-/// Bytes from one socket after which it is the others' turn.
+/// What is received in one round, before timers and sessions have their turn. With little more
+/// than one call brings, timers would fire before acknowledgements that have come are read.
+const MAX_DATAGRAMS: u64 = 512;
 const MAX_BYTES: u64 = 256 * 1024;
+
+/// What a round may still receive.
+#[derive(Debug)]
+pub(super) struct Budget {
+    datagrams: u64,
+    bytes: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            datagrams: MAX_DATAGRAMS,
+            bytes: MAX_BYTES,
+        }
+    }
+}
+
+impl Budget {
+    pub(super) fn is_spent(&self) -> bool {
+        self.datagrams == 0 || self.bytes == 0
+    }
+
+    fn spend(&mut self, datagrams: u64, bytes: u64) {
+        // A call that brings nothing takes time too.
+        self.datagrams = self.datagrams.saturating_sub(datagrams.max(1));
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
 
 /// One socket of a port.
 #[derive(Debug)]
@@ -66,29 +93,26 @@ impl Router {
         &self.shared.shards
     }
 
-    /// Receives what is there, within a budget; returns whether there may be more.
-    pub(super) fn receive(&mut self, inlet: &Inlet, buffers: &mut ReceiveBuffers) -> bool {
-        let received = &inlet.port.counters.bytes_received;
-        let before = received.get();
-        for _ in 0..MAX_CALLS {
-            if !self.receive_once(inlet, buffers) {
-                return false;
-            }
-            if received.get() - before >= MAX_BYTES {
-                break;
-            }
+    /// One receiving system call; returns whether there may be more to receive.
+    pub(super) fn receive(
+        &mut self,
+        inlet: &Inlet,
+        buffers: &mut ReceiveBuffers,
+        budget: &mut Budget,
+    ) -> bool {
+        let counters = &inlet.port.counters;
+        counters.receive_calls.add(1);
+        let received = inlet.socket.receive(buffers);
+        let (mut datagrams, mut bytes) = (0, 0);
+        if let Ok(count) = received {
+            (datagrams, bytes) = self.route_all(inlet, buffers.filled(count));
+            counters.datagrams_received.add(datagrams);
+            counters.bytes_received.add(bytes);
         }
-        true
-    }
-
-    fn receive_once(&mut self, inlet: &Inlet, buffers: &mut ReceiveBuffers) -> bool {
-        inlet.port.counters.receive_calls.add(1);
-        match inlet.socket.receive(buffers) {
-            Ok(count) => {
-                self.route_all(inlet, buffers.filled(count));
-                // If not, it is empty, and the next arrival is reported.
-                buffers.were_all_filled(count)
-            }
+        budget.spend(datagrams, bytes);
+        match received {
+            // If not, the next arrival is reported.
+            Ok(count) => buffers.may_be_more(count),
             Err(error) => self.continue_after(inlet, &error),
         }
     }
@@ -116,11 +140,12 @@ impl Router {
     }
 
     /// Opens what has arrived in one go, whether in one train or from many peers, and passes it on.
+    /// Returns how many datagrams and bytes that were.
     fn route_all<'a>(
         &mut self,
         inlet: &Inlet,
         trains: impl Iterator<Item = (RecvMeta, &'a mut [u8])>,
-    ) {
+    ) -> (u64, u64) {
         let port = &inlet.port;
         let now = Instant::now();
         let (mut count, mut bytes) = (0, 0);
@@ -142,8 +167,7 @@ impl Router {
                 port.counters.drop_one(reason);
             }
         }
-        port.counters.datagrams_received.add(count);
-        port.counters.bytes_received.add(bytes);
+        (count, bytes)
     }
 
     fn route(

@@ -88,7 +88,7 @@ impl Runtime {
         }
         for (index, (poll, handle)) in polls.into_iter().enumerate() {
             let router = Router::new(shared.clone(), resident.take());
-            let poller = Poller::new(poll, handle, router)?;
+            let poller = Poller::new(poll, handle, router);
             runtime.spawn_poller(index, poller)?;
         }
         Ok(Arc::new(runtime))
@@ -246,5 +246,7 @@ fn serve(mut poller: Poller, shared: &Shared) {
             return;
         }
     }
-    router.end();
+    if catch_unwind(AssertUnwindSafe(|| router.end())).is_err() {
+        router.fail_all(ConnectionError::Internal);
+    }
 }

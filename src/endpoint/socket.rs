@@ -23,7 +23,13 @@ const MAX_SEGMENTS: usize = 16;
 const MAX_DATAGRAM: usize = 64 * 1024;
 
 /// Buffers that are offered to the kernel while little comes: preparing each takes time.
-const FEW: usize = 2;
+const FEW: usize = if BATCH_SIZE < 2 { BATCH_SIZE } else { 2 };
+/// Whether a call fills as many buffers as it can.
+const FILLS_ALL: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd"
+));
 
 /// One socket. Workers send through it while its poll thread receives.
 #[derive(Debug)]
@@ -237,11 +243,11 @@ impl ReceiveBuffers {
         }
     }
 
-    /// After a call: whether all buffers that it offered were filled, so that there may be more.
-    pub(super) fn were_all_filled(&mut self, count: usize) -> bool {
+    /// After a call that filled so many buffers: whether there may be more to receive.
+    pub(super) fn may_be_more(&mut self, count: usize) -> bool {
         let all = count >= self.offered;
         self.offered = if all { BATCH_SIZE } else { FEW };
-        all
+        all || !FILLS_ALL
     }
 
     /// The first `count` filled buffers. Each may hold several datagrams, every `stride` bytes.

@@ -166,11 +166,15 @@ impl<'a> Driver<'a> {
             1 => limit,
             _ => limit.min(self.next_sweep.saturating_duration_since(Instant::now())),
         };
-        let pinger = &mut self.pingers[first];
-        if let Err(error) = pinger.wait(limit) {
-            pinger.fail(&error, &mut self.report);
+        if limit.is_zero() {
+            return;
         }
-        self.sweep_in_turn();
+        if let Err(error) = self.pingers[first].wait(limit) {
+            self.pingers[first].fail(&error, &mut self.report);
+        }
+        if !self.look_at(first) {
+            self.waiting.pop_front();
+        }
     }
 
     /// Sweeps, unless it was done just now: looking must not take the time that answers need.
@@ -189,18 +193,21 @@ impl<'a> Driver<'a> {
     fn sweep(&mut self) -> bool {
         let before = self.report.bytes();
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|&index| {
-            let pinger = &mut self.pingers[index];
-            let moved = pinger
-                .write(self.message)
-                .and_then(|()| pinger.read(self.message.len(), &mut self.buffer, &mut self.report));
-            if let Err(error) = moved {
-                pinger.fail(&error, &mut self.report);
-            }
-            !pinger.due.is_empty()
-        });
+        waiting.retain(|&index| self.look_at(index));
         self.waiting = waiting;
         self.report.bytes() > before
+    }
+
+    /// Moves what can move on a stream; says whether it still waits for an answer.
+    fn look_at(&mut self, index: usize) -> bool {
+        let pinger = &mut self.pingers[index];
+        let moved = pinger
+            .write(self.message)
+            .and_then(|()| pinger.read(self.message.len(), &mut self.buffer, &mut self.report));
+        if let Err(error) = moved {
+            pinger.fail(&error, &mut self.report);
+        }
+        !pinger.due.is_empty()
     }
 
     /// What has not been answered by now, is lost.
