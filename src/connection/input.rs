@@ -163,6 +163,7 @@ impl Connection {
     /// The peer knows that everything before `number` has arrived.
     fn on_sending_next(&mut self, number: SeqNum) {
         self.acks.clear(number);
+        self.life.answering |= self.peer_sending_next.precedes(number);
         self.peer_sending_next = self.peer_sending_next.latest(number);
     }
 
@@ -223,7 +224,7 @@ impl Connection {
         let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
         if echo == Some(sent.timestamp) {
             // Clocks start at random, so this cannot be guessed.
-            self.validation.validate();
+            self.on_proof();
         }
         let latest_copy = match echo {
             _ if sent.transmissions == 1 => true,
