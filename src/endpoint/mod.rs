@@ -11,8 +11,9 @@
 //!   (`batch`), to the worker that owns their connection (`shard`).
 //! * A worker (`worker`) owns its sessions (`session`, `table`): it feeds connections, moves bytes
 //!   between them and their pipes, fires timers (`deadlines`), and sends (`transmit`).
-//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits
-//!   (`admission`).
+//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits.
+//! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
+//!   (`admission`, `known`, `knocks`, `newcomers`).
 //! * The threads live in a `runtime`.
 //!
 //! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
@@ -29,6 +30,9 @@ mod deadlines;
 #[cfg(not(loom))]
 mod fallbacks;
 pub(crate) mod handle;
+mod knocks;
+mod known;
+mod newcomers;
 mod pipe;
 mod poller;
 mod port;
@@ -36,6 +40,7 @@ mod runtime;
 mod session;
 mod shard;
 mod socket;
+mod strangers;
 mod table;
 mod transmit;
 mod worker;
@@ -140,8 +145,11 @@ impl Endpoint {
 
     /// What the endpoint has done. Cheap, and without effect on the threads.
     pub fn stats(&self) -> EndpointStats {
+        let admission = &self.inner.port.admission;
         EndpointStats {
             sessions: self.active_sessions() as u64,
+            sessions_unvalidated: admission.unvalidated() as u64,
+            addresses_known: admission.known() as u64,
             threads_lost: self.inner.runtime.shared().threads_lost(),
             ..self.inner.port.counters.snapshot()
         }

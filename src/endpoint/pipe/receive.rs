@@ -21,6 +21,8 @@ pub(crate) struct ReceivePipe {
 #[derive(Debug)]
 struct Incoming {
     bytes: ByteQueue,
+    capacity: usize,
+    /// How many bytes may wait at present.
     limit: usize,
     /// Set once nothing will follow what is in the pipe: what `read` answers then.
     end: Option<Result<(), ConnectionError>>,
@@ -43,12 +45,21 @@ impl ReceivePipe {
         Self {
             incoming: Monitor::new(Incoming {
                 bytes: ByteQueue::default(),
+                capacity,
                 limit: capacity,
                 end: None,
                 read: 0,
                 worker_waits: false,
             }),
         }
+    }
+
+    /// Lets at most so many bytes wait; those that do already stay.
+    pub(crate) fn limit_to(&self, bytes: usize) {
+        self.incoming.update(|incoming| {
+            incoming.limit = bytes.min(incoming.capacity);
+            ((), Wake::Nobody)
+        });
     }
 
     /// Has `more` append bytes, at most as many as the number that it gets. It answers whether it

@@ -15,9 +15,10 @@ use crate::{
     config::Config,
     endpoint::{
         admission::{Admission, Limits},
-        batch::Origin,
+        batch::{Datagram, Origin},
         conversation::Conversations,
         port::Lane,
+        table::Tombstones,
         transmit::SendDatagrams,
     },
     wire::{Data, Options, Segment, Segments, SeqNum, Timestamp},
