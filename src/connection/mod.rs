@@ -236,7 +236,7 @@ impl Connection {
     }
 
     /// Whether memory is scarce: the receive window then is no larger than at first, and for a peer
-    /// that has not proven its address no larger than a segment. What the peer has been told stands.
+    /// that has not proven its address no larger than a segment. What others have been told stands.
     pub fn set_scarce(&mut self, scarce: bool) {
         self.receive.set_scarce(scarce);
     }

@@ -165,12 +165,14 @@ impl ReceiveHalf {
 
     /// Bytes that may be held at all.
     fn most_held(&self) -> usize {
-        match self.proven {
-            true => self.max_budget,
-            false => {
+        match (self.proven, self.scarce) {
+            (true, _) => self.max_budget,
+            (false, false) => {
                 let earned = self.taken.saturating_mul(LOSSY_ROUND_TRIPS);
                 self.first_budget.max(earned).min(self.max_budget)
             }
+            // One segment, then, whatever the peer has been told.
+            (false, true) => 0,
         }
     }
 
@@ -252,11 +254,9 @@ impl ReceiveHalf {
     /// Bytes that the window spans if none of them waits for its reader.
     fn window_bytes(&self) -> usize {
         let budget = self.budget.min(self.most_held());
-        match (self.scarce, self.proven) {
-            (false, _) => budget,
-            (true, true) => budget.min(self.first_budget),
-            // One segment, then.
-            (true, false) => 0,
+        match self.scarce {
+            true => budget.min(self.first_budget),
+            false => budget,
         }
     }
 
@@ -265,7 +265,7 @@ impl ReceiveHalf {
         self.raise_limit();
     }
 
-    /// When memory is scarce, the window is small. What the peer has been told stands.
+    /// When memory is scarce, the window is small. What a proven peer has been told stands.
     pub(super) fn set_scarce(&mut self, scarce: bool) {
         if std::mem::replace(&mut self.scarce, scarce) && !scarce {
             self.raise_limit();

@@ -48,6 +48,11 @@ impl Knocks {
         false
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Forgets everything.
     pub(super) fn release_memory(&mut self) {
         self.places = Vec::new();

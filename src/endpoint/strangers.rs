@@ -56,7 +56,8 @@ fn terminate(conversation: u16, receiving_next: Option<SeqNum>) -> Command {
         options: Options::NONE,
         sending_next: receiving_next.map_or(SeqNum::new(1 << 30), SeqNum::next),
         receiving_next: SeqNum::ZERO,
-        peer_rto: 0,
+        // Go peers believe it, and would repeat everything all the time for none.
+        peer_rto: 100,
     }
 }
 
