@@ -40,7 +40,9 @@ mod runtime;
 mod session;
 mod shard;
 mod socket;
-mod strangers;
+#[allow(missing_docs, clippy::exhaustive_enums)]
+#[cfg_attr(not(feature = "internal"), allow(unreachable_pub))]
+pub(crate) mod strangers;
 mod table;
 mod transmit;
 mod worker;

@@ -6,7 +6,7 @@ use crate::wire::{Command, CommandKind, Options, Segment, Segments, SeqNum};
 
 /// What a datagram of an unknown connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stranger {
+pub enum Stranger {
     /// The first of a new connection.
     Genuine,
     /// Of a new connection whose first datagrams are still on their way.
@@ -20,7 +20,7 @@ pub(super) enum Stranger {
 
 /// Judges a datagram that belongs to no session. `window` is how many segments a new session
 /// takes.
-pub(super) fn judge(plaintext: &[u8], window: u32) -> Stranger {
+pub fn judge(plaintext: &[u8], window: u32) -> Stranger {
     // mKCP: a session begins with Data or a Ping of which nothing has been acknowledged.
     match Segments::new(plaintext).next() {
         Some(Segment::Data(data)) if data.sending_next == SeqNum::ZERO => {
