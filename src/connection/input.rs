@@ -79,6 +79,9 @@ impl Connection {
             self.output.peer_wraps = true;
             self.throttle.trust();
         }
+        if self.is_of_another_life(&segment) {
+            return self.reset(now, ConnectionError::Reset);
+        }
         match segment {
             Segment::Data(data) => self.on_data(now, data),
             Segment::Ack(ack) => self.on_ack(now, ack),
@@ -90,6 +93,22 @@ impl Connection {
             self.apply(now, Trigger::PeerClose);
             self.acks.hurry(now);
         }
+    }
+
+    /// Whether the peer believes that something has arrived here which has not, or has received
+    /// what was never sent: it means a connection before this one, whose state was lost. Not so
+    /// towards the end, when whoever throws its data away counts it as arrived.
+    fn is_of_another_life(&self, segment: &Segment<'_>) -> bool {
+        let (sending_next, receiving_next) = match segment {
+            Segment::Data(data) => (Some(data.sending_next), None),
+            Segment::Ack(ack) => (None, Some(ack.receiving_next)),
+            Segment::Command(command) if command.kind == CommandKind::Terminate => return false,
+            Segment::Command(command) => (Some(command.sending_next), Some(command.receiving_next)),
+        };
+        let lost = sending_next.is_some_and(|next| self.receive.next().precedes(next));
+        let unsent = receiving_next.is_some_and(|next| self.send.next_number().precedes(next));
+        let ends = self.life.state != State::Active || segment.options().contains(Options::CLOSE);
+        (lost || unsent) && !ends
     }
 
     fn on_data(&mut self, now: Instant, data: Data<'_>) {

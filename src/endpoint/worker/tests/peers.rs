@@ -140,14 +140,17 @@ impl Town {
         self.program.queue.len()
     }
 
-    /// The machine with the worker starts anew, and nothing is left of what was.
+    /// The machine with the worker starts anew, and nothing is left of what was. What is under way
+    /// to it still arrives.
     pub(super) fn restart(&mut self) {
+        let arriving = std::mem::take(&mut self.arriving);
         let now = self.lab.now;
         let mut lab = Lab::with((*self.lab.port.config).clone(), Limits::default());
         lab.now = now;
         let clients = std::mem::take(&mut self.clients);
         *self = Self::new(lab);
         self.clients = clients;
+        self.arriving = arriving;
     }
 
     /// All that happens until then.

@@ -56,6 +56,45 @@ fn a_client_that_waits_learns_of_a_restart_by_its_keepalive() {
     assert_eq!(end, Some(Err(ConnectionError::Reset)));
 }
 
+/// The server loses its state when some of what the client sent has arrived, and the rest, which
+/// looks like a beginning, has not.
+#[test]
+fn a_restart_in_the_midst_of_the_first_flight_leaves_no_black_hole() {
+    let mut town = Town::new(Lab::new());
+    let client = town.add(address(2), 7, DELAY);
+    town.clients[client].connection.set_nodelay(true);
+    town.clients[client].connection.write(b"first");
+    town.run_until(town.lab.now + DELAY / 2);
+    town.clients[client].connection.write(b"second");
+    // The acknowledgement of the first is under way.
+    town.run_until(town.lab.now + DELAY / 2 + 11 * Duration::from_millis(1));
+    town.restart();
+    town.run_until(town.lab.now + DELAY);
+    town.clients[client].connection.write(b"third");
+    let knew = town.run_while(SECOND, |town| {
+        town.clients[client].connection.read_end().is_none()
+    });
+    assert!(knew <= 2 * DELAY, "after {knew:?}");
+    town.run_until(town.lab.now + 10 * SECOND);
+    assert_eq!(town.lab.port.sessions(), 0);
+}
+
+/// Its first write looks like the beginning of a connection; what it has received does not.
+#[test]
+fn a_client_that_had_only_listened_learns_of_a_restart_too() {
+    let mut town = Town::new(Lab::new());
+    town.program.greeting = 5000;
+    let client = town.add(address(2), 7, DELAY);
+    town.run_while(10 * SECOND, |town| town.clients[client].received < 5000);
+    town.run_until(town.lab.now + SECOND);
+    town.restart();
+    town.clients[client].connection.write(b"is anybody there?");
+    let knew = town.run_while(SECOND, |town| {
+        town.clients[client].connection.read_end().is_none()
+    });
+    assert!(knew <= 5 * DELAY, "after {knew:?}");
+}
+
 /// Each kind that can only be the rest of an older life.
 fn strays() -> Vec<Vec<u8>> {
     let ack = Segment::Ack(Ack {
