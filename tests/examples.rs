@@ -58,7 +58,11 @@ impl Server {
     }
 
     fn echo(arguments: &[&str]) -> Self {
-        let all = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        Self::echo_at("127.0.0.1:0", arguments)
+    }
+
+    fn echo_at(address: &str, arguments: &[&str]) -> Self {
+        let all = [&["--listen", address], arguments].concat();
         Self::start("echo_server", &all, |line| {
             line.trim()
                 .strip_prefix("listening on ")
@@ -299,8 +303,7 @@ fn a_client_learns_that_its_server_was_killed_when_it_writes() {
     (&stream).write_all(b"hello").unwrap();
     (&stream).read_exact(&mut [0; 5]).unwrap();
     assert_eq!(server.stop(Signal::KILL).0, None);
-    // The last wins.
-    let _server = Server::echo(&["--listen", &address]);
+    let _server = Server::echo_at(&address, &[]);
     let wrote = Instant::now();
     (&stream).write_all(b"is anybody there?").unwrap();
     let error = (&stream).read(&mut [0; 20]).unwrap_err();
