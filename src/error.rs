@@ -178,12 +178,28 @@ drop_reasons! {
     TooManySessions = "too_many_sessions",
     /// The limit of sessions whose address is not yet proven is reached.
     TooManyUnvalidated = "too_many_unvalidated",
+    /// There is little room left for peers of which nothing is known: one that repeats its first
+    /// datagram may get it.
+    Deferred = "deferred",
     /// The limit of sessions from one source is reached.
     TooManyFromSource = "too_many_from_source",
     /// The memory limit is reached.
     OverMemory = "over_memory",
     /// The `on_attempt` hook said no.
     Refused = "refused",
+}
+
+impl DropReason {
+    /// Whether a peer was refused because others take the room.
+    pub(crate) fn is_crowding(self) -> bool {
+        matches!(
+            self,
+            Self::AcceptQueueFull
+                | Self::TooManySessions
+                | Self::TooManyUnvalidated
+                | Self::Deferred
+        )
+    }
 }
 
 impl fmt::Display for DropReason {

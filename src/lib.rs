@@ -106,6 +106,9 @@ pub mod internal {
     pub mod packet {
         pub use crate::packet::*;
     }
+    pub mod strangers {
+        pub use crate::endpoint::strangers::{Stranger, judge};
+    }
     pub mod wire {
         pub use crate::wire::*;
     }

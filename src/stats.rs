@@ -105,12 +105,18 @@ pub struct WakeStats {
 pub struct EndpointStats {
     /// Sessions that exist now.
     pub sessions: u64,
+    /// Those of them whose peers have not proven that they receive what is sent to their address.
+    pub sessions_unvalidated: u64,
     /// Sessions opened by peers, ever.
     pub sessions_accepted: u64,
     /// Sessions opened from here, ever.
     pub sessions_connected: u64,
     /// Sessions that ended with an error.
     pub sessions_failed: u64,
+    /// Those of them that were ended to make room, because nothing showed that anybody was there.
+    pub sessions_displaced: u64,
+    /// Addresses, or IPv6 networks of 64 bits, that were proven in the last minutes.
+    pub addresses_known: u64,
     /// Datagrams received, whatever became of them.
     pub datagrams_received: u64,
     /// UDP payload bytes received.

@@ -6,16 +6,19 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use mkcp::{ConnectionStats, WakeStats};
+use mkcp::{ConnectionStats, Stream, WakeStats};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+/// Far more than a round trip on this machine, and far less than any limit of an idle connection.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Cargo builds the examples along with the tests, beside them.
 fn example(name: &str) -> Command {
@@ -55,7 +58,11 @@ impl Server {
     }
 
     fn echo(arguments: &[&str]) -> Self {
-        let all = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        Self::echo_at("127.0.0.1:0", arguments)
+    }
+
+    fn echo_at(address: &str, arguments: &[&str]) -> Self {
+        let all = [&["--listen", address], arguments].concat();
         Self::start("echo_server", &all, |line| {
             line.trim()
                 .strip_prefix("listening on ")
@@ -284,6 +291,24 @@ fn echo_server_goes_on_when_nobody_reads_its_lines() {
     server.kill().unwrap();
     server.wait().unwrap();
     assert!(ended.is_none() && output.status.success(), "{ended:?}");
+}
+
+/// Killed, so that it says nothing to its peers, and started again at the same address.
+#[test]
+fn a_client_learns_that_its_server_was_killed_when_it_writes() {
+    let server = Server::echo(&[]);
+    let address = server.address.clone();
+    let stream = Stream::connect(&*address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (&stream).write_all(b"hello").unwrap();
+    (&stream).read_exact(&mut [0; 5]).unwrap();
+    assert_eq!(server.stop(Signal::KILL).0, None);
+    let _server = Server::echo_at(&address, &[]);
+    let wrote = Instant::now();
+    (&stream).write_all(b"is anybody there?").unwrap();
+    let error = (&stream).read(&mut [0; 20]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(wrote.elapsed() < PATIENCE, "after {:?}", wrote.elapsed());
 }
 
 #[test]

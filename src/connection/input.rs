@@ -79,6 +79,9 @@ impl Connection {
             self.output.peer_wraps = true;
             self.throttle.trust();
         }
+        if self.is_of_another_life(&segment) {
+            return self.reset(now, ConnectionError::Reset);
+        }
         match segment {
             Segment::Data(data) => self.on_data(now, data),
             Segment::Ack(ack) => self.on_ack(now, ack),
@@ -90,6 +93,22 @@ impl Connection {
             self.apply(now, Trigger::PeerClose);
             self.acks.hurry(now);
         }
+    }
+
+    /// Whether the peer believes that something has arrived here which has not, or has received
+    /// what was never sent: it means a connection before this one, whose state was lost. Not so
+    /// towards the end, when whoever throws its data away counts it as arrived.
+    fn is_of_another_life(&self, segment: &Segment<'_>) -> bool {
+        let (sending_next, receiving_next) = match segment {
+            Segment::Data(data) => (Some(data.sending_next), None),
+            Segment::Ack(ack) => (None, Some(ack.receiving_next)),
+            Segment::Command(command) if command.kind == CommandKind::Terminate => return false,
+            Segment::Command(command) => (Some(command.sending_next), Some(command.receiving_next)),
+        };
+        let lost = sending_next.is_some_and(|next| self.receive.next().precedes(next));
+        let unsent = receiving_next.is_some_and(|next| self.send.next_number().precedes(next));
+        let ends = self.life.state != State::Active || segment.options().contains(Options::CLOSE);
+        (lost || unsent) && !ends
     }
 
     fn on_data(&mut self, now: Instant, data: Data<'_>) {
@@ -163,6 +182,7 @@ impl Connection {
     /// The peer knows that everything before `number` has arrived.
     fn on_sending_next(&mut self, number: SeqNum) {
         self.acks.clear(number);
+        self.life.answering |= self.peer_sending_next.precedes(number);
         self.peer_sending_next = self.peer_sending_next.latest(number);
     }
 
@@ -223,7 +243,7 @@ impl Connection {
         let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
         if echo == Some(sent.timestamp) {
             // Clocks start at random, so this cannot be guessed.
-            self.validation.validate();
+            self.on_proof();
         }
         let latest_copy = match echo {
             _ if sent.transmissions == 1 => true,

@@ -18,6 +18,8 @@ pub(super) struct Life {
     pub(super) error: Option<ConnectionError>,
     /// Whether anything valid has come from the peer.
     pub(super) established: bool,
+    /// The peer claims to have heard of what arrived here.
+    pub(super) answering: bool,
     /// The application has ended reading or writing.
     pub(super) read_shut: bool,
     pub(super) write_shut: bool,
@@ -26,6 +28,7 @@ pub(super) struct Life {
     pub(super) linger: Duration,
     /// When the peer was first given that time; it may still be changed.
     linger_begun: Option<Instant>,
+    /// How long the peer may be silent.
     idle_timeout: Duration,
     heard_at: Instant,
     /// When the peer last brought something new.
@@ -42,6 +45,7 @@ impl Life {
             state: State::Active,
             error: None,
             established: false,
+            answering: false,
             read_shut: false,
             write_shut: false,
             peer_final: None,
@@ -79,6 +83,10 @@ impl Life {
 
     fn linger_end(&self) -> Option<Instant> {
         Some(self.linger_begun? + self.linger)
+    }
+
+    pub(super) fn set_idle_timeout(&mut self, timeout: Duration) {
+        self.idle_timeout = timeout;
     }
 
     pub(super) fn on_heard(&mut self, now: Instant) {

@@ -217,12 +217,15 @@ impl LossDetector {
         send: &SendHalf,
     ) -> Option<Instant> {
         let base = rtt.rto() + ack_delay;
-        let interval = if send.is_beyond_window() {
-            backoff::persist(base, self.probes)
-        } else if send.is_thin() {
-            backoff::interval(base, self.probes.saturating_sub(1))
+        let probes = match send.is_thin() && !send.is_beyond_window() {
+            true => self.probes.saturating_sub(1),
+            false => self.probes,
+        };
+        // Whoever has not proven its address may have asked for nothing.
+        let interval = if send.is_beyond_window() || !send.is_proven() {
+            backoff::persist(base, probes)
         } else {
-            backoff::interval(base, self.probes)
+            backoff::interval(base, probes)
         };
         Some(self.last_sent? + interval)
     }
@@ -274,7 +277,8 @@ mod tests {
         fn with_sent(count: usize) -> Self {
             let mut rtt = RttEstimator::default();
             rtt.sample(80 * MS);
-            let send = SendHalf::new(SeqNum::ZERO, 10, 10_000);
+            let mut send = SendHalf::new(SeqNum::ZERO, 10, 10_000);
+            send.set_proven();
             let mut path = Self {
                 now: Instant::now(),
                 rtt,

@@ -92,6 +92,13 @@ const MIN_DELAY: Duration = Duration::from_millis(1);
 /// From here on a Terminate that waits for the last acknowledgement comes noticeably late.
 const LONG_PATH: Duration = Duration::from_millis(50);
 
+/// Bytes that are held for a peer that has not proven its address, in each direction and apart from
+/// those that it has sent itself.
+pub const UNPROVEN_BYTES: usize = 64 * 1024;
+/// The least time in which such a peer is given up: a healthy Go peer may be silent for 5 s, and one
+/// of its Pings may get lost.
+const LEAST_PATIENCE: Duration = Duration::from_secs(12);
+
 /// Memory that a queue keeps, at most, when it becomes empty, until it is told to give it back.
 const KEPT_BYTES: usize = 1024 * 1024;
 
@@ -104,6 +111,7 @@ pub struct Connection {
     /// Bytes that header and seal add to a datagram.
     overhead: usize,
     tti: Duration,
+    idle_timeout: Duration,
     clock: clock::Clock,
     life: life::Life,
     send: send::SendHalf,
@@ -166,14 +174,15 @@ impl Connection {
         if side == Side::Client {
             pings.start_opening(now);
         }
-        Self {
+        let mut connection = Self {
             side,
             conversation,
             max_plaintext,
             overhead: mtu.saturating_sub(max_plaintext),
             tti: config.tti(),
+            idle_timeout: config.idle_timeout(),
             clock: clock::Clock::new(now, clock_offset),
-            life: life::Life::new(now, config.idle_timeout(), config.linger()),
+            life: life::Life::new(now, patience(&config), config.linger()),
             send: send::SendHalf::new(first, max_payload, derive::send_window_bytes(&config)),
             receive: receive::ReceiveHalf::new(
                 first,
@@ -192,13 +201,44 @@ impl Connection {
             pacer: pacing::Pacer::new(now, max_payload, controller.pacing_rate()),
             controller,
             pings,
-            validation: match side {
-                Side::Client => validation::Validation::of_client(now, mtu),
-                Side::Server => validation::Validation::of_server(now, mtu),
-            },
+            validation: validation::Validation::new(now, mtu),
             output: output::Output::default(),
             stats: ConnectionStats::default(),
+        };
+        if side == Side::Client {
+            // It chose the address itself.
+            connection.on_proof();
         }
+        connection
+    }
+
+    /// How many bytes a peer that has not proven its address may be sent for each that it sent,
+    /// beyond a floor. Starts as 3.
+    pub fn set_amplification_factor(&mut self, factor: u32) {
+        self.validation.set_factor(factor);
+    }
+
+    /// The peer's address was proven by another connection a short while ago: it is sent more at
+    /// first.
+    pub fn advance(&mut self) {
+        self.validation.advance();
+    }
+
+    /// The peer has proven that it receives what is sent to its address. From now on it costs what
+    /// it needs.
+    fn on_proof(&mut self) {
+        if !self.validation.is_validated() {
+            self.validation.validate();
+            self.life.set_idle_timeout(self.idle_timeout);
+            self.send.set_proven();
+            self.receive.set_proven();
+        }
+    }
+
+    /// Whether memory is scarce: the receive window then is no larger than at first, and for a peer
+    /// that has not proven its address no larger than a segment. What others have been told stands.
+    pub fn set_scarce(&mut self, scarce: bool) {
+        self.receive.set_scarce(scarce);
     }
 
     // ---- the clock; input from the network is in `input.rs`
@@ -442,6 +482,13 @@ impl Connection {
             self.tti
         }
     }
+}
+
+/// How long a peer that has not proven its address may be silent: one of its Pings may get lost, if
+/// it keeps the same intervals.
+fn patience(config: &Config) -> Duration {
+    let patience = (config.keepalive() * 5 / 2).max(LEAST_PATIENCE);
+    patience.min(config.idle_timeout())
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ impl Connection {
         let start = datagram.len();
         self.output.waits = Waits::default();
         if self.life.take_terminate(now) {
-            Segment::Command(self.final_terminate()).encode(datagram);
+            // One that would exceed what an unproven address may be sent counts as lost.
+            if self.validation.allows(COMMAND_LEN + self.overhead) {
+                Segment::Command(self.final_terminate()).encode(datagram);
+            }
         } else if self.life.state.is_receiving() && self.validation.allows_datagram() {
             self.fill(now, start, datagram);
         }

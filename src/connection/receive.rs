@@ -12,6 +12,11 @@ const LOSSY_ROUND_TRIPS: usize = 8;
 /// After so many round trips in which nothing was missing, the path counts as one without loss.
 const CALM_ROUNDS: u32 = 16;
 
+/// How wide the gaps of a peer may be that has not proven its address: this, and so much more for
+/// each segment that has come.
+const UNPROVEN_GAP: u64 = 64;
+const UNPROVEN_GAPS: u64 = 4;
+
 /// What became of a Data segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
@@ -43,6 +48,7 @@ pub(super) struct ReceiveHalf {
     /// Slot `i` is number `next + i`. Slot 0 is always empty.
     waiting: VecDeque<Option<Vec<u8>>>,
     waiting_bytes: usize,
+    waiting_count: usize,
     /// Memory for those to come.
     spare: Vec<Vec<u8>>,
     /// The first number that is not accepted. Never moves back.
@@ -56,6 +62,12 @@ pub(super) struct ReceiveHalf {
     first_budget: usize,
     /// ... and bytes that may be held, of what is on its way and of what is not read yet.
     max_budget: usize,
+    /// The peer has proven its address. One that has not gets no more room than a multiple of what
+    /// its reader has taken from it already, and its gaps are no wider than what it sent allows.
+    proven: bool,
+    taken: usize,
+    /// Memory is scarce.
+    scarce: bool,
     /// Something has been missing since the budget was last fitted.
     gap_opened: bool,
     /// Round trips in a row in which nothing was missing.
@@ -85,6 +97,7 @@ impl ReceiveHalf {
             ready: ByteQueue::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            waiting_count: 0,
             spare: Vec::new(),
             limit: first,
             told_limit: first,
@@ -92,6 +105,9 @@ impl ReceiveHalf {
             budget: budget.min(max_budget),
             first_budget: budget.min(max_budget),
             max_budget,
+            proven: false,
+            taken: 0,
+            scarce: false,
             gap_opened: false,
             whole_rounds: 0,
             segment_size,
@@ -116,8 +132,8 @@ impl ReceiveHalf {
         } else {
             self.ready.len()
         };
-        let fits = held == 0 || held + payload.len() <= self.max_budget;
-        if !number.precedes(self.limit) || !fits {
+        let fits = held == 0 || held + payload.len() <= self.most_held();
+        if !number.precedes(self.limit) || !fits || self.is_too_sparse(ahead) {
             return Accepted::BeyondWindow;
         }
         // Only now: what is not accepted may be forged, and must not close the window.
@@ -147,6 +163,25 @@ impl ReceiveHalf {
         }
     }
 
+    /// Bytes that may be held at all.
+    fn most_held(&self) -> usize {
+        match (self.proven, self.scarce) {
+            (true, _) => self.max_budget,
+            (false, false) => {
+                let earned = self.taken.saturating_mul(LOSSY_ROUND_TRIPS);
+                self.first_budget.max(earned).min(self.max_budget)
+            }
+            // One segment, then, whatever the peer has been told.
+            (false, true) => 0,
+        }
+    }
+
+    /// Gaps cost memory too, and a forged number is as cheap as any.
+    fn is_too_sparse(&self, ahead: u32) -> bool {
+        let come = self.received + self.waiting_count as u64;
+        !self.proven && u64::from(ahead) > UNPROVEN_GAP + UNPROVEN_GAPS * come
+    }
+
     fn advance(&mut self) {
         self.next = self.next.next();
         self.received += 1;
@@ -164,6 +199,7 @@ impl ReceiveHalf {
         bytes.extend_from_slice(payload);
         self.waiting[slot] = Some(bytes);
         self.waiting_bytes += payload.len();
+        self.waiting_count += 1;
         self.gap_opened |= opened;
         if opened {
             Accepted::OpenedGap
@@ -180,6 +216,7 @@ impl ReceiveHalf {
                 break;
             };
             self.waiting_bytes -= payload.len();
+            self.waiting_count -= 1;
             self.deliver(&payload);
             self.advance();
             any = true;
@@ -207,11 +244,32 @@ impl ReceiveHalf {
     }
 
     fn raise_limit(&mut self) {
-        let unused = self.max_budget.saturating_sub(self.ready.len());
-        let room = self.budget.min(unused) / self.segment_size;
+        let unused = self.most_held().saturating_sub(self.ready.len());
+        let room = self.window_bytes().min(unused) / self.segment_size;
         // Segments may be larger than the whole budget, but one has to get through.
         let least = usize::from(self.ready.is_empty());
         self.limit = self.limit.latest(self.next.plus(room.max(least) as u32));
+    }
+
+    /// Bytes that the window spans if none of them waits for its reader.
+    fn window_bytes(&self) -> usize {
+        let budget = self.budget.min(self.most_held());
+        match self.scarce {
+            true => budget.min(self.first_budget),
+            false => budget,
+        }
+    }
+
+    pub(super) fn set_proven(&mut self) {
+        self.proven = true;
+        self.raise_limit();
+    }
+
+    /// When memory is scarce, the window is small. What a proven peer has been told stands.
+    pub(super) fn set_scarce(&mut self, scarce: bool) {
+        if std::mem::replace(&mut self.scarce, scarce) && !scarce {
+            self.raise_limit();
+        }
     }
 
     /// The window is to cover several round trips, in each of which so many bytes come.
@@ -246,13 +304,18 @@ impl ReceiveHalf {
 
     pub(super) fn consume(&mut self, count: usize) {
         self.ready.consume(count);
+        self.on_taken(count);
+    }
+
+    fn on_taken(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count);
         self.raise_limit();
     }
 
     /// As `read` and `consume`, into a queue.
     pub(super) fn read_into(&mut self, queue: &mut ByteQueue, most: usize) -> usize {
         let count = queue.append_from(&mut self.ready, most, most);
-        self.raise_limit();
+        self.on_taken(count);
         count
     }
 
@@ -297,9 +360,10 @@ impl ReceiveHalf {
     /// opened by a quarter, and the peer knows of less than that. A throttle that was the limit
     /// when the peer heard last is no news: the segments that it lets through ask for ACKs.
     pub(super) fn has_window_news(&self) -> bool {
-        let budget = u32::try_from(self.budget / self.segment_size).unwrap_or(u32::MAX);
+        let window = self.window_bytes() / self.segment_size;
+        let window = u32::try_from(window).unwrap_or(u32::MAX);
         let throttle = self.throttle.filter(|_| self.told_room);
-        let quarter = (budget.min(throttle.unwrap_or(budget)) / 4).max(1);
+        let quarter = (window.min(throttle.unwrap_or(window)) / 4).max(1);
         let known = self.told_limit.since(self.next).unwrap_or(0);
         let news = self.limit().since(self.told_limit).unwrap_or(0);
         known < quarter && news >= quarter
@@ -347,6 +411,7 @@ impl ReceiveHalf {
             .map(|payload| payload.len())
             .sum();
         assert_eq!(waiting, self.waiting_bytes);
+        assert_eq!(self.waiting.iter().flatten().count(), self.waiting_count);
         assert!(
             !self.limit.precedes(self.told_limit),
             "the window moved back"
@@ -355,98 +420,4 @@ impl ReceiveHalf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn half() -> ReceiveHalf {
-        ReceiveHalf::new(SeqNum::ZERO, 100, 100, 10)
-    }
-
-    fn n(number: u32) -> SeqNum {
-        SeqNum::new(number)
-    }
-
-    #[test]
-    fn segments_are_put_in_order() {
-        let mut half = half();
-        assert_eq!(half.accept(n(2), b"c"), Accepted::OpenedGap);
-        assert_eq!(half.accept(n(0), b"a"), Accepted::InOrder);
-        assert_eq!(half.accept(n(2), b"x"), Accepted::Duplicate);
-        assert_eq!(half.accept(n(0), b"x"), Accepted::Duplicate);
-        assert_eq!(half.accept(n(u32::MAX), b"x"), Accepted::BeyondWindow);
-        assert_eq!(half.read(), b"a");
-        assert_eq!(half.accept(n(1), b"b"), Accepted::FilledGap);
-        assert_eq!(half.next(), n(3));
-        half.consume(1);
-        assert_eq!(half.read(), b"bc");
-        half.check_invariants();
-    }
-
-    #[test]
-    fn the_window_closes_while_nobody_reads_and_opens_again() {
-        let mut half = half();
-        assert_eq!(half.limit(), n(10));
-        for number in 0..10 {
-            assert_eq!(half.accept(n(number), &[0; 10]), Accepted::InOrder);
-        }
-        assert_eq!(half.limit(), n(10));
-        assert_eq!(half.accept(n(10), &[0; 10]), Accepted::BeyondWindow);
-        assert!(!half.has_window_news());
-        half.consume(30);
-        assert_eq!(half.limit(), n(13));
-        assert!(half.has_window_news());
-        half.on_limit_told();
-        assert!(!half.has_window_news());
-    }
-
-    #[test]
-    fn a_peer_that_is_held_back_hears_that_a_closed_window_has_opened() {
-        let mut half = ReceiveHalf::new(SeqNum::ZERO, 1000, 1000, 10);
-        half.set_throttle(Some(8));
-        for number in 0..100 {
-            half.accept(n(number), &[0; 10]);
-            half.on_limit_told();
-            assert!(!half.has_window_news());
-        }
-        assert_eq!(half.limit(), half.next());
-        half.consume(500);
-        assert_eq!(half.limit(), n(108));
-        assert!(half.has_window_news());
-    }
-
-    #[test]
-    fn a_large_segment_that_is_not_accepted_does_not_close_the_window() {
-        let mut half = half();
-        assert_eq!(half.accept(n(50), &[0; 90]), Accepted::BeyondWindow);
-        half.accept(n(0), &[0; 10]);
-        assert_eq!(half.limit, n(10));
-        half.consume(10);
-        assert_eq!(half.limit, n(11));
-    }
-
-    #[test]
-    fn large_segments_cannot_exceed_the_largest_budget() {
-        let mut half = half();
-        assert_eq!(half.accept(n(1), &[0; 150]), Accepted::OpenedGap);
-        assert_eq!(half.accept(n(2), &[0; 60]), Accepted::BeyondWindow);
-    }
-
-    #[test]
-    fn numbers_wrap() {
-        let mut half = ReceiveHalf::new(n(u32::MAX), 100, 200, 10);
-        assert_eq!(half.accept(n(0), b"b"), Accepted::OpenedGap);
-        assert_eq!(half.accept(n(u32::MAX), b"a"), Accepted::FilledGap);
-        assert_eq!((half.read(), half.next()), (&b"ab"[..], n(1)));
-    }
-
-    #[test]
-    fn the_end_is_known_by_the_last_segment_or_by_what_the_peer_still_holds() {
-        let mut half = half();
-        half.set_last(n(1));
-        half.accept(n(0), b"a");
-        assert!(!half.has_last());
-        assert!(half.is_complete_until(n(1)) && !half.is_complete_until(n(2)));
-        half.accept(n(1), b"b");
-        assert!(half.has_last());
-    }
-}
+mod tests;

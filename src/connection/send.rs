@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::Range, time::Instant};
 
-use super::{bytes::ByteQueue, congestion::rate::Snapshot};
+use super::{UNPROVEN_BYTES, bytes::ByteQueue, congestion::rate::Snapshot};
 use crate::wire::{SeqNum, Timestamp};
 
 /// mKCP: before the first ACK a peer takes 32 segments.
@@ -87,13 +87,16 @@ pub(super) struct SendHalf {
     in_flight: u64,
     max_payload: usize,
     max_held: usize,
+    /// The peer has proven its address.
+    proven: bool,
     /// Bytes were thrown away that the peer has not acknowledged.
     discarded: bool,
     scratch: Vec<u8>,
 }
 
 impl SendHalf {
-    /// `max_held` bounds the bytes held for repetition.
+    /// `max_held` bounds the bytes held for repetition, and `UNPROVEN_BYTES` as long as the peer has
+    /// not proven its address.
     pub(super) fn new(first: SeqNum, max_payload: usize, max_held: usize) -> Self {
         Self {
             bytes: ByteQueue::default(),
@@ -108,9 +111,18 @@ impl SendHalf {
             in_flight: 0,
             max_payload,
             max_held,
+            proven: false,
             discarded: false,
             scratch: Vec::new(),
         }
+    }
+
+    pub(super) fn set_proven(&mut self) {
+        self.proven = true;
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
     }
 
     pub(super) fn write(&mut self, data: &[u8]) -> usize {
@@ -122,13 +134,22 @@ impl SendHalf {
     /// As `write`, from a queue. A chunk of it may be more than would be taken otherwise.
     pub(super) fn write_from(&mut self, queue: &mut ByteQueue) -> usize {
         let wanted = UNSENT_LIMIT.saturating_sub(self.unsent());
-        let most = self.max_held.saturating_sub(self.bytes.len());
+        let most = self.unheld();
         self.bytes.append_from(queue, wanted, most)
     }
 
     pub(super) fn room(&self) -> usize {
         let unsent = UNSENT_LIMIT.saturating_sub(self.unsent());
-        unsent.min(self.max_held.saturating_sub(self.bytes.len()))
+        unsent.min(self.unheld())
+    }
+
+    /// How many more bytes may be held.
+    fn unheld(&self) -> usize {
+        let most = match self.proven {
+            true => self.max_held,
+            false => self.max_held.min(UNPROVEN_BYTES),
+        };
+        most.saturating_sub(self.bytes.len())
     }
 
     /// Bytes written that have no number yet.
@@ -408,88 +429,4 @@ impl SendHalf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn half() -> SendHalf {
-        SendHalf::new(SeqNum::new(u32::MAX), 10, 1000)
-    }
-
-    fn stamp(transmission: u64) -> Stamp {
-        let now = Instant::now();
-        let rate = Snapshot::at(now);
-        Stamp {
-            transmission,
-            now,
-            timestamp: Timestamp::new(1),
-            rate,
-        }
-    }
-
-    fn send(half: &mut SendHalf, transmission: u64) -> Option<(u32, Vec<u8>)> {
-        let candidate = half.candidate()?;
-        let (number, bytes) = half.transmit(candidate, stamp(transmission));
-        let sent = (number.get(), bytes.to_vec());
-        half.check_invariants();
-        Some(sent)
-    }
-
-    #[test]
-    fn bytes_become_numbered_segments_when_they_are_sent() {
-        let mut half = half();
-        assert_eq!(half.write(b"hello"), 5);
-        assert_eq!(half.write(b" dear world"), 11);
-        assert_eq!(send(&mut half, 0), Some((u32::MAX, b"hello dear".to_vec())));
-        assert_eq!(send(&mut half, 1), Some((0, b" world".to_vec())));
-        assert_eq!(send(&mut half, 2), None);
-        assert_eq!(half.in_flight(), 16);
-    }
-
-    #[test]
-    fn a_lost_segment_goes_first_and_what_is_acknowledged_never_again() {
-        let mut half = half();
-        half.write(&[7; 40]);
-        for transmission in 0..3 {
-            send(&mut half, transmission);
-        }
-        let first = half.first_unacked();
-        assert_eq!(half.mark_lost(first), 10);
-        assert_eq!(half.mark_lost(first.next()), 10);
-        assert!(half.acknowledge(first.next()).is_some());
-        assert!(half.acknowledge(first.next()).is_none());
-        assert_eq!(send(&mut half, 3).map(|sent| sent.0), Some(first.get()));
-        assert_eq!(
-            send(&mut half, 4).map(|sent| sent.0),
-            Some(first.plus(3).get())
-        );
-        assert!(half.acknowledge(first).is_some());
-        half.release();
-        half.check_invariants();
-        assert_eq!((half.first_unacked(), half.len()), (first.plus(2), 20));
-    }
-
-    #[test]
-    fn the_peers_window_is_a_hard_limit() {
-        let mut half = half();
-        half.write(&[0; 400]);
-        let sent = (0..)
-            .map_while(|transmission| send(&mut half, transmission))
-            .count();
-        assert_eq!(sent, INITIAL_LIMIT as usize);
-        half.raise_limit(SeqNum::new(u32::MAX).plus(33));
-        assert!(send(&mut half, 99).is_some());
-        half.raise_limit(SeqNum::new(u32::MAX));
-        assert_eq!(half.window(), 0);
-    }
-
-    #[test]
-    fn discarding_leaves_nothing() {
-        let mut half = half();
-        half.write(&[0; 25]);
-        send(&mut half, 0);
-        half.discard();
-        half.check_invariants();
-        assert!(half.is_empty() && half.was_discarded());
-        assert_eq!(half.in_flight(), 0);
-    }
-}
+mod tests;

@@ -61,6 +61,12 @@ impl Connection {
         self.validation.is_validated()
     }
 
+    /// Whether the peer claims to have heard of what arrived here. No proof, for that can be guessed;
+    /// but whoever forges single datagrams does not.
+    pub fn is_answering(&self) -> bool {
+        self.is_validated() || self.life.answering
+    }
+
     /// Whether the connection has nothing more to do on the network: it wants no timeout, sends
     /// nothing and ignores what comes. It may be dropped once `read` is empty.
     pub fn is_drained(&self) -> bool {

@@ -2,25 +2,35 @@
 //!
 //! Anyone can forge the source of a datagram. An ACK that echoes a timestamp which was really sent
 //! proves that its sender received it, because clocks start at random (`clock.rs`). Until then a
-//! server sends at most three times what it received (as RFC 9000, section 8.1), a floor that lets
-//! a protocol speak first, and now and then one datagram more: if all that was allowed got lost,
-//! nothing else would ever tell the peer, and a Go peer cannot be asked to send more.
+//! server sends, all in all and whatever it is, at most
+//!
+//! > `factor` times the bytes received, and the floor.
+//!
+//! The floor is all that somebody gets for nothing, in bytes of UDP payload:
+//!
+//! | part of it | how much | what for |
+//! |---|---|---|
+//! | opening | 4096 bytes, or two datagrams if they are larger | a protocol that speaks first |
+//! | extras | one datagram after 1 s, after 2 s more, after 4 s more, up to six; only two to a peer that is not heard again | if all that was allowed got lost, nothing else would ever tell the peer, and a Go peer cannot be asked to send more |
+//! | advance | 36 datagrams, once, if the address was proven lately by another connection | a client's next connections lose no time: 32 segments are what a peer takes before its first ACK |
 
 use std::time::{Duration, Instant};
 
-/// Bytes that an unproven peer is sent in any case, and datagrams if they are larger.
-const FLOOR: u64 = 4096;
-const FLOOR_DATAGRAMS: u64 = 2;
-const FACTOR: u64 = 3;
+/// The factor if nothing else is said, that of RFC 9000, section 8.1.
+pub(super) const DEFAULT_FACTOR: u32 = 3;
+const OPENING: u64 = 4096;
+const OPENING_DATAGRAMS: u64 = 2;
 /// The time to the first extra datagram; it doubles with each.
 const FIRST_EXTRA: Duration = Duration::from_secs(1);
-const MAX_EXTRA_INTERVAL: Duration = Duration::from_secs(4);
+const EXTRAS: u32 = 6;
 /// Extra datagrams to a peer that has not been heard since the one before.
 const UNHEARD_EXTRAS: u32 = 2;
+const ADVANCE_DATAGRAMS: u64 = 36;
 
 #[derive(Clone, Debug)]
 pub(super) struct Validation {
     validated: bool,
+    factor: u32,
     credit: u64,
     max_datagram: u64,
     /// Extra datagrams so far, and when the next is allowed once nothing else is.
@@ -30,24 +40,26 @@ pub(super) struct Validation {
 }
 
 impl Validation {
-    /// A client chose the address itself.
-    pub(super) fn of_client(now: Instant, max_datagram: usize) -> Self {
-        Self {
-            validated: true,
-            ..Self::of_server(now, max_datagram)
-        }
-    }
-
-    pub(super) fn of_server(now: Instant, max_datagram: usize) -> Self {
+    pub(super) fn new(now: Instant, max_datagram: usize) -> Self {
         let max_datagram = max_datagram as u64;
         Self {
             validated: false,
-            credit: FLOOR.max(FLOOR_DATAGRAMS * max_datagram),
+            factor: DEFAULT_FACTOR,
+            credit: OPENING.max(OPENING_DATAGRAMS * max_datagram),
             max_datagram,
             extras: 0,
             next_extra: now + FIRST_EXTRA,
             heard_since_extra: false,
         }
+    }
+
+    pub(super) fn set_factor(&mut self, factor: u32) {
+        self.factor = factor;
+    }
+
+    /// The address was proven by another connection a short while ago.
+    pub(super) fn advance(&mut self) {
+        self.credit += ADVANCE_DATAGRAMS * self.max_datagram;
     }
 
     pub(super) fn is_validated(&self) -> bool {
@@ -60,7 +72,8 @@ impl Validation {
 
     pub(super) fn on_received(&mut self, bytes: usize) {
         if !self.validated {
-            self.credit = self.credit.saturating_add(FACTOR * bytes as u64);
+            let earned = u64::from(self.factor) * bytes as u64;
+            self.credit = self.credit.saturating_add(earned);
             self.heard_since_extra = true;
         }
     }
@@ -69,20 +82,27 @@ impl Validation {
         let allowed = self.allows_datagram();
         self.credit = self.credit.saturating_sub(bytes as u64);
         if allowed && !self.allows_datagram() {
-            let interval = FIRST_EXTRA * 2u32.saturating_pow(self.extras);
-            self.next_extra = now + interval.min(MAX_EXTRA_INTERVAL);
+            self.next_extra = now + FIRST_EXTRA * 2u32.saturating_pow(self.extras);
         }
     }
 
     /// Whether a datagram of any length may be sent.
     pub(super) fn allows_datagram(&self) -> bool {
-        self.validated || self.credit >= self.max_datagram
+        self.allows(self.max_datagram as usize)
+    }
+
+    /// Whether a datagram of this length may be sent.
+    pub(super) fn allows(&self, bytes: usize) -> bool {
+        self.validated || self.credit >= bytes as u64
     }
 
     /// When an extra datagram is allowed, if none is now.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let hopeful = self.extras < UNHEARD_EXTRAS || self.heard_since_extra;
-        (!self.allows_datagram() && hopeful).then_some(self.next_extra)
+        let most = match self.heard_since_extra {
+            true => EXTRAS,
+            false => UNHEARD_EXTRAS,
+        };
+        (!self.allows_datagram() && self.extras < most).then_some(self.next_extra)
     }
 
     /// Allows an extra datagram if it is time.
@@ -99,26 +119,49 @@ impl Validation {
 mod tests {
     use super::*;
 
+    /// Sends full datagrams as long as that is allowed; returns how many bytes that were.
+    fn spend(validation: &mut Validation, now: Instant) -> u64 {
+        let max_datagram = validation.max_datagram;
+        let mut sent = 0;
+        while validation.allows_datagram() {
+            validation.on_sent(now, max_datagram as usize);
+            sent += max_datagram;
+        }
+        sent
+    }
+
     #[test]
     fn an_unproven_peer_gets_the_floor_and_three_times_what_it_sent() {
         let now = Instant::now();
-        let mut validation = Validation::of_server(now, 1350);
+        let mut validation = Validation::new(now, 1350);
         validation.on_received(1000);
-        let allowed = std::iter::from_fn(|| {
-            let allows = validation.allows_datagram();
-            validation.on_sent(now, 1350);
-            allows.then_some(1350)
-        });
-        assert_eq!(allowed.sum::<u64>(), (4096 + 3000) / 1350 * 1350);
+        assert_eq!(spend(&mut validation, now), (4096 + 3000) / 1350 * 1350);
         validation.validate();
         assert!(validation.allows_datagram());
-        assert!(Validation::of_client(now, 1350).is_validated());
+    }
+
+    #[test]
+    fn the_factor_can_be_set() {
+        let now = Instant::now();
+        let mut validation = Validation::new(now, 1000);
+        validation.set_factor(10);
+        validation.on_received(1000);
+        assert_eq!(spend(&mut validation, now), 14_000);
+    }
+
+    #[test]
+    fn an_advance_covers_what_a_peer_takes_before_its_first_ack() {
+        let now = Instant::now();
+        let mut validation = Validation::new(now, 1350);
+        validation.advance();
+        assert!(spend(&mut validation, now) >= 32 * 1350);
+        assert!(!validation.is_validated());
     }
 
     #[test]
     fn extra_datagrams_are_few_unless_the_peer_goes_on_talking() {
         let mut now = Instant::now();
-        let mut validation = Validation::of_server(now, 2000);
+        let mut validation = Validation::new(now, 2000);
         let mut waits = Vec::new();
         validation.on_sent(now, 4096);
         for _ in 0..6 {
@@ -132,6 +175,21 @@ mod tests {
             assert!(validation.allows_datagram());
             validation.on_sent(now, 2000);
         }
-        assert_eq!(waits, [1000, 2000, 4000, 4000]);
+        assert_eq!(waits, [1000, 2000, 4000, 8000]);
+    }
+
+    #[test]
+    fn however_long_a_peer_goes_on_talking_extra_datagrams_come_to_an_end() {
+        let mut now = Instant::now();
+        let mut validation = Validation::new(now, 1350);
+        let (mut sent, mut received) = (spend(&mut validation, now), 0);
+        for _ in 0..3600 {
+            now += FIRST_EXTRA;
+            validation.on_received(22);
+            received += 22;
+            validation.on_timeout(now);
+            sent += spend(&mut validation, now);
+        }
+        assert!(sent <= 3 * received + 4096 + 6 * 1350, "{sent} bytes");
     }
 }

@@ -69,9 +69,19 @@ impl AcceptQueue {
         })
     }
 
-    /// Whether `try_push` would take a session now.
-    pub(crate) fn has_room(&self) -> bool {
-        self.queue.read(Queue::has_room)
+    /// How many wait to be accepted.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.read(|queue| queue.sessions.len())
+    }
+
+    /// Takes a session out if nobody has accepted it yet.
+    pub(crate) fn remove(&self, session: &Arc<SessionHandle>) {
+        self.queue.update(|queue| {
+            queue
+                .sessions
+                .retain(|queued| !Arc::ptr_eq(queued, session));
+            ((), Wake::Nobody)
+        });
     }
 
     /// Closes the queue and wakes every `accept`. What was queued is handed back, to be reset.
@@ -170,13 +180,24 @@ mod tests {
     fn sessions_come_in_order_up_to_the_backlog() {
         let queue = AcceptQueue::new(2);
         queue.try_push(session(1)).unwrap();
-        assert!(queue.has_room());
         queue.try_push(session(2)).unwrap();
-        assert!(!queue.has_room());
+        assert_eq!(queue.len(), 2);
         let refused = queue.try_push(session(3)).unwrap_err();
         assert_eq!(refused.info().conversation, 3);
         assert_eq!(conversation(queue.accept()), 1);
         assert_eq!(conversation(queue.accept_timeout(Duration::ZERO)), 2);
+    }
+
+    #[test]
+    fn a_session_can_be_taken_out() {
+        let queue = AcceptQueue::new(2);
+        let [first, second] = [session(1), session(2)];
+        queue.try_push(first.clone()).unwrap();
+        queue.try_push(second).unwrap();
+        queue.remove(&first);
+        assert_eq!(conversation(queue.accept()), 2);
+        queue.remove(&first);
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]

@@ -1,4 +1,15 @@
-//! Who may open a session: what counts as a first datagram, and the limits.
+//! Who may open a session: the limits, and for whom there is room when there is little.
+//!
+//! Whoever floods a port with forged first datagrams finds only a part of each limit:
+//!
+//! | who | of `max_unvalidated`, `accept_backlog` |
+//! |---|---|
+//! | anybody | half |
+//! | who repeats the first datagram after a moment (`knocks.rs`) | three quarters |
+//! | who comes from an address that was proven lately (`known.rs`) | all |
+//!
+//! Of the latter two, whoever finds no room under `max_unvalidated` or `max_sessions` takes the
+//! place of the oldest session of which nothing was heard but its beginning (`newcomers.rs`).
 
 use std::{
     collections::HashMap,
@@ -8,12 +19,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
 
-use crate::wire::{Command, CommandKind, Options, Segment, Segments, SeqNum};
+use super::known::KnownAddresses;
+use crate::error::DropReason;
 
 /// A peer that wants to open a session, for
 /// [`EndpointBuilder::on_attempt`](crate::EndpointBuilder::on_attempt).
@@ -71,6 +83,8 @@ pub(super) struct Limits {
     pub(super) per_source: usize,
     pub(super) memory: usize,
     pub(super) accept_backlog: usize,
+    /// Bytes sent for each byte received, to a peer that has not proven its address.
+    pub(super) amplification_factor: u32,
 }
 
 impl Default for Limits {
@@ -81,6 +95,28 @@ impl Default for Limits {
             per_source: usize::MAX,
             memory: usize::MAX,
             accept_backlog: 128,
+            amplification_factor: 3,
+        }
+    }
+}
+
+/// What speaks for a peer that wants to open a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    Stranger,
+    /// It was turned away and has come again.
+    Persistent,
+    /// Its address was proven lately.
+    Known,
+}
+
+impl Standing {
+    /// The part of a limit that is for such peers and those below them; never nothing.
+    pub(super) fn share(self, limit: usize) -> usize {
+        match self {
+            Self::Stranger => limit.div_ceil(2),
+            Self::Persistent => limit - limit / 4,
+            Self::Known => limit,
         }
     }
 }
@@ -90,7 +126,20 @@ pub(super) struct Admission {
     pub(super) limits: Limits,
     hook: Option<Hook>,
     unvalidated: AtomicUsize,
-    sources: Mutex<HashMap<IpAddr, usize>>,
+    sources: Mutex<Sources>,
+}
+
+#[derive(Debug, Default)]
+struct Sources {
+    sessions: HashMap<IpAddr, Source>,
+    known: KnownAddresses,
+}
+
+/// Sessions of one source: how many, and how many of them have proven their address.
+#[derive(Debug, Default)]
+struct Source {
+    sessions: usize,
+    proven: usize,
 }
 
 impl Admission {
@@ -108,6 +157,11 @@ impl Admission {
         self.unvalidated.load(Ordering::Relaxed)
     }
 
+    /// Addresses that were proven lately.
+    pub(super) fn known(&self) -> usize {
+        self.sources.lock().known.len()
+    }
+
     /// Whether the user's hook lets this peer in. It runs without any lock held.
     pub(super) fn asks_hook(&self, attempt: &Attempt) -> bool {
         self.hook
@@ -115,27 +169,97 @@ impl Admission {
             .is_none_or(|hook| hook(attempt) == Decision::Accept)
     }
 
+    /// What the address of a peer that comes for the first time says for it.
+    pub(super) fn standing(&self, now: Instant, source: IpAddr) -> Standing {
+        let network = network(source);
+        let mut sources = self.sources.lock();
+        if sources.known.has_advance(now, network) {
+            return Standing::Known;
+        }
+        // A proof that has been forgotten is renewed as long as the session lasts; but not one
+        // whose advances are used up.
+        let has_proof = sources.sessions.get(&network).is_some_and(|s| s.proven > 0);
+        if has_proof && !sources.known.contains(network) {
+            sources.known.prove(now, network);
+            return Standing::Known;
+        }
+        Standing::Stranger
+    }
+
+    /// Whether there is room for one more, which has been counted already, of this standing.
+    pub(super) fn check_room(
+        &self,
+        standing: Standing,
+        sessions: usize,
+        unaccepted: usize,
+    ) -> Result<(), DropReason> {
+        let limits = &self.limits;
+        if sessions > limits.sessions {
+            return Err(DropReason::TooManySessions);
+        }
+        // Those without proof must not fill the room of all.
+        let limit = limits.unvalidated.min(limits.sessions);
+        let unvalidated = self.unvalidated();
+        if unvalidated > limit {
+            return Err(DropReason::TooManyUnvalidated);
+        }
+        if unaccepted > limits.accept_backlog {
+            return Err(DropReason::AcceptQueueFull);
+        }
+        let pressed = unvalidated > standing.share(limit)
+            || unaccepted > standing.share(limits.accept_backlog);
+        match pressed {
+            true => Err(DropReason::Deferred),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether strangers are let in at once.
+    pub(super) fn is_at_ease(&self) -> bool {
+        let limit = self.limits.unvalidated.min(self.limits.sessions);
+        self.unvalidated() < Standing::Stranger.share(limit)
+    }
+
     /// Counts a new session of a peer; returns how many its source has now.
     pub(super) fn enter(&self, source: IpAddr) -> usize {
         self.unvalidated.fetch_add(1, Ordering::Relaxed);
         let mut sources = self.sources.lock();
-        let count = sources.entry(network(source)).or_default();
-        *count += 1;
-        *count
+        let source = sources.sessions.entry(network(source)).or_default();
+        source.sessions += 1;
+        source.sessions
     }
 
-    pub(super) fn validated(&self) {
+    /// Takes an advance of this address, if it has any left.
+    pub(super) fn take_advance(&self, now: Instant, source: IpAddr) -> bool {
+        let mut sources = self.sources.lock();
+        sources.known.take_advance(now, network(source))
+    }
+
+    /// A session of this source has proven its address.
+    pub(super) fn prove(&self, now: Instant, source: IpAddr) {
         self.unvalidated.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn leave(&self, source: IpAddr) {
         let network = network(source);
         let mut sources = self.sources.lock();
-        if let Some(count) = sources.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                sources.remove(&network);
+        sources.known.prove(now, network);
+        sources.sessions.entry(network).or_default().proven += 1;
+    }
+
+    pub(super) fn leave(&self, source: IpAddr, proven: bool) {
+        if !proven {
+            self.unvalidated.fetch_sub(1, Ordering::Relaxed);
+        }
+        let network = network(source);
+        let mut sources = self.sources.lock();
+        if let Some(source) = sources.sessions.get_mut(&network) {
+            source.sessions -= 1;
+            source.proven -= usize::from(proven);
+            if source.sessions == 0 {
+                sources.sessions.remove(&network);
             }
+        }
+        // The memory of a flood is given back when it is over.
+        if sources.sessions.is_empty() {
+            sources.sessions = HashMap::new();
         }
     }
 }
@@ -159,172 +283,11 @@ fn network(source: IpAddr) -> IpAddr {
     }
 }
 
-/// What a datagram of an unknown connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stranger {
-    /// The first of a new connection.
-    Genuine,
-    /// Of a new connection whose first datagrams are still on their way.
-    Early,
-    /// The end of a connection that is gone already.
-    Terminate,
-    /// The remains of an older life: state was lost, or a NAT moved the peer. The peer is told by
-    /// this Terminate.
-    Stray(Command),
-}
-
-/// Judges a datagram that belongs to no session. `window` is how many segments a new session
-/// takes.
-pub(super) fn judge(plaintext: &[u8], window: u32) -> Stranger {
-    // mKCP: a session begins with Data or a Ping of which nothing has been acknowledged.
-    match Segments::new(plaintext).next() {
-        Some(Segment::Data(data)) if data.sending_next == SeqNum::ZERO => {
-            match data.number.since(SeqNum::ZERO) {
-                Some(number) if number < window => Stranger::Genuine,
-                _ => Stranger::Early,
-            }
-        }
-        Some(Segment::Data(data)) => Stranger::Stray(terminate(data.conversation, None)),
-        Some(Segment::Ack(ack)) => {
-            Stranger::Stray(terminate(ack.conversation, Some(ack.receiving_next)))
-        }
-        Some(Segment::Command(command)) => match command.kind {
-            CommandKind::Terminate => Stranger::Terminate,
-            _ if command.sending_next == SeqNum::ZERO && command.receiving_next == SeqNum::ZERO => {
-                Stranger::Genuine
-            }
-            _ => Stranger::Stray(terminate(
-                command.conversation,
-                Some(command.receiving_next),
-            )),
-        },
-        None => Stranger::Early,
-    }
-}
-
-/// The end of a connection that is not known here. Its fields claim that more was sent than the
-/// peer has received, so that a peer which looks at them reads an error and not the end of file.
-fn terminate(conversation: u16, receiving_next: Option<SeqNum>) -> Command {
-    Command {
-        conversation,
-        kind: CommandKind::Terminate,
-        options: Options::NONE,
-        sending_next: receiving_next.map_or(SeqNum::new(1 << 30), SeqNum::next),
-        receiving_next: SeqNum::ZERO,
-        peer_rto: 0,
-    }
-}
-
-/// Bounds the answers to strangers, each of which is no longer than what it answers.
-#[derive(Debug)]
-pub(super) struct ReplyBudget {
-    left: u32,
-    refilled: Option<Instant>,
-}
-
-impl ReplyBudget {
-    const PER_SECOND: u32 = 1000;
-
-    pub(super) fn new() -> Self {
-        Self {
-            left: Self::PER_SECOND,
-            refilled: None,
-        }
-    }
-
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        let refilled = *self.refilled.get_or_insert(now);
-        if now.saturating_duration_since(refilled) >= Duration::from_secs(1) {
-            self.refilled = Some(now);
-            self.left = Self::PER_SECOND;
-        }
-        self.left
-            .checked_sub(1)
-            .inspect(|&left| self.left = left)
-            .is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::wire::{Ack, Data, Numbers, Timestamp};
-
-    const WINDOW: u32 = 100;
-
-    fn judge_one(segment: Segment<'_>) -> Stranger {
-        let mut plaintext = Vec::new();
-        segment.encode(&mut plaintext);
-        judge(&plaintext, WINDOW)
-    }
-
-    fn data(number: u32, sending_next: u32) -> Segment<'static> {
-        Segment::Data(Data {
-            conversation: 7,
-            options: Options::NONE,
-            timestamp: Timestamp::new(1),
-            number: SeqNum::new(number),
-            sending_next: SeqNum::new(sending_next),
-            payload: b"x",
-        })
-    }
-
-    fn command(kind: CommandKind, sending_next: u32, receiving_next: u32) -> Segment<'static> {
-        Segment::Command(Command {
-            conversation: 7,
-            kind,
-            options: Options::NONE,
-            sending_next: SeqNum::new(sending_next),
-            receiving_next: SeqNum::new(receiving_next),
-            peer_rto: 100,
-        })
-    }
-
-    fn answered_beyond(stranger: Stranger) -> u32 {
-        let Stranger::Stray(command) = stranger else {
-            panic!("{stranger:?}")
-        };
-        assert_eq!(command.kind, CommandKind::Terminate);
-        assert_eq!(command.conversation, 7);
-        command.sending_next.get()
-    }
-
-    #[test]
-    fn only_genuine_first_datagrams_open_a_session() {
-        assert_eq!(judge_one(data(0, 0)), Stranger::Genuine);
-        assert_eq!(judge_one(data(WINDOW - 1, 0)), Stranger::Genuine);
-        assert_eq!(judge_one(data(WINDOW, 0)), Stranger::Early);
-        assert_eq!(
-            judge_one(command(CommandKind::Ping, 0, 0)),
-            Stranger::Genuine
-        );
-        assert_eq!(
-            judge_one(command(CommandKind::Unknown(9), 0, 0)),
-            Stranger::Genuine
-        );
-        assert_eq!(
-            judge_one(command(CommandKind::Terminate, 0, 0)),
-            Stranger::Terminate
-        );
-    }
-
-    #[test]
-    fn remains_of_an_older_life_are_answered_by_a_terminate_beyond_what_they_know() {
-        assert_eq!(answered_beyond(judge_one(data(5, 3))), 1 << 30);
-        assert_eq!(
-            answered_beyond(judge_one(command(CommandKind::Ping, 1, 8))),
-            9
-        );
-        let ack = Ack {
-            conversation: 7,
-            options: Options::NONE,
-            receiving_window: SeqNum::new(50),
-            receiving_next: SeqNum::ZERO,
-            timestamp: Timestamp::ZERO,
-            numbers: Numbers::EMPTY,
-        };
-        assert_eq!(answered_beyond(judge_one(Segment::Ack(ack))), 1);
-    }
 
     #[test]
     fn ipv6_sources_count_by_network() {
@@ -335,17 +298,61 @@ mod tests {
         assert_eq!(admission.enter(one), 1);
         assert_eq!(admission.enter(other), 2);
         assert_eq!(admission.enter(elsewhere), 1);
-        admission.leave(one);
-        admission.leave(other);
+        admission.leave(one, false);
+        admission.leave(other, false);
         assert_eq!(admission.enter(one), 1);
     }
 
     #[test]
-    fn answers_are_limited_per_second() {
-        let start = Instant::now();
-        let mut budget = ReplyBudget::new();
-        let taken = (0..5000).filter(|_| budget.take(start)).count();
-        assert_eq!(taken, ReplyBudget::PER_SECOND as usize);
-        assert!(budget.take(start + Duration::from_secs(1)));
+    fn an_address_stays_known_as_long_as_a_session_has_proven_it() {
+        let now = Instant::now();
+        let admission = Admission::new(Limits::default(), None);
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        admission.enter(source);
+        assert_eq!(admission.standing(now, source), Standing::Stranger);
+        admission.prove(now, source);
+        assert_eq!(admission.unvalidated(), 0);
+        let later = now + Duration::from_secs(3600);
+        assert_eq!(admission.standing(later, source), Standing::Known);
+        while admission.take_advance(later, source) {}
+        assert_eq!(admission.standing(later, source), Standing::Stranger);
+        admission.leave(source, true);
+        let much_later = later + Duration::from_secs(3600);
+        assert_eq!(admission.standing(much_later, source), Standing::Stranger);
+    }
+
+    #[test]
+    fn room_is_kept_for_those_for_whom_more_speaks() {
+        use Standing::*;
+        let limits = Limits {
+            unvalidated: 100,
+            accept_backlog: 8,
+            ..Limits::default()
+        };
+        let admission = Admission::new(limits, None);
+        let room = |standing, unaccepted| admission.check_room(standing, 1, unaccepted);
+        for (standing, unaccepted) in [(Stranger, 4), (Persistent, 6), (Known, 8)] {
+            assert_eq!(room(standing, unaccepted), Ok(()));
+            assert!(room(standing, unaccepted + 1).is_err());
+        }
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        for entered in 1..=101 {
+            admission.enter(source);
+            let expected = |most| match entered <= most {
+                true => Ok(()),
+                false if entered <= 100 => Err(DropReason::Deferred),
+                false => Err(DropReason::TooManyUnvalidated),
+            };
+            assert_eq!(room(Stranger, 1), expected(50));
+            assert_eq!(room(Persistent, 1), expected(75));
+            assert_eq!(room(Known, 1), expected(100));
+        }
+    }
+
+    #[test]
+    fn the_smallest_limit_has_room_for_everybody() {
+        for standing in [Standing::Stranger, Standing::Persistent, Standing::Known] {
+            assert_eq!(standing.share(1), 1);
+        }
     }
 }

@@ -35,6 +35,30 @@ use super::{
 /// assert_ne!(endpoint.local_addr()?.port(), 0);
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// # Floods
+///
+/// Anyone can forge the source of a datagram, and one datagram opens a session. Until its peer has
+/// proven that it receives what is sent to its address, a session is sent little
+/// ([`amplification_factor`](Self::amplification_factor)), holds little (64 KiB in each direction
+/// beside what the peer has sent itself, within a first window that follows from
+/// [`downlink`](crate::ConfigBuilder::downlink)), and is given up after a silence of two and a half
+/// [`keepalive`](crate::ConfigBuilder::keepalive) intervals.
+///
+/// Of the room for such sessions ([`max_unvalidated`](Self::max_unvalidated), and
+/// [`max_sessions`](Self::max_sessions) if that is less) and of the
+/// [`accept_backlog`](Self::accept_backlog)
+///
+/// * half is for anybody;
+/// * a quarter is for those who are turned away and repeat their first datagram within ten seconds,
+///   as every client does and a flood from forged addresses does not;
+/// * a quarter is for those whose address was proven within the last five to ten minutes.
+///
+/// Of the latter two, who still finds no room for such sessions takes the place of the oldest of
+/// which nothing was heard but its beginning; that one ends with
+/// [`TimedOut`](crate::ConnectionError::TimedOut). Sessions whose peers have proven their address,
+/// or have answered, never have to go. What is refused leaves no state but a few bytes in a table
+/// of fixed size; [`EndpointStats`](crate::EndpointStats) counts it.
 #[must_use = "a builder does nothing until `bind` is called"]
 pub struct EndpointBuilder {
     config: Config,
@@ -88,7 +112,8 @@ impl EndpointBuilder {
     }
 
     /// How many sessions may wait to be accepted. While they are so many, datagrams that would
-    /// open another are dropped; peers repeat them.
+    /// open another are dropped; peers repeat them. Peers of which nothing is known find only a
+    /// part of that; see [above](Self#floods). A session that fails while it waits is not handed out.
     ///
     /// Default 128; at least 1.
     pub fn accept_backlog(mut self, n: usize) -> Self {
@@ -105,12 +130,30 @@ impl EndpointBuilder {
     }
 
     /// How many sessions may exist whose peers have not proven that they receive what is sent to
-    /// their address, before peers can open no more.
+    /// their address. What happens then is told [above](Self#floods).
     ///
     /// Default 50,000. A session is unproven until its peer has acknowledged something, so one
-    /// that only receives stays so.
+    /// that only receives stays so. Under a flood a client has as much time to prove its address as
+    /// it takes to fill half of the limit: with the default a second at 25,000 forged peers a second.
     pub fn max_unvalidated(mut self, n: usize) -> Self {
         self.limits.unvalidated = n;
+        self
+    }
+
+    /// How many bytes a peer is sent for each byte that it sent, until it has proven that it
+    /// receives what is sent to its address: until it has acknowledged something, then.
+    ///
+    /// Beyond that it gets, for nothing, a floor of 4096 bytes (or two datagrams, if they are
+    /// larger) and one datagram more after one second, and after two more; if it is heard again in
+    /// between, after four, eight and so on, up to six. That counts everything that is sent. An
+    /// address that was proven within the last five to ten minutes, at whatever port, is sent 36
+    /// datagrams more at once, so that a client's next connections lose no time; it can have that
+    /// 32 times until it proves itself again.
+    ///
+    /// Default 3, as in QUIC; 1 to 100. The higher, the more a forger of addresses makes of his
+    /// traffic; the lower, the later a client gets the first answer that is longer than this allows.
+    pub fn amplification_factor(mut self, n: u32) -> Self {
+        self.limits.amplification_factor = n;
         self
     }
 
@@ -122,8 +165,9 @@ impl EndpointBuilder {
         self
     }
 
-    /// How many bytes all sessions together may hold for their applications and for repetition
-    /// before peers can open no more. What one session may hold is bounded by the buffers of its
+    /// How many bytes all sessions together may hold for their applications and for repetition.
+    /// While they hold more, peers can open no sessions and receive windows are no larger than at
+    /// first, or one segment for a peer that has not proven its address. What one session may hold is bounded by the buffers of its
     /// [`Config`]. What TLS holds inside a stream is not counted: up to 64 KiB each of ciphertext
     /// and of a handshake message while they are being read, some KiB while it is idle.
     ///
@@ -212,6 +256,10 @@ impl EndpointBuilder {
         range("poll_threads", self.poll_threads)?;
         if self.limits.accept_backlog == 0 {
             return Err(ConfigError::new("accept_backlog", 0, "at least 1"));
+        }
+        let factor = self.limits.amplification_factor;
+        if !(1..=100).contains(&factor) {
+            return Err(ConfigError::new("amplification_factor", factor, "1 to 100"));
         }
         Ok(())
     }

@@ -138,6 +138,12 @@ impl SessionHandle {
         &self.receive
     }
 
+    /// Lets at most so many bytes wait in each pipe, or as many as configured if that is less.
+    pub(crate) fn limit_pipes(&self, bytes: usize) {
+        self.send.limit_to(bytes);
+        self.receive.limit_to(bytes);
+    }
+
     /// The first valid segment came from the peer.
     pub(crate) fn set_established(&self) {
         self.progress.update(|progress| {

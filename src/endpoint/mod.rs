@@ -13,8 +13,9 @@
 //!   when), which saves the copy and the waking.
 //! * A worker (`worker`) owns its sessions (`session`, `table`): it feeds connections, moves bytes
 //!   between them and their pipes, fires timers (`deadlines`), and sends (`transmit`).
-//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits
-//!   (`admission`).
+//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits.
+//! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
+//!   (`admission`, `known`, `knocks`, `newcomers`).
 //! * The threads live in a `runtime`.
 //!
 //! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
@@ -33,6 +34,9 @@ mod deadlines;
 #[cfg(not(loom))]
 mod fallbacks;
 pub(crate) mod handle;
+mod knocks;
+mod known;
+mod newcomers;
 mod pipe;
 mod poller;
 mod port;
@@ -41,6 +45,9 @@ mod runtime;
 mod session;
 mod shard;
 mod socket;
+#[allow(missing_docs, clippy::exhaustive_enums)]
+#[cfg_attr(not(feature = "internal"), allow(unreachable_pub))]
+pub(crate) mod strangers;
 mod table;
 mod transmit;
 mod worker;
@@ -145,8 +152,11 @@ impl Endpoint {
 
     /// What the endpoint has done. Cheap, and without effect on the threads.
     pub fn stats(&self) -> EndpointStats {
+        let admission = &self.inner.port.admission;
         EndpointStats {
             sessions: self.active_sessions() as u64,
+            sessions_unvalidated: admission.unvalidated() as u64,
+            addresses_known: admission.known() as u64,
             threads_lost: self.inner.runtime.shared().threads_lost(),
             ..self.inner.port.counters.snapshot()
         }

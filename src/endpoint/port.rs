@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     accept::AcceptQueue,
-    admission::{Admission, Attempt},
+    admission::{Admission, Attempt, Standing},
     conversation::Conversations,
     counters::Counters,
     poller::{PollCommand, PollHandle},
@@ -170,31 +170,37 @@ impl Port {
         }
     }
 
-    /// Lets a peer's session in, or says why not.
+    /// Lets a peer's session in, or says why not. So many are `unaccepted`.
     pub(super) fn admit_peer(
         self: &Arc<Self>,
+        now: Instant,
         source: SocketAddr,
         conversation: u16,
+        standing: Standing,
+        unaccepted: usize,
     ) -> Result<Permit, DropReason> {
-        let permit = Permit::new(self, Some(source.ip()));
-        let limits = &self.admission.limits;
-        if self.sessions() > limits.sessions {
-            return Err(DropReason::TooManySessions);
-        }
-        if self.admission.unvalidated() > limits.unvalidated {
-            return Err(DropReason::TooManyUnvalidated);
-        }
-        if permit.from_source > limits.per_source {
+        let mut permit = Permit::new(self, Some(source.ip()));
+        let sessions = self.sessions();
+        self.admission
+            .check_room(standing, sessions, unaccepted + 1)?;
+        if permit.from_source > self.admission.limits.per_source {
             return Err(DropReason::TooManyFromSource);
         }
-        if self.counters.memory.get() > limits.memory as u64 {
+        if self.is_over_memory() {
             return Err(DropReason::OverMemory);
         }
         let attempt = Attempt::new(source, conversation, permit.from_source - 1);
         if !self.admission.asks_hook(&attempt) {
             return Err(DropReason::Refused);
         }
+        permit.advanced =
+            standing == Standing::Known && self.admission.take_advance(now, source.ip());
         Ok(permit)
+    }
+
+    /// Whether all sessions together hold more than they may.
+    pub(super) fn is_over_memory(&self) -> bool {
+        self.counters.memory.get() > self.admission.limits.memory as u64
     }
 
     /// Lets a session in that is opened from this side.
@@ -334,6 +340,8 @@ pub(super) struct Permit {
     /// The conversation id that was taken for it here.
     conversation: Option<(SocketAddr, u16)>,
     validated: bool,
+    /// The address was proven lately, and one of its advances taken.
+    advanced: bool,
     memory: u64,
 }
 
@@ -347,6 +355,7 @@ impl Permit {
             from_source,
             conversation: None,
             validated: source.is_none(),
+            advanced: false,
             memory: 0,
         }
     }
@@ -355,11 +364,16 @@ impl Permit {
         &self.port
     }
 
+    /// Whether more may be sent to the peer at first, because its address was proven lately.
+    pub(super) fn is_advanced(&self) -> bool {
+        self.advanced
+    }
+
     /// The peer has proven its address.
-    pub(super) fn set_validated(&mut self) {
-        if !self.validated {
+    pub(super) fn set_validated(&mut self, now: Instant) {
+        if let (Some(source), false) = (self.source, self.validated) {
             self.validated = true;
-            self.port.admission.validated();
+            self.port.admission.prove(now, source);
         }
     }
 
@@ -379,9 +393,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.set_memory(0);
-        self.set_validated();
         if let Some(source) = self.source {
-            self.port.admission.leave(source);
+            self.port.admission.leave(source, self.validated);
         }
         if let Some((peer, conversation)) = self.conversation {
             self.port.conversations.give_back(peer, conversation);

@@ -73,6 +73,7 @@ struct Told {
     end_of_reading: bool,
     end_of_writing: bool,
     established: bool,
+    validated: bool,
     read_end: bool,
     write_end: bool,
     flushed: bool,
@@ -90,7 +91,15 @@ impl Session {
         let config = port.config.clone();
         let linger = config.linger();
         let max_plaintext = port.max_plaintext();
-        let connection = Connection::new(side, id.conversation, config, max_plaintext, seed, now);
+        let mut connection =
+            Connection::new(side, id.conversation, config, max_plaintext, seed, now);
+        if side == Side::Server {
+            let factor = port.admission.limits.amplification_factor;
+            connection.set_amplification_factor(factor);
+        }
+        if permit.is_advanced() {
+            connection.advance();
+        }
         Self {
             id,
             connection,
@@ -136,10 +145,11 @@ impl Session {
             self.connection.handle_refused(now);
         }
         self.take_wishes(now);
+        self.tell_progress(now);
+        self.connection.set_scarce(self.port().is_over_memory());
         self.deliver();
         self.collect(now);
         self.tell_ends();
-        self.tell_progress();
     }
 
     /// What follows from what was sent. To be called after flushing.
@@ -206,6 +216,30 @@ impl Session {
         self.connection.is_drained() && self.connection.read().is_empty()
     }
 
+    /// Whether it ended with an error.
+    pub(super) fn has_failed(&self) -> bool {
+        !matches!(
+            self.error(),
+            None | Some(
+                ConnectionError::LocallyClosed
+                    | ConnectionError::PeerClosed
+                    | ConnectionError::EndpointClosed
+            )
+        )
+    }
+
+    /// Whether nothing but its beginning shows that there is a peer.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.connection.is_answering()
+    }
+
+    /// Whether late datagrams of a peer are to be expected. If nobody ever proved to be there, and
+    /// the session ended by silence, there will be none, or of one who did not get anything.
+    pub(super) fn leaves_tombstone(&self) -> bool {
+        let silent = self.error() == Some(ConnectionError::TimedOut);
+        self.connection.is_validated() || !silent
+    }
+
     /// Takes leave of the application.
     pub(super) fn finish(&self) {
         let pipe = self.handle.send_pipe();
@@ -218,15 +252,7 @@ impl Session {
             self.handle
                 .set_closed(Err(error.unwrap_or(ConnectionError::Reset)));
         }
-        let ended_well = matches!(
-            error,
-            None | Some(
-                ConnectionError::LocallyClosed
-                    | ConnectionError::PeerClosed
-                    | ConnectionError::EndpointClosed
-            )
-        );
-        if !ended_well {
+        if self.has_failed() {
             self.port().counters.sessions_failed.add(1);
         }
     }
@@ -311,13 +337,15 @@ impl Session {
         }
     }
 
-    fn tell_progress(&mut self) {
+    fn tell_progress(&mut self, now: Instant) {
         if !self.told.established && self.connection.is_established() {
             self.told.established = true;
             self.handle.set_established();
         }
-        if self.connection.is_validated() {
-            self.permit.set_validated();
+        if !self.told.validated && self.connection.is_validated() {
+            self.told.validated = true;
+            self.permit.set_validated(now);
+            self.handle.limit_pipes(usize::MAX);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     net::{IpAddr, SocketAddr, SocketAddrV6},
     time::{Duration, Instant},
 };
@@ -70,7 +71,8 @@ pub(super) struct Table<T> {
 #[derive(Debug)]
 struct Place<T> {
     generation: u32,
-    tenant: Option<Tenant<T>>,
+    /// In a place of its own in memory, so that those of a flood are given back.
+    tenant: Option<Box<Tenant<T>>>,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl<T> Table<T> {
             (self.places.len() - 1) as u32
         });
         let place = &mut self.places[index as usize];
-        place.tenant = Some(Tenant { id, key, session });
+        place.tenant = Some(Box::new(Tenant { id, key, session }));
         let slot = Slot::new(index, place.generation);
         self.by_id.insert(id, slot);
         self.by_key.insert(key, slot);
@@ -117,6 +119,8 @@ impl<T> Table<T> {
         self.free.push(slot.index);
         self.by_id.remove(&tenant.id);
         self.by_key.remove(&tenant.key);
+        shrink(&mut self.by_id);
+        shrink(&mut self.by_key);
         Some(tenant.session)
     }
 
@@ -126,6 +130,14 @@ impl<T> Table<T> {
             return None;
         }
         Some(&mut place.tenant.as_mut()?.session)
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&T> {
+        let place = self.places.get(slot.index())?;
+        if place.generation != slot.generation {
+            return None;
+        }
+        Some(&place.tenant.as_ref()?.session)
     }
 
     pub(super) fn find(&self, id: &ConnectionId) -> Option<Slot> {
@@ -145,17 +157,26 @@ impl<T> Table<T> {
     }
 }
 
+/// Gives memory back when most of it is unused.
+fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    const KEPT: usize = 1024;
+    if map.len() < map.capacity() / 8 && map.capacity() > KEPT {
+        map.shrink_to(2 * map.len());
+    }
+}
+
 /// Sessions that ended a short while ago, so that their late datagrams open no new ones.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     stones: HashMap<ConnectionId, Tombstone>,
-    order: VecDeque<(Instant, ConnectionId)>,
+    /// Until when each lasts, in order: those of peers that had proven their address, and others.
+    order: [VecDeque<(Instant, ConnectionId)>; 2],
 }
 
 #[derive(Debug)]
 struct Tombstone {
     answer: Command,
-    buried: Instant,
+    until: Instant,
     terminates_answered: u32,
 }
 
@@ -169,27 +190,34 @@ pub(super) enum Late {
 impl Tombstones {
     /// Longer than a datagram lives in any network, and than a Go peer goes on talking.
     pub(super) const LIFETIME: Duration = Duration::from_secs(60);
-    /// About 3 MB; under a flood the oldest go first.
-    const LIMIT: usize = 32 * 1024;
+    /// For those whose peer has not proven its address: for as long as Go peers talk after an end.
+    pub(super) const UNPROVEN_LIFETIME: Duration = Duration::from_secs(15);
+    /// Of each kind, about 3 MB; under a flood the oldest go first.
+    const LIMIT: usize = 16 * 1024;
     /// A peer that repeats its Terminate has missed ours, but the tombstones of two ends must not
     /// answer each other for ever.
     const TERMINATES_ANSWERED: u32 = 3;
 
-    pub(super) fn bury(&mut self, now: Instant, id: ConnectionId, answer: Command) {
+    pub(super) fn bury(&mut self, now: Instant, id: ConnectionId, answer: Command, proven: bool) {
         self.forget_old(now);
+        let (lifetime, order) = match proven {
+            true => (Self::LIFETIME, &mut self.order[0]),
+            false => (Self::UNPROVEN_LIFETIME, &mut self.order[1]),
+        };
+        let until = now + lifetime;
         let stone = Tombstone {
             answer,
-            buried: now,
+            until,
             terminates_answered: 0,
         };
         self.stones.insert(id, stone);
-        self.order.push_back((now, id));
+        order.push_back((until, id));
     }
 
     /// The Terminate with which a late datagram is to be answered.
     pub(super) fn find(&mut self, now: Instant, id: &ConnectionId, late: Late) -> Option<Command> {
         let stone = self.stones.get_mut(id)?;
-        if now.saturating_duration_since(stone.buried) >= Self::LIFETIME {
+        if stone.until <= now {
             return None;
         }
         if late == Late::Terminate {
@@ -202,22 +230,25 @@ impl Tombstones {
     }
 
     /// Without a timer of its own: memory is given back when the next session ends.
-    fn forget_old(&mut self, now: Instant) {
-        while let Some(&(buried, id)) = self.order.front() {
-            let old = now.saturating_duration_since(buried) >= Self::LIFETIME;
-            if !old && self.order.len() < Self::LIMIT {
-                break;
-            }
-            self.order.pop_front();
-            // The same id may have been buried again since.
-            if self
-                .stones
-                .get(&id)
-                .is_some_and(|stone| stone.buried == buried)
-            {
-                self.stones.remove(&id);
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        for order in &mut self.order {
+            while let Some(&(until, id)) = order.front() {
+                if until > now && order.len() < Self::LIMIT {
+                    break;
+                }
+                order.pop_front();
+                // The same id may have been buried again since.
+                let same = |stone: &Tombstone| stone.until == until;
+                if self.stones.get(&id).is_some_and(same) {
+                    self.stones.remove(&id);
+                }
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.stones.len()
     }
 }
 
@@ -278,14 +309,14 @@ mod tests {
     fn tombstones_last_a_minute_and_are_bounded() {
         let start = Instant::now();
         let mut tombstones = Tombstones::default();
-        tombstones.bury(start, id(1), terminate(1));
+        tombstones.bury(start, id(1), terminate(1), true);
         let last = start + Tombstones::LIFETIME - Duration::from_millis(1);
         let over = start + Tombstones::LIFETIME;
         let found = tombstones.find(last, &id(1), Late::Other);
         assert_eq!(found, Some(terminate(1)));
         assert_eq!(tombstones.find(over, &id(1), Late::Other), None);
         for conversation in 0..u16::MAX {
-            tombstones.bury(last, id(conversation), terminate(conversation));
+            tombstones.bury(last, id(conversation), terminate(conversation), true);
         }
         assert!(tombstones.stones.len() <= Tombstones::LIMIT);
         let youngest = tombstones.find(last, &id(u16::MAX - 1), Late::Other);
@@ -293,10 +324,27 @@ mod tests {
     }
 
     #[test]
+    fn tombstones_of_peers_without_proof_last_shorter_and_displace_no_others() {
+        let start = Instant::now();
+        let mut tombstones = Tombstones::default();
+        tombstones.bury(start, id(0), terminate(0), true);
+        for conversation in 1..u16::MAX {
+            tombstones.bury(start, id(conversation), terminate(conversation), false);
+        }
+        assert!(tombstones.len() <= Tombstones::LIMIT + 1);
+        let over = start + Tombstones::UNPROVEN_LIFETIME;
+        assert!(tombstones.find(over, &id(0), Late::Other).is_some());
+        let last = &id(u16::MAX - 1);
+        assert_eq!(tombstones.find(over, last, Late::Other), None);
+        tombstones.forget_old(over);
+        assert_eq!(tombstones.len(), 1);
+    }
+
+    #[test]
     fn two_tombstones_do_not_answer_each_other_for_ever() {
         let now = Instant::now();
         let mut tombstones = Tombstones::default();
-        tombstones.bury(now, id(1), terminate(1));
+        tombstones.bury(now, id(1), terminate(1), true);
         let mut ask = |late| tombstones.find(now, &id(1), late).is_some();
         let answered = (0..10).filter(|_| ask(Late::Terminate)).count();
         assert_eq!(answered, Tombstones::TERMINATES_ANSWERED as usize);

@@ -3,6 +3,8 @@
 //! [`Worker::turn`] is the whole of it, without threads or clocks, so that tests can drive it. The
 //! loop around it is a thread of its own ([`thread`]), or that of the poll thread.
 
+mod admit;
+
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
@@ -10,25 +12,20 @@ use std::{
     time::Instant,
 };
 
-use crate::{
-    config::derive,
-    connection::Side,
-    error::{ConnectionError, DropReason},
-    wire::COMMAND_LEN,
-};
+use crate::{connection::Side, error::ConnectionError};
 
 use super::{
-    accept::AcceptQueue,
-    admission::{ReplyBudget, Stranger, judge},
     batch::{Datagram, DatagramBatch},
     deadlines::Deadlines,
     handle::{SessionHandle, SessionInfo},
     port::{Port, PortId},
     session::{Opening, Session},
     shard::{Command, Ending, Shard},
-    table::{ConnectionId, Late, Slot, Table, Tombstones, canonical},
+    table::{ConnectionId, Slot, Table, canonical},
     transmit::{Flushed, Path, Transmitter},
 };
+
+use admit::Gate;
 
 /// Sessions visited in one turn; the others come first in the next.
 const MAX_VISITS: usize = 256;
@@ -40,11 +37,10 @@ const MAX_DEADLINES: usize = 1024;
 pub(super) struct Worker {
     shard: Arc<Shard>,
     table: Table<Session>,
-    tombstones: Tombstones,
+    gate: Gate,
     deadlines: Deadlines,
     touched: VecDeque<Slot>,
     transmitter: Transmitter,
-    replies: ReplyBudget,
     seeds: RandomState,
     batches: Vec<DatagramBatch>,
     commands: Vec<Command>,
@@ -58,11 +54,10 @@ impl Worker {
         Self {
             shard,
             table: Table::new(),
-            tombstones: Tombstones::default(),
+            gate: Gate::new(),
             deadlines: Deadlines::default(),
             touched: VecDeque::new(),
             transmitter: Transmitter::new(index),
-            replies: ReplyBudget::new(),
             seeds: RandomState::new(),
             batches: Vec::new(),
             commands: Vec::new(),
@@ -208,83 +203,6 @@ impl Worker {
 
 // Sessions come and go.
 impl Worker {
-    fn find_or_admit(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        datagram: Datagram<'_>,
-    ) -> Result<Slot, DropReason> {
-        match self.table.find(&id) {
-            Some(slot) => Ok(slot),
-            None => self.admit(now, id, datagram),
-        }
-    }
-
-    /// Opens a session for a peer's datagram, or says why it is dropped.
-    fn admit(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        datagram: Datagram<'_>,
-    ) -> Result<Slot, DropReason> {
-        let port = datagram.port;
-        let window = derive::segments_per_buffer(port.config.read_buffer(), port.config.mtu());
-        let stranger = judge(
-            datagram.plaintext,
-            u32::try_from(window).unwrap_or(u32::MAX),
-        );
-        let late = match stranger {
-            Stranger::Terminate => Late::Terminate,
-            _ => Late::Other,
-        };
-        if let Some(answer) = self.tombstones.find(now, &id, late) {
-            self.answer(now, datagram, answer);
-            return Err(DropReason::Tombstone);
-        }
-        if stranger == Stranger::Terminate {
-            return Err(DropReason::UnknownTerminate);
-        }
-        let Some(queue) = port.accept_queue() else {
-            return Err(DropReason::NotListening);
-        };
-        match stranger {
-            Stranger::Genuine => self.accept(now, id, datagram, &queue),
-            Stranger::Stray(answer) => {
-                self.answer(now, datagram, answer);
-                Err(DropReason::Stray)
-            }
-            Stranger::Early | Stranger::Terminate => Err(DropReason::Stray),
-        }
-    }
-
-    fn accept(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        datagram: Datagram<'_>,
-        queue: &AcceptQueue,
-    ) -> Result<Slot, DropReason> {
-        let port = datagram.port;
-        if !queue.has_room() {
-            return Err(DropReason::AcceptQueueFull);
-        }
-        let permit = port.admit_peer(id.remote, id.conversation)?;
-        let path = Path::from(datagram.origin);
-        let handle = new_handle(port, &self.shard, id, path);
-        queue
-            .try_push(handle.clone())
-            .map_err(|_| DropReason::AcceptQueueFull)?;
-        port.counters.sessions_accepted.add(1);
-        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
-        let opening = Opening {
-            id,
-            handle,
-            permit,
-            path,
-        };
-        Ok(self.insert(now, opening, Side::Server))
-    }
-
     fn open(&mut self, now: Instant, opening: Opening) {
         let port = opening.permit.port().clone();
         if port.is_aborted() {
@@ -327,16 +245,7 @@ impl Worker {
             session.id.conversation,
             session.id.remote
         );
-        let terminate = session.connection.final_terminate();
-        self.tombstones.bury(now, session.id, terminate);
-    }
-
-    fn answer(&mut self, now: Instant, datagram: Datagram<'_>, answer: crate::wire::Command) {
-        // Never longer than the request, so that nobody can use us to multiply a flood.
-        if datagram.plaintext.len() >= COMMAND_LEN && self.replies.take(now) {
-            self.transmitter
-                .reply(datagram.port, datagram.origin, answer);
-        }
+        self.after(now, &session);
     }
 
     fn close_port(&mut self, now: Instant, port: &Arc<Port>, ending: Ending) {

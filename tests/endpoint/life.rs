@@ -268,6 +268,9 @@ fn settings_out_of_range_are_named() {
     assert_eq!(workers, "workers is 0, must be 1 to 64");
     refused(Endpoint::builder().poll_threads(65));
     refused(Endpoint::builder().accept_backlog(0));
+    refused(Endpoint::builder().amplification_factor(0));
+    let factor = refused(Endpoint::builder().amplification_factor(101));
+    assert_eq!(factor, "amplification_factor is 101, must be 1 to 100");
 }
 
 #[test]

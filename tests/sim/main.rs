@@ -20,6 +20,7 @@ mod judge;
 mod links;
 mod network;
 mod node;
+mod opening;
 mod peer;
 mod scenarios;
 mod sweep;

@@ -11,8 +11,9 @@ use mkcp::{
     Config, ConnectionError,
     internal::{
         config::derive,
-        connection::{Connection, Side},
-        wire::{CommandKind, Segment, Segments, SeqNum},
+        connection::{Connection, Origin, Side},
+        strangers::{Stranger, judge},
+        wire::{Command, CommandKind, Segment, Segments},
     },
 };
 
@@ -35,8 +36,13 @@ pub struct OurPeer {
     seed: u64,
     /// What virtual time zero is to the connection.
     epoch: Instant,
+    origin: Origin,
+    /// What the endpoint tells a new connection.
+    instruct: fn(&mut Connection),
     connection: Option<Connection>,
     tombstone: Tombstone,
+    /// A datagram that belongs to nothing here has to be answered.
+    stray: Option<Command>,
 }
 
 /// What is left of a connection: it tells late comers that all is over.
@@ -50,14 +56,29 @@ struct Tombstone {
 impl OurPeer {
     /// A client exists at once; a server when the first datagram comes.
     pub fn new(side: Side, conversation: u16, config: Config, seed: u64) -> Self {
+        Self::with(side, conversation, config, seed, Origin::default(), |_| {})
+    }
+
+    /// As `new`, with counters that start elsewhere, and with instructions.
+    pub fn with(
+        side: Side,
+        conversation: u16,
+        config: Config,
+        seed: u64,
+        origin: Origin,
+        instruct: fn(&mut Connection),
+    ) -> Self {
         let mut peer = Self {
             side,
             conversation,
             config: Arc::new(config),
             seed,
             epoch: Instant::now(),
+            origin,
+            instruct,
             connection: None,
             tombstone: Tombstone::default(),
+            stray: None,
         };
         if side == Side::Client {
             peer.connection = Some(peer.open(Time::ZERO));
@@ -86,31 +107,21 @@ impl OurPeer {
     }
 
     fn open(&self, now: Time) -> Connection {
-        Connection::new(
+        let mut connection = Connection::with_origin(
             self.side,
             self.conversation,
             Arc::clone(&self.config),
             self.max_plaintext(),
             self.seed,
             self.epoch + now,
-        )
+            self.origin,
+        );
+        (self.instruct)(&mut connection);
+        connection
     }
 
     fn instant(&self, now: Time) -> Instant {
         self.epoch + now
-    }
-}
-
-/// Whether a datagram is the start of a connection and not the remains of an older one.
-fn opens_connection(datagram: &[u8]) -> bool {
-    match Segments::new(datagram).next() {
-        Some(Segment::Data(data)) => data.sending_next == SeqNum::ZERO,
-        Some(Segment::Command(command)) => {
-            command.kind != CommandKind::Terminate
-                && command.sending_next == SeqNum::ZERO
-                && command.receiving_next == SeqNum::ZERO
-        }
-        Some(Segment::Ack(_)) | None => false,
     }
 }
 
@@ -123,8 +134,12 @@ fn is_terminate(datagram: &[u8]) -> bool {
 
 impl Node for OurPeer {
     fn handle_datagram(&mut self, now: Time, datagram: &[u8]) {
-        if self.connection.is_none() && opens_connection(datagram) {
-            self.connection = Some(self.open(now));
+        if self.connection.is_none() {
+            match judge(datagram, u32::MAX) {
+                Stranger::Genuine => self.connection = Some(self.open(now)),
+                Stranger::Stray(answer) => self.stray = Some(answer),
+                Stranger::Early | Stranger::Terminate => {}
+            }
         }
         let instant = self.instant(now);
         match &mut self.connection {
@@ -157,6 +172,11 @@ impl Node for OurPeer {
     }
 
     fn transmit(&mut self, now: Time) -> Option<Vec<u8>> {
+        if let Some(answer) = self.stray.take() {
+            let mut datagram = Vec::new();
+            Segment::Command(answer).encode(&mut datagram);
+            return Some(datagram);
+        }
         let instant = self.instant(now);
         let connection = self.connection.as_mut()?;
         let mut buffer = BUFFER_PREFIX.to_vec();

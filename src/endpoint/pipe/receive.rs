@@ -12,6 +12,9 @@ use crate::{
     sync::{Monitor, Patience, Stalled, Wake},
 };
 
+/// Bytes that may wait for each that has been read, in a pipe that is not as large as it may be.
+const EARNED: usize = 8;
+
 /// The pipe from the worker to the application's readers.
 #[derive(Debug)]
 pub(crate) struct ReceivePipe {
@@ -21,6 +24,8 @@ pub(crate) struct ReceivePipe {
 #[derive(Debug)]
 struct Incoming {
     bytes: ByteQueue,
+    capacity: usize,
+    /// How many bytes may wait at present.
     limit: usize,
     /// Set once nothing will follow what is in the pipe: what `read` answers then.
     end: Option<Result<(), ConnectionError>>,
@@ -43,12 +48,22 @@ impl ReceivePipe {
         Self {
             incoming: Monitor::new(Incoming {
                 bytes: ByteQueue::default(),
+                capacity,
                 limit: capacity,
                 end: None,
                 read: 0,
                 worker_waits: false,
             }),
         }
+    }
+
+    /// Lets at most so many bytes wait, and more as the reader takes some; those that do already
+    /// stay.
+    pub(crate) fn limit_to(&self, bytes: usize) {
+        self.incoming.update(|incoming| {
+            incoming.limit = bytes.min(incoming.capacity);
+            ((), Wake::Nobody)
+        });
     }
 
     /// Has `more` append bytes, at most as many as the number that it gets. It answers whether it
@@ -115,6 +130,7 @@ impl ReceivePipe {
         self.fetch(patience, buffers, |incoming, count| {
             incoming.bytes.consume(count);
             incoming.read += count as u64;
+            incoming.earn();
         })
     }
 
@@ -213,6 +229,16 @@ impl ReceivePipe {
 impl Incoming {
     fn room(&self) -> usize {
         self.limit.saturating_sub(self.bytes.len())
+    }
+
+    /// A small pipe grows with what its reader takes: it has to cover the time until either side
+    /// is woken.
+    fn earn(&mut self) {
+        if self.limit < self.capacity {
+            let earned = usize::try_from(self.read).unwrap_or(usize::MAX);
+            let earned = earned.saturating_mul(EARNED);
+            self.limit = self.limit.max(earned).min(self.capacity);
+        }
     }
 
     fn take_made_room(&mut self) -> bool {

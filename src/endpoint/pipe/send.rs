@@ -21,6 +21,8 @@ pub(crate) struct SendPipe {
 #[derive(Debug)]
 struct Outgoing {
     bytes: ByteQueue,
+    capacity: usize,
+    /// How many bytes may wait at present.
     limit: usize,
     /// Set once nothing more may be written: what `write` answers.
     end: Option<ConnectionError>,
@@ -35,12 +37,21 @@ impl SendPipe {
         Self {
             outgoing: Monitor::new(Outgoing {
                 bytes: ByteQueue::default(),
+                capacity,
                 limit: capacity,
                 end: None,
                 written: 0,
                 lost: false,
             }),
         }
+    }
+
+    /// Lets at most so many bytes wait; those that do already stay.
+    pub(crate) fn limit_to(&self, bytes: usize) {
+        self.outgoing.update(|outgoing| {
+            outgoing.limit = bytes.min(outgoing.capacity);
+            ((), Wake::All)
+        });
     }
 
     /// Has `take` remove bytes from the front. Returns what it returns.

@@ -107,6 +107,23 @@ fn a_full_pipe_takes_no_more() {
 }
 
 #[test]
+fn a_narrow_pipe_grows_with_what_its_reader_takes() {
+    let pipe = ReceivePipe::new(100);
+    pipe.limit_to(10);
+    assert_eq!(pipe.push(&[7; 100]), 10);
+    read(&pipe, 5).unwrap();
+    assert_eq!(pipe.push(&[7; 100]), 35, "40, of which 5 wait");
+    read(&pipe, 40).unwrap();
+    assert_eq!(pipe.push(&[7; 200]), 100);
+
+    let pipe = SendPipe::new(100);
+    pipe.limit_to(10);
+    assert_eq!(write(&pipe, &[7; 100]).unwrap(), 10);
+    pipe.limit_to(usize::MAX);
+    assert_eq!(write(&pipe, &[7; 100]).unwrap(), 90);
+}
+
+#[test]
 fn the_worker_is_rung_when_half_is_free_and_only_if_it_waits() {
     let fetch = |pipe: &ReceivePipe, count: usize| {
         let mut buffer = vec![0; count];

@@ -10,15 +10,21 @@ use std::{
 use parking_lot::Mutex;
 use quinn_udp::Transmit;
 
+mod flood;
+mod peers;
+mod restart;
+mod spoofed;
+
 use super::*;
 use crate::{
     config::Config,
     endpoint::{
         admission::{Admission, Limits},
-        batch::Origin,
+        batch::{Datagram, Origin},
         bell::Bell,
         conversation::Conversations,
         port::Lane,
+        table::Tombstones,
         transmit::SendDatagrams,
     },
     wire::{Data, Options, Segment, Segments, SeqNum, Timestamp},
@@ -27,6 +33,8 @@ use crate::{
 /// A socket that keeps what it is given, or fails as told.
 #[derive(Debug, Default)]
 struct Outbox {
+    /// Where each train went, in the same order.
+    destinations: Mutex<Vec<SocketAddr>>,
     trains: Mutex<Vec<Vec<Vec<u8>>>>,
     failures: Mutex<VecDeque<io::Error>>,
 }
@@ -39,6 +47,7 @@ impl SendDatagrams for Outbox {
         let size = transmit.segment_size.unwrap_or(transmit.contents.len());
         let train = transmit.contents.chunks(size).map(<[u8]>::to_vec);
         self.trains.lock().push(train.collect());
+        self.destinations.lock().push(transmit.destination);
         Ok(())
     }
 
@@ -57,12 +66,16 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::with(Config::default(), Limits::default())
+    }
+
+    fn with(config: Config, limits: Limits) -> Self {
         let outbox = Arc::new(Outbox::default());
         let port = Arc::new(Port::new(
             address(1),
             None,
-            Arc::new(Config::default()),
-            Admission::new(Limits::default(), None),
+            Arc::new(config),
+            Admission::new(limits, None),
             Conversations::starting_at(7),
             vec![Lane::new(outbox.clone(), None)],
         ));
@@ -101,19 +114,24 @@ impl Lab {
     fn receive(&mut self, conversation: u16, segment: Segment<'_>) {
         let mut plaintext = Vec::new();
         segment.encode(&mut plaintext);
+        self.post(address(2), conversation, &plaintext);
+        self.turn();
+    }
+
+    /// A datagram waits for the next turn.
+    fn post(&self, remote: SocketAddr, conversation: u16, plaintext: &[u8]) {
         let mut batch = DatagramBatch::default();
         batch.push(Datagram {
             port: &self.port,
             origin: Origin {
-                remote: address(2),
+                remote,
                 local_ip: None,
                 lane: 0,
             },
             conversation,
-            plaintext: &plaintext,
+            plaintext,
         });
         self.shard.post(&mut batch).unwrap();
-        self.turn();
     }
 
     fn turn(&mut self) {

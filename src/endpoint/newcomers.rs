@@ -1,0 +1,118 @@
+//! Sessions that may have to make room, because nothing shows that anybody is behind them.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::{port::PortId, table::Slot};
+
+/// Nobody is a newcomer for longer: by then a session of which nothing was heard again is gone.
+const LONGEST: Duration = Duration::from_secs(30);
+/// How many are looked at for one that can go.
+const LOOKS: usize = 64;
+
+/// The sessions of one worker that peers opened lately, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Newcomers {
+    queue: VecDeque<Newcomer>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Newcomer {
+    since: Instant,
+    port: PortId,
+    slot: Slot,
+}
+
+impl Newcomers {
+    /// Adds one. `is_silent` says whether a session still is one that may go.
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        slot: Slot,
+        is_silent: impl Fn(Slot) -> bool,
+    ) {
+        self.prune(now, is_silent);
+        self.queue.push_back(Newcomer {
+            since: now,
+            port,
+            slot,
+        });
+    }
+
+    /// Takes the oldest of this port that may go.
+    pub(super) fn take_oldest(
+        &mut self,
+        port: PortId,
+        is_silent: impl Fn(Slot) -> bool,
+    ) -> Option<Slot> {
+        for _ in 0..LOOKS.min(self.queue.len()) {
+            let oldest = self.queue.pop_front()?;
+            if !is_silent(oldest.slot) {
+                continue;
+            }
+            if oldest.port == port {
+                return Some(oldest.slot);
+            }
+            self.queue.push_back(oldest);
+        }
+        None
+    }
+
+    /// Forgets the oldest that need not go.
+    pub(super) fn prune(&mut self, now: Instant, is_silent: impl Fn(Slot) -> bool) {
+        while let Some(oldest) = self.queue.front() {
+            let is_new = now.saturating_duration_since(oldest.since) < LONGEST;
+            if is_new && is_silent(oldest.slot) {
+                return;
+            }
+            self.queue.pop_front();
+        }
+        self.queue = VecDeque::new();
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(index: u32) -> Slot {
+        Slot::new(index, 0)
+    }
+
+    #[test]
+    fn the_oldest_that_is_silent_goes_first() {
+        let now = Instant::now();
+        let mut newcomers = Newcomers::default();
+        for index in 0..5 {
+            newcomers.add(now, PortId(index % 2), slot(index), |_| true);
+        }
+        let silent = |slot: Slot| slot.index() != 0;
+        assert_eq!(newcomers.take_oldest(PortId(0), silent), Some(slot(2)));
+        assert_eq!(newcomers.take_oldest(PortId(0), silent), Some(slot(4)));
+        assert_eq!(newcomers.take_oldest(PortId(0), silent), None);
+        assert_eq!(newcomers.take_oldest(PortId(1), silent), Some(slot(1)));
+    }
+
+    #[test]
+    fn those_that_need_not_go_are_forgotten() {
+        let start = Instant::now();
+        let mut newcomers = Newcomers::default();
+        for index in 0..1000 {
+            newcomers.add(start, PortId(0), slot(index), |_| false);
+        }
+        assert!(newcomers.len() <= 2, "{}", newcomers.len());
+        for index in 0..1000 {
+            let now = start + LONGEST * index;
+            newcomers.add(now, PortId(0), slot(index), |_| true);
+        }
+        assert!(newcomers.len() <= 2, "{}", newcomers.len());
+    }
+}

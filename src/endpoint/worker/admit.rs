@@ -1,0 +1,204 @@
+//! How a peer's datagram opens a session, or what becomes of it otherwise.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::{
+    config::derive,
+    connection::{Side, UNPROVEN_BYTES},
+    error::{ConnectionError, DropReason},
+    wire::{COMMAND_LEN, Command},
+};
+
+use super::{Worker, new_handle};
+use crate::endpoint::{
+    accept::AcceptQueue,
+    admission::Standing,
+    batch::Datagram,
+    knocks::Knocks,
+    newcomers::Newcomers,
+    port::{Permit, Port},
+    session::{Opening, Session},
+    strangers::{ReplyBudget, Stranger, judge},
+    table::{ConnectionId, Late, Slot, Table, Tombstones},
+    transmit::Path,
+};
+
+/// What a worker remembers of those who come, and of those who are gone.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) tombstones: Tombstones,
+    replies: ReplyBudget,
+    pub(super) knocks: Knocks,
+    pub(super) newcomers: Newcomers,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self {
+            tombstones: Tombstones::default(),
+            replies: ReplyBudget::new(),
+            knocks: Knocks::default(),
+            newcomers: Newcomers::default(),
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn find_or_admit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        datagram: Datagram<'_>,
+    ) -> Result<Slot, DropReason> {
+        match self.table.find(&id) {
+            Some(slot) => Ok(slot),
+            None => self.admit(now, id, datagram),
+        }
+    }
+
+    /// Opens a session for a peer's datagram, or says why it is dropped.
+    fn admit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        datagram: Datagram<'_>,
+    ) -> Result<Slot, DropReason> {
+        let port = datagram.port;
+        let window = derive::segments_per_buffer(port.config.read_buffer(), port.config.mtu());
+        let stranger = judge(
+            datagram.plaintext,
+            u32::try_from(window).unwrap_or(u32::MAX),
+        );
+        let late = match stranger {
+            Stranger::Terminate => Late::Terminate,
+            _ => Late::Other,
+        };
+        if let Some(answer) = self.gate.tombstones.find(now, &id, late) {
+            self.answer(now, datagram, answer);
+            return Err(DropReason::Tombstone);
+        }
+        if stranger == Stranger::Terminate {
+            return Err(DropReason::UnknownTerminate);
+        }
+        let Some(queue) = port.accept_queue() else {
+            return Err(DropReason::NotListening);
+        };
+        match stranger {
+            Stranger::Genuine => self.accept(now, id, datagram, &queue),
+            Stranger::Stray(answer) => {
+                self.answer(now, datagram, answer);
+                Err(DropReason::Stray)
+            }
+            Stranger::Early | Stranger::Terminate => Err(DropReason::Stray),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        datagram: Datagram<'_>,
+        queue: &AcceptQueue,
+    ) -> Result<Slot, DropReason> {
+        let port = datagram.port;
+        let permit = self.permit(now, id, port, queue)?;
+        let path = Path::from(datagram.origin);
+        let handle = new_handle(port, &self.shard, id, path);
+        handle.limit_pipes(UNPROVEN_BYTES);
+        queue
+            .try_push(handle.clone())
+            .map_err(|_| DropReason::AcceptQueueFull)?;
+        port.counters.sessions_accepted.add(1);
+        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
+        let opening = Opening {
+            id,
+            handle,
+            permit,
+            path,
+        };
+        let slot = self.insert(now, opening, Side::Server);
+        let table = &self.table;
+        let newcomers = &mut self.gate.newcomers;
+        newcomers.add(now, port.id, slot, |slot| is_silent(table, slot));
+        Ok(slot)
+    }
+
+    /// Room for a session, if need be that of another one.
+    fn permit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        port: &Arc<Port>,
+        queue: &AcceptQueue,
+    ) -> Result<Permit, DropReason> {
+        let ask = |standing| {
+            let (source, conversation) = (id.remote, id.conversation);
+            port.admit_peer(now, source, conversation, standing, queue.len())
+        };
+        let standing = port.admission.standing(now, id.remote.ip());
+        let refused = match ask(standing) {
+            Err(reason) if reason.is_crowding() => reason,
+            answer => return answer,
+        };
+        if standing == Standing::Stranger && !self.gate.knocks.is_second(now, &id) {
+            return Err(refused);
+        }
+        let standing = standing.max(Standing::Persistent);
+        match ask(standing) {
+            Err(reason) if reason.is_crowding() && self.displace(now, port) => ask(standing),
+            answer => answer,
+        }
+    }
+
+    /// Ends the oldest session of a port of which nothing was heard but its beginning. Its peer,
+    /// if there is any, learns of it with what it sends next.
+    fn displace(&mut self, now: Instant, port: &Port) -> bool {
+        let table = &self.table;
+        let newcomers = &mut self.gate.newcomers;
+        let Some(slot) = newcomers.take_oldest(port.id, |slot| is_silent(table, slot)) else {
+            return false;
+        };
+        if let Some(session) = self.table.get_mut(slot) {
+            session.abort(now, ConnectionError::TimedOut);
+        }
+        port.counters.sessions_displaced.add(1);
+        self.remove(now, slot);
+        true
+    }
+
+    /// What is left to do once a session has been removed.
+    pub(super) fn after(&mut self, now: Instant, session: &Session) {
+        let gate = &mut self.gate;
+        if session.leaves_tombstone() {
+            let terminate = session.connection.final_terminate();
+            let proven = session.connection.is_validated();
+            gate.tombstones.bury(now, session.id, terminate, proven);
+        }
+        gate.tombstones.forget_old(now);
+        let table = &self.table;
+        gate.newcomers.prune(now, |slot| is_silent(table, slot));
+        let port = session.port();
+        if port.admission.is_at_ease() {
+            gate.knocks.release_memory();
+        }
+        // A session that failed before anybody accepted it is of no use to anybody.
+        if session.has_failed()
+            && let Some(queue) = port.accept_queue()
+        {
+            queue.remove(&session.handle);
+        }
+    }
+
+    fn answer(&mut self, now: Instant, datagram: Datagram<'_>, answer: Command) {
+        // Never longer than the request, so that nobody can use us to multiply a flood.
+        if datagram.plaintext.len() >= COMMAND_LEN && self.gate.replies.take(now) {
+            self.transmitter
+                .reply(datagram.port, datagram.origin, answer);
+        }
+    }
+}
+
+/// Whether a session is there and may go.
+fn is_silent(table: &Table<Session>, slot: Slot) -> bool {
+    table.get(slot).is_some_and(Session::is_silent)
+}

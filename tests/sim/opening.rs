@@ -1,0 +1,198 @@
+//! How connections begin and last: the proof of an address, servers that start anew, long lives.
+
+use std::time::Duration;
+
+use mkcp::{
+    Config,
+    internal::connection::{Connection, Origin, Side},
+};
+
+use crate::{
+    app::{Gate, Script},
+    clock::Time,
+    go_peer::{GoPeer, config::GoConfig, connection::State},
+    network::LinkProfile,
+    node::{Node, Read},
+    peer::OurPeer,
+    world::{CLIENT, End, SERVER, World},
+};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const RTT: Duration = Duration::from_millis(50);
+const CONVERSATION: u16 = 0x1234;
+const SEED: u64 = 0x0bea_c0de_5eed;
+
+fn server(origin: Origin, instruct: fn(&mut Connection)) -> End {
+    let config = Config::default();
+    let peer = OurPeer::with(Side::Server, CONVERSATION, config, SEED, origin, instruct);
+    End::ours(peer, CONVERSATION)
+}
+
+fn go_client() -> End {
+    End::Go(GoPeer::dialer(CONVERSATION, GoConfig::v2ray()))
+}
+
+/// When a Go client has the whole answer of 100 kB to a request of so many bytes.
+fn first_response(request: u64, instruct: fn(&mut Connection)) -> Duration {
+    const RESPONSE: u64 = 100_000;
+    let answering = Script {
+        gate: Gate::After(request),
+        ..Script::sending(RESPONSE)
+    };
+    let ends = [go_client(), server(Origin::default(), instruct)];
+    let link = LinkProfile::clean(RTT / 2);
+    let scripts = [Script::sending(request), answering];
+    let mut world = World::new(ends, scripts, [link.clone(), link], SEED);
+    world.run_while(5 * SECOND, |world| world.apps[CLIENT].received < RESPONSE);
+    world.now
+}
+
+#[test]
+fn the_proof_of_a_go_clients_address_costs_its_first_response_a_round_trip_at_most() {
+    for request in [1, 100, 1000, 5000] {
+        // As if nothing had to be proven.
+        let free = first_response(request, |server| server.set_amplification_factor(u32::MAX));
+        let first = first_response(request, |_| {});
+        let next = first_response(request, Connection::advance);
+        // The pacer spaces the last packets of a round trip by less than this.
+        let most = free + RTT + MS;
+        assert!(first <= most, "{request} bytes: {first:?}, {free:?}");
+        assert!(next <= free, "{request} bytes: {next:?} next, {free:?}");
+    }
+}
+
+/// Carries datagrams between two nodes until a time or a condition.
+fn carry(
+    nodes: [&mut dyn Node; 2],
+    from: Time,
+    until: Time,
+    stop: impl Fn(&mut dyn Node, Time) -> bool,
+) -> Time {
+    let [client, server] = nodes;
+    let mut under_way: Vec<(Time, usize, Vec<u8>)> = Vec::new();
+    let mut now = from;
+    loop {
+        for (end, node) in [&mut *client, &mut *server].into_iter().enumerate() {
+            if node.next_timeout().is_some_and(|at| at <= now) {
+                node.handle_timeout(now);
+            }
+            while let Some(datagram) = node.transmit(now) {
+                under_way.push((now + RTT / 2, 1 - end, datagram));
+            }
+        }
+        if stop(client, now) {
+            return now;
+        }
+        let timeouts = [client.next_timeout(), server.next_timeout()];
+        let arrivals = under_way.iter().map(|&(at, _, _)| at);
+        let next = arrivals.chain(timeouts.into_iter().flatten()).min();
+        let Some(next) = next.filter(|&next| next <= until) else {
+            return until;
+        };
+        now = now.max(next);
+        for (_, to, datagram) in under_way.extract_if(.., |(at, _, _)| *at <= now) {
+            let node: &mut dyn Node = if to == 0 { client } else { server };
+            node.handle_datagram(now, &datagram);
+        }
+    }
+}
+
+/// The server was killed and started again. What a Go client reads next is the end.
+#[test]
+fn a_go_client_learns_of_a_restart_within_a_round_trip_of_its_next_write() {
+    let fresh = || OurPeer::new(Side::Server, CONVERSATION, Config::default(), SEED);
+    for answer in [0, 10_000] {
+        let mut client = GoPeer::dialer(CONVERSATION, GoConfig::v2ray());
+        let mut server = fresh();
+        client.write(Time::ZERO, &[1; 3000]);
+        carry([&mut client, &mut server], Time::ZERO, SECOND, |_, _| false);
+        server.write(SECOND, &vec![2; answer]);
+        carry([&mut client, &mut server], SECOND, 6 * SECOND, |_, _| false);
+        assert!(matches!(server.read(6 * SECOND, 5000), Read::Bytes(_)));
+        if answer > 0 {
+            assert!(matches!(client.read(6 * SECOND, 20_000), Read::Bytes(_)));
+        }
+        let mut restarted = fresh();
+        let state = |client: &GoPeer| client.connection().map(|connection| connection.state());
+        assert_eq!(state(&client), Some(State::Active));
+        let wrote = 6 * SECOND + MS;
+        client.write(wrote, b"is anybody there?");
+        let both: [&mut dyn Node; 2] = [&mut client, &mut restarted];
+        let knew = carry(both, wrote, 60 * SECOND, |client, now| {
+            matches!(client.read(now, 1), Read::End(_))
+        });
+        assert!(knew <= wrote + RTT, "after {:?}", knew - wrote);
+        assert_eq!(state(&client), Some(State::PeerTerminating));
+        assert!(!restarted.is_open(), "a ghost");
+    }
+}
+
+/// One session of two of ours for 60 days: its clocks start over two times or three.
+#[test]
+fn a_session_lasts_sixty_days() {
+    let config = || {
+        Config::builder()
+            .keepalive(600 * SECOND)
+            .idle_timeout(DAY)
+            .build()
+            .expect("in range")
+    };
+    let ours = |side| {
+        let seed = SEED.wrapping_mul(3 + side as u64);
+        End::ours(
+            OurPeer::new(side, CONVERSATION, config(), seed),
+            CONVERSATION,
+        )
+    };
+    // A few segments every two hours, in both directions.
+    const WRITE: usize = 5000;
+    let script = || Script {
+        write_size: WRITE,
+        write_gap: DAY / 12,
+        patience: 100 * DAY,
+        ..Script::sending(10_000_000)
+    };
+    let link = LinkProfile::clean(RTT / 2);
+    let ends = [ours(Side::Client), ours(Side::Server)];
+    let mut world = World::new(ends, [script(), script()], [link.clone(), link], SEED);
+    for day in 1..=60 {
+        world.run_until(day * DAY + DAY / 24);
+        for end in [CLIENT, SERVER] {
+            let received = world.apps[1 - end].received;
+            let expected = (u64::from(day) * 12 + 1) * WRITE as u64;
+            assert_eq!(received, expected, "day {day}");
+            let stats = world.ours(end).connection().expect("it lives").stats();
+            assert_eq!(stats.segments_retransmitted, 0, "day {day}");
+            let rtt = stats.rtt;
+            assert!((RTT..RTT + 20 * MS).contains(&rtt), "day {day}: {rtt:?}");
+        }
+    }
+}
+
+/// The clock of a Go client lasts for 24.8 days; ours starts over after twelve at the earliest.
+#[test]
+fn a_go_client_bears_that_our_clock_starts_over() {
+    let origin = Origin {
+        clock: Some((1 << 31) - 10_000),
+        ..Origin::default()
+    };
+    let answering = Script {
+        gate: Gate::Echo,
+        ..Script::sending(200_000)
+    };
+    let asking = Script {
+        write_size: 1000,
+        write_gap: 100 * MS,
+        gate: Gate::PingPong(1000),
+        ..Script::sending(200_000)
+    };
+    let ends = [go_client(), server(origin, |_| {})];
+    let link = LinkProfile::clean(RTT / 2);
+    let mut world = World::new(ends, [asking, answering], [link.clone(), link], SEED);
+    world.run_while(60 * SECOND, |world| world.apps[CLIENT].received < 200_000);
+    let stats = world.ours(SERVER).connection().expect("it lives").stats();
+    assert_eq!((stats.segments_retransmitted, stats.spurious), (0, 0));
+    assert!((RTT..2 * RTT).contains(&stats.rtt), "{:?}", stats.rtt);
+}
