@@ -91,7 +91,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 250_000,
-            unvalidated: 50_000,
+            unvalidated: 16_384,
             per_source: usize::MAX,
             memory: usize::MAX,
             accept_backlog: 128,

@@ -132,9 +132,11 @@ impl EndpointBuilder {
     /// How many sessions may exist whose peers have not proven that they receive what is sent to
     /// their address. What happens then is told [above](Self#floods).
     ///
-    /// Default 50,000. A session is unproven until its peer has acknowledged something, so one
-    /// that only receives stays so. Under a flood a client has as much time to prove its address as
-    /// it takes to fill half of the limit: with the default a second at 25,000 forged peers a second.
+    /// Default 16,384, so that a server can have a thread for each: Linux allows a process about
+    /// 20,000. A session is unproven until its peer has acknowledged something, so one that only
+    /// receives stays so; a server with more of them than that has to say so here. Under a flood a
+    /// client has as much time to prove its address as it takes to fill half of the limit: with the
+    /// default a second at 8,000 forged peers a second.
     pub fn max_unvalidated(mut self, n: usize) -> Self {
         self.limits.unvalidated = n;
         self
