@@ -1,0 +1,5 @@
+#![no_main]
+
+use mkcp_fuzz::segments::{Input, run};
+
+libfuzzer_sys::fuzz_target!(|input: Input<'_>| run(input));
