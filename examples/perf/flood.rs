@@ -28,7 +28,8 @@ const AT_ONCE: u64 = 16;
 ///
 /// The server has to be on the loopback interface, where every process may send from any address
 /// of 127.0.0.0/8, and what it answers comes back here. answered_bytes and answered_datagrams tell
-/// how much that is, amplification how much for each byte sent.
+/// how much that is, amplification how much for each byte sent. A server of perf keeps the limits
+/// that hold against this only if told so: `serve --limits`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Datagrams in all

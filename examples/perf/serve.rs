@@ -67,6 +67,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     tls: Option<PathBuf>,
 
+    /// Keep the library's limits on sessions, which hold against floods; otherwise a server of
+    /// perf has hardly any
+    #[arg(long)]
+    limits: bool,
+
     #[command(flatten)]
     machinery: Machinery,
 
@@ -169,11 +174,13 @@ fn shut_down(endpoint: Endpoint) {
 }
 
 fn bind(options: &Options) -> io::Result<Endpoint> {
-    let builder = Endpoint::builder()
-        .config(options.transport.config())
-        .accept_backlog(BACKLOG)
-        .max_sessions(MOST_SESSIONS)
-        .max_unvalidated(MOST_SESSIONS);
+    let mut builder = Endpoint::builder().config(options.transport.config());
+    if !options.limits {
+        builder = builder
+            .accept_backlog(BACKLOG)
+            .max_sessions(MOST_SESSIONS)
+            .max_unvalidated(MOST_SESSIONS);
+    }
     options.machinery.apply(builder).bind(options.listen)
 }
 
@@ -185,6 +192,9 @@ fn endpoint_object(stats: &EndpointStats) -> Value {
         .collect();
     json!({
         "sessions": stats.sessions,
+        "sessions_unvalidated": stats.sessions_unvalidated,
+        "sessions_displaced": stats.sessions_displaced,
+        "addresses_known": stats.addresses_known,
         "sessions_accepted": stats.sessions_accepted,
         "sessions_failed": stats.sessions_failed,
         "datagrams_received": stats.datagrams_received,
