@@ -15,6 +15,7 @@ mod app;
 mod clock;
 mod go_peer;
 mod go_vectors;
+mod hostile;
 mod invariants;
 mod judge;
 mod links;
