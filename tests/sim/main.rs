@@ -13,6 +13,7 @@
 
 mod app;
 mod clock;
+mod closing;
 mod go_peer;
 mod go_vectors;
 mod hostile;
