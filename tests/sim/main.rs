@@ -14,6 +14,7 @@
 mod app;
 mod clock;
 mod closing;
+mod defects;
 mod go_peer;
 mod go_vectors;
 mod hostile;
