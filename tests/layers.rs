@@ -69,6 +69,17 @@ fn every_source_belongs_to_a_layer() {
     assert_eq!(found, known);
 }
 
+/// What happens when somebody sets the clock of the system: nothing, for nobody looks at it.
+#[test]
+fn no_source_reads_the_wall_clock() {
+    for file in sources(&source_root()) {
+        let text = fs::read_to_string(&file).unwrap();
+        for clock in ["SystemTime", "UNIX_EPOCH"] {
+            assert!(!text.contains(clock), "{} uses {clock}", file.display());
+        }
+    }
+}
+
 fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }

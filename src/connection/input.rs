@@ -211,10 +211,14 @@ impl Connection {
         let outstanding = self.send.next_number().since(first).unwrap_or(0);
         // Those listed come first, because the echo belongs to them: a Go peer whose reader is
         // quick covers all of them by the ReceivingNext of the same ACK.
-        for number in numbers.iter() {
-            news.repeated |= number.precedes(first);
-            self.acknowledge_one(now, number, Some(echo), &mut news);
-        }
+        // Most of a flood is passed over here, and cheaply.
+        numbers.iter().for_each(|number| match number.since(first) {
+            None => news.repeated = true,
+            Some(ahead) if self.send.is_awaited(ahead) => {
+                self.acknowledge_one(now, number, Some(echo), &mut news);
+            }
+            Some(_) => {}
+        });
         // A peer cannot have what was never sent.
         for count in 0..next.since(first).filter(|&n| n <= outstanding).unwrap_or(0) {
             self.acknowledge_one(now, first.plus(count), None, &mut news);

@@ -297,6 +297,13 @@ impl SendHalf {
         Some(before)
     }
 
+    /// Whether the segment so far behind the first unacknowledged one has been sent and is not
+    /// acknowledged.
+    pub(super) fn is_awaited(&self, ahead: u32) -> bool {
+        let sent = self.segments.get(ahead as usize);
+        sent.is_some_and(|sent| sent.status != Status::Acked)
+    }
+
     /// Forgets the acknowledged segments at the front, and their bytes.
     pub(super) fn release(&mut self) {
         while let Some(sent) = self.segments.front() {

@@ -13,8 +13,11 @@
 
 mod app;
 mod clock;
+mod closing;
+mod defects;
 mod go_peer;
 mod go_vectors;
+mod hostile;
 mod invariants;
 mod judge;
 mod links;

@@ -12,19 +12,19 @@ use crate::{
     world::{CLIENT, End, SERVER, World},
 };
 
-const MS: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
+pub const MS: Duration = Duration::from_millis(1);
+pub const SECOND: Duration = Duration::from_secs(1);
 const CONVERSATION: u16 = 0x1234;
 const SEED: u64 = 0x5ce0_a210;
 
-fn ours(side: Side) -> End {
+pub fn ours(side: Side) -> End {
     let seed = SEED + side as u64;
     let peer = OurPeer::new(side, CONVERSATION, Config::default(), seed);
     End::ours(peer, CONVERSATION)
 }
 
 /// Two of ours, both directions alike.
-fn pair(link: LinkProfile, client: Script, server: Script) -> World {
+pub fn pair(link: LinkProfile, client: Script, server: Script) -> World {
     let ends = [ours(Side::Client), ours(Side::Server)];
     World::new(ends, [client, server], [link.clone(), link], SEED)
 }
@@ -38,16 +38,16 @@ fn go_server(link: LinkProfile, client: Script, server: Script) -> World {
 }
 
 /// A program that only listens and leaves after the other.
-fn listening() -> Script {
+pub fn listening() -> Script {
     Script::sending(0)
 }
 
 /// Sends so much and closes at once.
-fn uploading(total: u64) -> Script {
+pub fn uploading(total: u64) -> Script {
     Script::sending(total).ending(Ending::WhenWritten)
 }
 
-fn finish(world: &mut World, within: Duration) -> Duration {
+pub fn finish(world: &mut World, within: Duration) -> Duration {
     assert!(world.run_until(within), "not over within {within:?}");
     world.now
 }
