@@ -69,6 +69,18 @@ fn every_source_belongs_to_a_layer() {
     assert_eq!(found, known);
 }
 
+/// Somebody may set the system's clock at any time.
+#[test]
+fn nothing_depends_on_the_time_of_day() {
+    for file in sources(&source_root()) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let found = ["SystemTime", "UNIX_EPOCH", "Realtime"]
+            .into_iter()
+            .find(|name| text.contains(name));
+        assert_eq!(found, None, "{}", file.display());
+    }
+}
+
 fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
