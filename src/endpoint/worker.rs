@@ -271,18 +271,21 @@ impl Worker {
         let permit = port.admit_peer(id.remote, id.conversation)?;
         let path = Path::from(datagram.origin);
         let handle = new_handle(port, &self.shard, id, path);
-        queue
-            .try_push(handle.clone())
-            .map_err(|_| DropReason::AcceptQueueFull)?;
-        port.counters.sessions_accepted.add(1);
-        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
         let opening = Opening {
             id,
-            handle,
+            handle: handle.clone(),
             permit,
             path,
         };
-        Ok(self.insert(now, opening, Side::Server))
+        // First in the table: if this thread dies from here on, nobody waits for the session.
+        let slot = self.insert(now, opening, Side::Server);
+        if queue.try_push(handle).is_err() {
+            self.table.remove(slot);
+            return Err(DropReason::AcceptQueueFull);
+        }
+        port.counters.sessions_accepted.add(1);
+        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
+        Ok(slot)
     }
 
     fn open(&mut self, now: Instant, opening: Opening) {
