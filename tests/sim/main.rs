@@ -13,6 +13,7 @@
 
 mod app;
 mod clock;
+mod frozen;
 mod go_peer;
 mod go_vectors;
 mod invariants;
