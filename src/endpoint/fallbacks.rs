@@ -284,7 +284,12 @@ fn a_socket_that_cannot_be_served_leaves_no_thread_behind() {
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     before.orphan();
-    runtime.join();
+    let ending = thread::spawn(move || runtime.join());
+    let deadline = Instant::now() + PATIENCE;
+    while !ending.is_finished() {
+        assert!(Instant::now() < deadline, "its threads do not end");
+        thread::sleep(Duration::from_millis(1));
+    }
     assert_eq!(Arc::strong_count(&first), 1, "a thread serves it");
 }
 
