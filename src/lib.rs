@@ -38,6 +38,8 @@
 //!   the peer has everything. Dropping a stream delivers in the background.
 //! - **A seed is no TLS.** It keeps outsiders from reading and forging, but they can replay.
 //!   Without a seed they can do all of it. The module `tls` puts TLS into streams.
+//! - **What the machine does to an endpoint** ends nothing that it need not end: [`Endpoint`] has
+//!   a table of faults and of what follows from each.
 //!
 //! # Features
 //!

@@ -320,7 +320,7 @@ pub(super) fn open_port(
     let granted = sockets[0].buffer_sizes();
     port.counters.recv_buffer_size.set(granted.receive as u64);
     port.counters.send_buffer_size.set(granted.send as u64);
-    // Of what is served already, nothing is to stay.
+    // A poll thread that has one of several sockets would serve it for ever.
     runtime.add(&port, sockets).inspect_err(|_| port.orphan())?;
     Ok(Endpoint::new(runtime, port))
 }

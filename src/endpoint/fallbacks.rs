@@ -13,6 +13,9 @@ use socket2::SockRef;
 
 use super::{builder::open_port, port::Lane, transmit::SendDatagrams, *};
 
+#[cfg(unix)]
+mod send_errors;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 const BYTES: usize = 600_000;
 const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -23,6 +26,12 @@ struct Moody<S> {
     mood: S,
     trains: AtomicUsize,
     datagrams: AtomicUsize,
+}
+
+impl<S> Moody<S> {
+    fn calls(&self) -> usize {
+        self.trains.load(Ordering::SeqCst) + self.datagrams.load(Ordering::SeqCst)
+    }
 }
 
 /// What happens to the n-th train and datagram before the socket gets it.
@@ -174,16 +183,21 @@ where
 
 /// Moves bytes there and back, and sees that none was given up as an error.
 fn expect_transfer(client: &Endpoint, server: &Endpoint) {
+    transfer(client, server);
+    for endpoint in [client, server] {
+        let stats = endpoint.stats();
+        assert_eq!(stats.send_errors, 0, "{stats:?}");
+    }
+}
+
+/// Moves bytes there and back.
+fn transfer(client: &Endpoint, server: &Endpoint) {
     let listener = server.listen().unwrap();
     let listening = listener.try_clone().unwrap();
     echo(move || Ok(listening.accept()?.0));
     let stream = client.connect(server.local_addr().unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     exchange(&stream, BYTES);
-    for endpoint in [client, server] {
-        let stats = endpoint.stats();
-        assert_eq!(stats.send_errors, 0, "{stats:?}");
-    }
     assert_eq!(server.stats().sessions_accepted, 1);
     listener.close();
 }
@@ -249,6 +263,51 @@ fn a_buffer_that_is_often_full_delays_and_loses_nothing() {
     let ((client, _), (server, _)) = (moody(OftenFull), moody(OftenFull));
     expect_transfer(&client, &server);
     assert!(client.stats().send_blocked > 0 && server.stats().send_blocked > 0);
+}
+
+/// The poll facility of the second thread knows the socket already, and refuses it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_socket_that_cannot_be_served_leaves_no_thread_behind() {
+    let runtime = Runtime::start(2, 2).unwrap();
+    let (first, second) = (batched(), batched());
+    let before = socket_in_use(&runtime, &second);
+    let sockets = vec![first.clone(), second];
+    let error = open_port(
+        runtime.clone(),
+        sockets,
+        Arc::default(),
+        Admission::new(Limits::default(), None),
+        Conversations::starting_at(next_start()),
+        None,
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    before.orphan();
+    let ending = thread::spawn(move || runtime.join());
+    let deadline = Instant::now() + PATIENCE;
+    while !ending.is_finished() {
+        assert!(Instant::now() < deadline, "its threads do not end");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(Arc::strong_count(&first), 1, "a thread serves it");
+}
+
+/// Has the second poll thread serve a socket of another port.
+#[cfg(target_os = "linux")]
+fn socket_in_use(runtime: &Runtime, socket: &Arc<Socket>) -> Arc<Port> {
+    let pollers = &runtime.shared().pollers;
+    let lane = || Lane::new(socket.clone(), Some(pollers[1].clone()));
+    let port = Arc::new(Port::new(
+        socket.local_addr().unwrap(),
+        None,
+        Arc::default(),
+        Admission::new(Limits::default(), None),
+        Conversations::starting_at(next_start()),
+        vec![lane(), lane()],
+    ));
+    pollers[1].add(&port, 1, socket.clone()).unwrap();
+    port
 }
 
 #[test]

@@ -118,6 +118,8 @@ use self::{
 /// server.shutdown(Duration::from_secs(5))?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+#[doc = include_str!("../manual/faults.md")]
 #[derive(Clone)]
 pub struct Endpoint {
     inner: Arc<Inner>,

@@ -203,9 +203,11 @@ impl Shared {
         }
     }
 
-    /// A thread died: nobody shall wait for what it would have done.
-    fn lose_thread(&self, role: &str) {
+    /// A thread died: nobody shall wait for what it would have done. Counted first: whoever gets
+    /// the error finds its cause.
+    fn lose_thread(&self, role: &str, fail_sessions: impl FnOnce(ConnectionError)) {
         self.threads_lost.add(1);
+        fail_sessions(ConnectionError::Internal);
         log::error!("a {role} thread of mkcp died; its streams fail");
         let ports: Vec<_> = self
             .ports
@@ -222,8 +224,7 @@ impl Shared {
 /// The life of a worker's thread.
 fn work(mut thread: WorkerThread, shared: &Shared) {
     if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
-        thread.worker().fail_all(ConnectionError::Internal);
-        shared.lose_thread("worker");
+        shared.lose_thread("worker", |error| thread.worker().fail_all(error));
     }
 }
 
@@ -236,12 +237,11 @@ fn serve(mut poller: Poller, shared: &Shared) {
         Ok(Ok(())) => shared.stop_polling(ConnectionError::EndpointClosed),
         Ok(Err(error)) => {
             log::error!("cannot wait for sockets: {error}");
-            shared.lose_thread("poll");
+            shared.lose_thread("poll", |_| {});
             shared.stop_polling(ConnectionError::Internal);
         }
         Err(_) => {
-            router.fail_all(ConnectionError::Internal);
-            shared.lose_thread("poll");
+            shared.lose_thread("poll", |error| router.fail_all(error));
             shared.stop_polling(ConnectionError::Internal);
             return;
         }

@@ -307,7 +307,8 @@ fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
             Sent::Yes
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked(0),
-        Err(error) if is_refusal(&error) => Sent::Refused,
+        // Without a peer of its own the socket does not say whom it means.
+        Err(error) if is_refusal(&error) && port.peer.is_some() => Sent::Refused,
         // Drivers and routes may refuse trains at any time; single datagrams always go.
         Err(_) if train.len() > segment => send_singly(port, path, train, segment),
         Err(error) if quinn_udp::is_msg_size_err(&error) => {

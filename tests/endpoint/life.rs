@@ -13,7 +13,7 @@ use std::{
 
 use mkcp::{ConnectionError, Decision, Endpoint, Listener, Stream};
 
-use super::{EchoServer, PATIENCE, bytes, eventually, exchange, expect_end, small};
+use super::{ARRANGEMENTS, EchoServer, PATIENCE, bytes, eventually, exchange, expect_end, small};
 
 fn cause(error: &std::io::Error) -> Option<ConnectionError> {
     error.get_ref()?.downcast_ref().copied()
@@ -50,21 +50,23 @@ fn closing_a_listener_wakes_accept_and_keeps_accepted_streams() {
 
 #[test]
 fn sessions_are_gone_soon_after_both_ends_closed() {
-    let server = EchoServer::start(small());
-    let client = small().bind("127.0.0.1:0").unwrap();
-    let streams: Vec<_> = (0..20)
-        .map(|_| client.connect(server.address).unwrap())
-        .collect();
-    for stream in &streams {
-        exchange(stream, b"hello");
-        expect_end_of_echo(stream);
+    for builder in ARRANGEMENTS {
+        let server = EchoServer::start(builder());
+        let client = builder().bind("127.0.0.1:0").unwrap();
+        let streams: Vec<_> = (0..20)
+            .map(|_| client.connect(server.address).unwrap())
+            .collect();
+        for stream in &streams {
+            exchange(stream, b"hello");
+            expect_end_of_echo(stream);
+        }
+        drop(streams);
+        eventually("no session is left", Duration::from_secs(1), || {
+            server.listener.active_connections() == 0 && client.stats().sessions == 0
+        });
+        assert_eq!(server.listener.stats().memory, 0);
+        assert_eq!(server.listener.stats().sessions_failed, 0);
     }
-    drop(streams);
-    eventually("no session is left", Duration::from_secs(1), || {
-        server.listener.active_connections() == 0 && client.stats().sessions == 0
-    });
-    assert_eq!(server.listener.stats().memory, 0);
-    assert_eq!(server.listener.stats().sessions_failed, 0);
 }
 
 fn expect_end_of_echo(stream: &Stream) {
@@ -90,67 +92,71 @@ fn unaccepted_sessions_end_with_the_listener() {
 
 #[test]
 fn a_graceful_shutdown_delivers_everything_first() {
-    let server = small().bind("127.0.0.1:0").unwrap();
-    let listener = server.listen().unwrap();
-    let client = small().bind("127.0.0.1:0").unwrap();
-    let (here, there) = connected(&listener, &client);
-    let sent = bytes(300_000);
-    (&there).write_all(&sent).unwrap();
-    let reader = thread::spawn(move || {
-        let mut received = Vec::new();
-        (&here).read_to_end(&mut received).unwrap();
-        received
-    });
-    server.shutdown(PATIENCE).unwrap();
-    assert!(reader.join().unwrap() == sent, "bytes are missing");
-    let error = listener.accept().unwrap_err();
-    assert_eq!(cause(&error), Some(ConnectionError::EndpointClosed));
-    let error = (&there).read(&mut [0; 1]).unwrap_err();
-    assert_eq!(cause(&error), Some(ConnectionError::EndpointClosed));
+    for builder in ARRANGEMENTS {
+        let server = builder().bind("127.0.0.1:0").unwrap();
+        let listener = server.listen().unwrap();
+        let client = builder().bind("127.0.0.1:0").unwrap();
+        let (here, there) = connected(&listener, &client);
+        let sent = bytes(300_000);
+        (&there).write_all(&sent).unwrap();
+        let reader = thread::spawn(move || {
+            let mut received = Vec::new();
+            (&here).read_to_end(&mut received).unwrap();
+            received
+        });
+        server.shutdown(PATIENCE).unwrap();
+        assert!(reader.join().unwrap() == sent, "bytes are missing");
+        let error = listener.accept().unwrap_err();
+        assert_eq!(cause(&error), Some(ConnectionError::EndpointClosed));
+        let error = (&there).read(&mut [0; 1]).unwrap_err();
+        assert_eq!(cause(&error), Some(ConnectionError::EndpointClosed));
+    }
 }
 
 #[test]
 fn an_abort_under_load_is_prompt_and_tells_the_peers() {
-    let server = small().bind("127.0.0.1:0").unwrap();
-    let listener = server.listen().unwrap();
-    let client = small().bind("127.0.0.1:0").unwrap();
-    let pairs: Vec<_> = (0..8).map(|_| connected(&listener, &client)).collect();
-    thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for (here, there) in &pairs {
-            threads.push(scope.spawn(move || {
-                let chunk = bytes(10_000);
-                let ended = loop {
-                    if let Err(error) = (&*there).write_all(&chunk) {
-                        break error;
-                    }
-                };
-                assert_eq!(cause(&ended), Some(ConnectionError::EndpointClosed));
-            }));
-            threads.push(scope.spawn(move || {
-                let mut buffer = [0; 10_000];
-                let ended = loop {
-                    match (&*here).read(&mut buffer) {
-                        Ok(0) => panic!("an aborted stream looks complete"),
-                        Ok(_) => {}
-                        Err(error) => break error,
-                    }
-                };
-                assert_eq!(ended.kind(), ErrorKind::ConnectionReset);
-            }));
-        }
-        thread::sleep(Duration::from_millis(200));
-        let start = Instant::now();
-        server.clone().shutdown(Duration::ZERO).unwrap();
-        assert!(
-            start.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            start.elapsed()
-        );
-    });
-    assert_eq!(server.stats().sessions, 0);
-    let refused = server.connect("127.0.0.1:9").unwrap_err();
-    assert_eq!(cause(&refused), Some(ConnectionError::EndpointClosed));
+    for builder in ARRANGEMENTS {
+        let server = builder().bind("127.0.0.1:0").unwrap();
+        let listener = server.listen().unwrap();
+        let client = builder().bind("127.0.0.1:0").unwrap();
+        let pairs: Vec<_> = (0..8).map(|_| connected(&listener, &client)).collect();
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (here, there) in &pairs {
+                threads.push(scope.spawn(move || {
+                    let chunk = bytes(10_000);
+                    let ended = loop {
+                        if let Err(error) = (&*there).write_all(&chunk) {
+                            break error;
+                        }
+                    };
+                    assert_eq!(cause(&ended), Some(ConnectionError::EndpointClosed));
+                }));
+                threads.push(scope.spawn(move || {
+                    let mut buffer = [0; 10_000];
+                    let ended = loop {
+                        match (&*here).read(&mut buffer) {
+                            Ok(0) => panic!("an aborted stream looks complete"),
+                            Ok(_) => {}
+                            Err(error) => break error,
+                        }
+                    };
+                    assert_eq!(ended.kind(), ErrorKind::ConnectionReset);
+                }));
+            }
+            thread::sleep(Duration::from_millis(200));
+            let start = Instant::now();
+            server.clone().shutdown(Duration::ZERO).unwrap();
+            assert!(
+                start.elapsed() < Duration::from_secs(1),
+                "{:?}",
+                start.elapsed()
+            );
+        });
+        assert_eq!(server.stats().sessions, 0);
+        let refused = server.connect("127.0.0.1:9").unwrap_err();
+        assert_eq!(cause(&refused), Some(ConnectionError::EndpointClosed));
+    }
 }
 
 #[test]
@@ -173,18 +179,20 @@ fn a_shutdown_that_cannot_deliver_aborts_in_time() {
 
 #[test]
 fn dropped_streams_deliver_in_the_background() {
-    let listener = small().bind("127.0.0.1:0").unwrap().listen().unwrap();
-    let sent = bytes(200_000);
-    {
-        let stream = Stream::connect(listener.local_addr().unwrap()).unwrap();
-        (&stream).write_all(&sent).unwrap();
+    for builder in ARRANGEMENTS {
+        let listener = builder().bind("127.0.0.1:0").unwrap().listen().unwrap();
+        let sent = bytes(200_000);
+        {
+            let stream = Stream::connect(listener.local_addr().unwrap()).unwrap();
+            (&stream).write_all(&sent).unwrap();
+        }
+        let (accepted, _) = listener.accept_timeout(PATIENCE).unwrap();
+        accepted.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut received = Vec::new();
+        (&accepted).read_to_end(&mut received).unwrap();
+        assert!(received == sent, "bytes are missing");
+        expect_end(&accepted);
     }
-    let (accepted, _) = listener.accept_timeout(PATIENCE).unwrap();
-    accepted.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut received = Vec::new();
-    (&accepted).read_to_end(&mut received).unwrap();
-    assert!(received == sent, "bytes are missing");
-    expect_end(&accepted);
 }
 
 #[test]

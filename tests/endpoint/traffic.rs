@@ -7,42 +7,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::{Config, Endpoint, Stream};
+use mkcp::{Config, Stream};
 
-use super::{EchoServer, PATIENCE, bytes, exchange, small};
+use super::{ARRANGEMENTS, EchoServer, PATIENCE, bytes, exchange, small};
 
 #[test]
 fn an_echo_returns_every_byte() {
-    let server = EchoServer::start(small());
-    let stream = Stream::connect(server.address).unwrap();
-    exchange(&stream, &bytes(1 << 20));
-    assert_eq!(stream.peer_addr().unwrap(), server.address);
-    let stats = server.listener.stats();
-    assert_eq!(stats.sessions_accepted, 1);
-    assert!(stats.datagrams_received > 0 && stats.datagrams_sent > 0);
-    assert!(stats.bytes_sent > 1 << 20);
+    for builder in ARRANGEMENTS {
+        let server = EchoServer::start(builder());
+        let stream = Stream::connect(server.address).unwrap();
+        exchange(&stream, &bytes(1 << 20));
+        assert_eq!(stream.peer_addr().unwrap(), server.address);
+        let stats = server.listener.stats();
+        assert_eq!(stats.sessions_accepted, 1);
+        assert!(stats.datagrams_received > 0 && stats.datagrams_sent > 0);
+        assert!(stats.bytes_sent > 1 << 20);
+    }
 }
 
 #[test]
 fn two_hundred_sessions_on_sockets_of_their_own() {
-    let server = EchoServer::start(small().accept_backlog(300));
-    let streams: Vec<_> = (0..200)
-        .map(|_| Stream::connect(server.address).unwrap())
-        .collect();
-    exchange_all(&streams);
-    assert_eq!(server.listener.active_connections(), 200);
+    for builder in ARRANGEMENTS {
+        let server = EchoServer::start(builder().accept_backlog(300));
+        let streams: Vec<_> = (0..200)
+            .map(|_| Stream::connect(server.address).unwrap())
+            .collect();
+        exchange_all(&streams);
+        assert_eq!(server.listener.active_connections(), 200);
+    }
 }
 
 #[test]
 fn two_hundred_sessions_over_one_port() {
-    let server = EchoServer::start(small().accept_backlog(300));
-    let client = small().bind("127.0.0.1:0").unwrap();
-    let streams: Vec<_> = (0..200)
-        .map(|_| client.connect(server.address).unwrap())
-        .collect();
-    exchange_all(&streams);
-    assert_eq!(client.stats().sessions_connected, 200);
-    assert_eq!(server.listener.active_connections(), 200);
+    for builder in ARRANGEMENTS {
+        let server = EchoServer::start(builder().accept_backlog(300));
+        let client = builder().bind("127.0.0.1:0").unwrap();
+        let streams: Vec<_> = (0..200)
+            .map(|_| client.connect(server.address).unwrap())
+            .collect();
+        exchange_all(&streams);
+        assert_eq!(client.stats().sessions_connected, 200);
+        assert_eq!(server.listener.active_connections(), 200);
+    }
 }
 
 fn exchange_all(streams: &[Stream]) {
@@ -55,82 +61,88 @@ fn exchange_all(streams: &[Stream]) {
 
 #[test]
 fn both_directions_of_one_endpoint_share_its_port() {
-    let server = EchoServer::start(small());
-    let caller = server.listener.endpoint().clone();
-    let other = EchoServer::start(small());
-    let stream = caller.connect(other.address).unwrap();
-    exchange(&stream, b"from the listener's port");
-    assert_eq!(stream.local_addr().unwrap(), server.address);
-    let incoming = other.listener.endpoint().connect(server.address).unwrap();
-    exchange(&incoming, b"and back");
+    for builder in ARRANGEMENTS {
+        let server = EchoServer::start(builder());
+        let caller = server.listener.endpoint().clone();
+        let other = EchoServer::start(builder());
+        let stream = caller.connect(other.address).unwrap();
+        exchange(&stream, b"from the listener's port");
+        assert_eq!(stream.local_addr().unwrap(), server.address);
+        let incoming = other.listener.endpoint().connect(server.address).unwrap();
+        exchange(&incoming, b"and back");
+    }
 }
 
 #[test]
 fn a_reader_that_does_not_read_stops_only_itself() {
-    // One worker, so that both sessions share a thread.
-    let server = Endpoint::builder().workers(1).bind("127.0.0.1:0").unwrap();
-    let listener = server.listen().unwrap();
-    let connect = || Stream::connect(listener.local_addr().unwrap()).unwrap();
-    let lazy = connect();
-    (&lazy).write_all(b"x").unwrap();
-    let (flooding, _) = listener.accept_timeout(PATIENCE).unwrap();
-    flooding
-        .set_write_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
-    let flood = thread::spawn(move || {
-        let chunk = bytes(1 << 20);
-        let mut written = 0;
-        while let Ok(count) = (&flooding).write(&chunk) {
-            written += count;
-            assert!(
-                written < 64 << 20,
-                "nothing stops a writer whose peer does not read"
-            );
-        }
+    for builder in ARRANGEMENTS {
+        // With one worker both sessions share a thread.
+        let server = builder().bind("127.0.0.1:0").unwrap();
+        let listener = server.listen().unwrap();
+        let connect = || Stream::connect(listener.local_addr().unwrap()).unwrap();
+        let lazy = connect();
+        (&lazy).write_all(b"x").unwrap();
+        let (flooding, _) = listener.accept_timeout(PATIENCE).unwrap();
         flooding
-    });
-    let busy = connect();
-    (&busy).write_all(b"?").unwrap();
-    let (answering, _) = listener.accept_timeout(PATIENCE).unwrap();
-    thread::spawn(move || std::io::copy(&mut &answering, &mut &answering));
-    busy.set_read_timeout(Some(PATIENCE)).unwrap();
-    (&busy).read_exact(&mut [0; 1]).unwrap();
-    let start = Instant::now();
-    for _ in 0..100 {
-        exchange(&busy, b"ping");
-    }
-    let per_round = start.elapsed() / 100;
-    assert!(
-        per_round < Duration::from_millis(50),
-        "{per_round:?} a round"
-    );
-    let flooding = flood.join().unwrap();
-    // What was held back is not lost.
-    let written = flooding.stats().bytes_written;
-    lazy.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut buffer = vec![0; 1 << 20];
-    let mut read = 0;
-    while read < written {
-        read += (&lazy).read(&mut buffer).unwrap() as u64;
+            .set_write_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        let flood = thread::spawn(move || {
+            let chunk = bytes(1 << 20);
+            let mut written = 0;
+            while let Ok(count) = (&flooding).write(&chunk) {
+                written += count;
+                assert!(
+                    written < 64 << 20,
+                    "nothing stops a writer whose peer does not read"
+                );
+            }
+            flooding
+        });
+        let busy = connect();
+        (&busy).write_all(b"?").unwrap();
+        let (answering, _) = listener.accept_timeout(PATIENCE).unwrap();
+        thread::spawn(move || std::io::copy(&mut &answering, &mut &answering));
+        busy.set_read_timeout(Some(PATIENCE)).unwrap();
+        (&busy).read_exact(&mut [0; 1]).unwrap();
+        let start = Instant::now();
+        for _ in 0..100 {
+            exchange(&busy, b"ping");
+        }
+        let per_round = start.elapsed() / 100;
+        assert!(
+            per_round < Duration::from_millis(50),
+            "{per_round:?} a round"
+        );
+        let flooding = flood.join().unwrap();
+        // What was held back is not lost.
+        let written = flooding.stats().bytes_written;
+        lazy.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        let mut read = 0;
+        while read < written {
+            read += (&lazy).read(&mut buffer).unwrap() as u64;
+        }
     }
 }
 
 #[test]
 fn seeds_and_headers_work_and_a_wrong_seed_is_counted() {
-    let config = |seed: &str| {
-        let config = Config::builder().header(mkcp::Header::WechatVideo);
-        config.seed(seed).build().unwrap()
-    };
-    let server = EchoServer::start(small().config(config("right")));
-    let stream = Stream::connect_with(server.address, &config("right")).unwrap();
-    exchange(&stream, &bytes(100_000));
-    let stranger = Stream::connect_with(server.address, &config("wrong")).unwrap();
-    (&stranger).write_all(b"let me in").unwrap();
-    super::eventually("a bad seal is counted", PATIENCE, || {
-        let drops = server.listener.stats().drops;
-        drops.get(mkcp::DropReason::BadSeal) > 0
-    });
-    assert_eq!(server.listener.active_connections(), 1);
+    for builder in ARRANGEMENTS {
+        let config = |seed: &str| {
+            let config = Config::builder().header(mkcp::Header::WechatVideo);
+            config.seed(seed).build().unwrap()
+        };
+        let server = EchoServer::start(builder().config(config("right")));
+        let stream = Stream::connect_with(server.address, &config("right")).unwrap();
+        exchange(&stream, &bytes(100_000));
+        let stranger = Stream::connect_with(server.address, &config("wrong")).unwrap();
+        (&stranger).write_all(b"let me in").unwrap();
+        super::eventually("a bad seal is counted", PATIENCE, || {
+            let drops = server.listener.stats().drops;
+            drops.get(mkcp::DropReason::BadSeal) > 0
+        });
+        assert_eq!(server.listener.active_connections(), 1);
+    }
 }
 
 #[test]

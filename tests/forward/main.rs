@@ -7,6 +7,7 @@
 
 mod config;
 mod ending;
+mod frozen;
 mod half_close;
 mod kinds;
 mod options;

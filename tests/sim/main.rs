@@ -15,6 +15,7 @@ mod app;
 mod clock;
 mod closing;
 mod defects;
+mod frozen;
 mod go_peer;
 mod go_vectors;
 mod hostile;

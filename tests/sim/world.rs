@@ -16,6 +16,9 @@ use crate::{
     trace::{self, Trace},
 };
 
+/// What the system keeps for a process that does not read, at most.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
 /// The end that opens the connection, and the other.
 pub const CLIENT: usize = 0;
 pub const SERVER: usize = 1;
@@ -52,6 +55,14 @@ impl End {
 enum Event {
     Arrival { to: usize, datagram: Vec<u8> },
     Change { from: usize, change: Change },
+    Thaw { end: usize },
+}
+
+/// A process that stands still, with what has come for it.
+#[derive(Debug, Default)]
+struct Frozen {
+    datagrams: Vec<Vec<u8>>,
+    bytes: usize,
 }
 
 pub struct World {
@@ -61,6 +72,7 @@ pub struct World {
     pub apps: [App; 2],
     pub links: [Link; 2],
     events: EventHeap<Event>,
+    frozen: [Option<Frozen>; 2],
     trace: Trace,
     /// Damaged bytes are delivered: nothing can be said about the stream.
     pub hostile: bool,
@@ -89,6 +101,7 @@ impl World {
                 Link::new(down, seed.wrapping_add(2)),
             ],
             events: EventHeap::new(),
+            frozen: [None, None],
             trace: Trace::Off,
             hostile,
         }
@@ -100,6 +113,12 @@ impl World {
 
     pub fn schedule(&mut self, at: Time, from: usize, change: Change) {
         self.events.insert(at, Event::Change { from, change });
+    }
+
+    /// Lets an end stand still for a while, with its clock going on: as a stopped process.
+    pub fn freeze(&mut self, end: usize, time: Duration) {
+        self.frozen[end] = Some(Frozen::default());
+        self.events.insert(self.now + time, Event::Thaw { end });
     }
 
     pub fn node(&self, end: usize) -> &dyn Node {
@@ -170,7 +189,7 @@ impl World {
 
     /// When an end wants to do something by itself.
     fn next_wake(&self, end: usize) -> Option<Time> {
-        if self.apps[end].has_vanished() {
+        if self.apps[end].has_vanished() || self.frozen[end].is_some() {
             return None;
         }
         let times = [self.node(end).next_timeout(), self.apps[end].next_wake()];
@@ -191,6 +210,7 @@ impl World {
                     self.note(from, || format!("link: {change:?}"));
                     self.links[from].change(change);
                 }
+                Some((_, Event::Thaw { end })) => self.thaw(end),
                 None => {}
             }
             return;
@@ -208,6 +228,13 @@ impl World {
         if self.apps[to].has_vanished() {
             return;
         }
+        if let Some(frozen) = &mut self.frozen[to] {
+            if frozen.bytes + datagram.len() <= SOCKET_BUFFER {
+                frozen.bytes += datagram.len();
+                frozen.datagrams.push(datagram.to_vec());
+            }
+            return;
+        }
         if let End::Ours(_, monitor) = &mut self.ends[to]
             && !self.hostile
         {
@@ -215,6 +242,16 @@ impl World {
         }
         self.ends[to].node_mut().handle_datagram(self.now, datagram);
         self.drive(to);
+    }
+
+    /// First it reads what has come, as an endpoint does; its timers are due in the next step.
+    fn thaw(&mut self, end: usize) {
+        let Some(frozen) = self.frozen[end].take() else {
+            return;
+        };
+        for datagram in frozen.datagrams {
+            self.arrive(end, &datagram);
+        }
     }
 
     fn wake(&mut self, end: usize) {

@@ -105,18 +105,20 @@ impl Worker {
         let path = Path::from(datagram.origin);
         let handle = new_handle(port, &self.shard, id, path);
         handle.limit_pipes(UNPROVEN_BYTES);
-        queue
-            .try_push(handle.clone())
-            .map_err(|_| DropReason::AcceptQueueFull)?;
-        port.counters.sessions_accepted.add(1);
-        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
         let opening = Opening {
             id,
-            handle,
+            handle: handle.clone(),
             permit,
             path,
         };
+        // First in the table: if this thread dies from here on, nobody waits for the session.
         let slot = self.insert(now, opening, Side::Server);
+        if queue.try_push(handle).is_err() {
+            self.table.remove(slot);
+            return Err(DropReason::AcceptQueueFull);
+        }
+        port.counters.sessions_accepted.add(1);
+        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
         let table = &self.table;
         let newcomers = &mut self.gate.newcomers;
         newcomers.add(now, port.id, slot, |slot| is_silent(table, slot));

@@ -37,12 +37,17 @@ struct Outbox {
     destinations: Mutex<Vec<SocketAddr>>,
     trains: Mutex<Vec<Vec<Vec<u8>>>>,
     failures: Mutex<VecDeque<io::Error>>,
+    /// Fails from now on, with the system's number of an error.
+    broken: Mutex<Option<i32>>,
 }
 
 impl SendDatagrams for Outbox {
     fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         if let Some(error) = self.failures.lock().pop_front() {
             return Err(error);
+        }
+        if let Some(number) = *self.broken.lock() {
+            return Err(io::Error::from_raw_os_error(number));
         }
         let size = transmit.segment_size.unwrap_or(transmit.contents.len());
         let train = transmit.contents.chunks(size).map(<[u8]>::to_vec);
@@ -147,6 +152,17 @@ impl Lab {
         }
     }
 
+    /// Lets time pass, from one deadline to the next.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(next) = self.worker.next_deadline().filter(|&next| next <= end) {
+            self.now = self.now.max(next);
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
     fn fail_next(&self, error: io::Error) {
         self.outbox.failures.lock().push_back(error);
     }
@@ -249,6 +265,51 @@ fn a_datagram_that_cannot_be_sent_is_lost_and_counted() {
     lab.settle();
     assert_eq!(lab.sent(), [0; 0]);
     assert_eq!(lab.port.counters.send_errors.get(), 1);
+}
+
+#[test]
+fn an_unreachable_network_ends_a_session_after_the_idle_time() {
+    // ENOBUFS, EPERM, ENETUNREACH, EHOSTUNREACH and EMSGSIZE as Linux numbers them.
+    for error in [105, 1, 101, 113, 90] {
+        let mut lab = Lab::new();
+        let handle = lab.open();
+        let conversation = handle.info().conversation;
+        write(&handle, 10);
+        lab.settle();
+        lab.receive(conversation, data(conversation, 0));
+        lab.settle();
+        lab.sent();
+        *lab.outbox.broken.lock() = Some(error);
+        write(&handle, 5 * 1326);
+        lab.pass(Duration::from_secs(29));
+        assert_eq!(handle.take_error(), None);
+        assert_eq!(lab.port.sessions(), 1);
+        lab.pass(Duration::from_secs(2));
+        assert_eq!(handle.take_error(), Some(ConnectionError::TimedOut));
+        handle.release();
+        lab.pass(Duration::from_secs(20));
+        assert_eq!(lab.port.sessions(), 0);
+        assert_eq!(lab.sent(), [0; 0]);
+        let errors = lab.port.counters.send_errors.get();
+        assert!((10..200).contains(&errors), "{error}: {errors} refused");
+    }
+}
+
+/// The answer to an earlier datagram, which may have been another session's.
+#[test]
+fn a_refusal_on_a_socket_with_many_peers_ends_no_session() {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    write(&handle, 10);
+    for _ in 0..2 {
+        lab.fail_next(io::ErrorKind::ConnectionRefused.into());
+    }
+    lab.settle();
+    assert_eq!(lab.sent(), [0; 0]);
+    assert_eq!(lab.port.counters.send_errors.get(), 1);
+    lab.pass(Duration::from_secs(2));
+    assert!(lab.sent_numbers().contains(&0), "it is not repeated");
+    assert_eq!(handle.take_error(), None);
 }
 
 #[test]

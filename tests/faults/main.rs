@@ -1,0 +1,22 @@
+//! What the machine does to a program: errors of the kernel, descriptors that are used up, peers
+//! that vanish, threads that die. What is to follow from each stands in `src/manual/faults.md`.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod dead_threads;
+mod descriptors;
+mod log;
+mod network;
+mod process;
+mod refusals;
+// Shared with the tests of endpoints, which use more of it.
+#[allow(dead_code)]
+#[path = "../endpoint/support.rs"]
+mod support;
+mod unreachable;
+
+use mkcp::ConnectionError;
+
+fn cause(error: &std::io::Error) -> Option<ConnectionError> {
+    error.get_ref()?.downcast_ref().copied()
+}
