@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+#[path = "examples/soak.rs"]
+mod soak;
+
 use std::{
     env, fs,
     io::{self, BufRead, BufReader, Read, Write},

@@ -206,6 +206,7 @@ impl Connection {
 
     /// The peer has everything before `next`, and the listed numbers.
     fn acknowledge(&mut self, now: Instant, next: SeqNum, numbers: Numbers<'_>, echo: Timestamp) {
+        self.send.on_peer_has(next);
         let mut news = News::default();
         let first = self.send.first_unacked();
         let outstanding = self.send.next_number().since(first).unwrap_or(0);

@@ -68,6 +68,16 @@ impl Candidate {
     }
 }
 
+/// What was thrown away although the peer has not acknowledged it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Discarded {
+    Nothing,
+    /// Bytes that have been sent: the peer may have them, and may yet say so.
+    Sent,
+    /// Among them some that have not been sent.
+    Unsent,
+}
+
 #[derive(Debug)]
 pub(super) struct SendHalf {
     /// From the first byte that is not acknowledged to the last one written.
@@ -89,8 +99,7 @@ pub(super) struct SendHalf {
     max_held: usize,
     /// The peer has proven its address.
     proven: bool,
-    /// Bytes were thrown away that the peer has not acknowledged.
-    discarded: bool,
+    discarded: Discarded,
     scratch: Vec<u8>,
 }
 
@@ -112,7 +121,7 @@ impl SendHalf {
             max_payload,
             max_held,
             proven: false,
-            discarded: false,
+            discarded: Discarded::Nothing,
             scratch: Vec::new(),
         }
     }
@@ -370,7 +379,11 @@ impl SendHalf {
 
     /// Throws away everything that the peer has not acknowledged.
     pub(super) fn discard(&mut self) {
-        self.discarded |= !self.is_empty();
+        if self.unsent() > 0 {
+            self.discarded = Discarded::Unsent;
+        } else if !self.is_empty() {
+            self.discarded = Discarded::Sent;
+        }
         self.bytes.clear();
         self.segments = VecDeque::new();
         self.lost = VecDeque::new();
@@ -405,8 +418,16 @@ impl SendHalf {
         self.bytes.is_empty()
     }
 
+    /// Whether bytes were thrown away that the peer has not, as far as is known.
     pub(super) fn was_discarded(&self) -> bool {
-        self.discarded
+        self.discarded != Discarded::Nothing
+    }
+
+    /// The peer has everything before `next`: perhaps also what has been thrown away since.
+    pub(super) fn on_peer_has(&mut self, next: SeqNum) {
+        if self.discarded == Discarded::Sent && next == self.next_number {
+            self.discarded = Discarded::Nothing;
+        }
     }
 
     /// Bytes held.

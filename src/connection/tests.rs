@@ -1,5 +1,6 @@
 //! Two connections on a virtual path of constant delay: the promises that need both ends.
 
+mod closing;
 mod thin;
 
 use std::{

@@ -76,13 +76,19 @@ const DEFECTS: [(&str, Shown); 41] = [
     ),
     (
         "limits that are numbers are used as a count",
-        By(&[("src/connection/send.rs", "the_peers_window_is_a_hard_limit")]),
+        By(&[(
+            "src/connection/send/tests.rs",
+            "the_peers_window_is_a_hard_limit",
+        )]),
     ),
     (
         "the remote window is ignored, twenty times over",
         By(&[
             (LIES, "a_window_that_shrinks_stays_where_it_was"),
-            ("src/connection/send.rs", "the_peers_window_is_a_hard_limit"),
+            (
+                "src/connection/send/tests.rs",
+                "the_peers_window_is_a_hard_limit",
+            ),
         ]),
     ),
     (
@@ -296,8 +302,8 @@ const DEFECTS: [(&str, Shown); 41] = [
         "a wake-up is lost between the last look and going to sleep",
         By(&[
             (
-                "src/endpoint/shard.rs",
-                "a_ring_between_waking_and_looking_is_not_lost",
+                "src/endpoint/bell.rs",
+                "a_ring_between_answering_and_sleeping_is_not_lost",
             ),
             (PIPE, "nothing_is_lost_or_stuck_between_threads"),
         ]),
@@ -338,7 +344,7 @@ const DEFECTS: [(&str, Shown); 41] = [
                 "an_empty_data_segment_parses_only_if_another_segment_follows",
             ),
             (
-                "src/connection/send.rs",
+                "src/connection/send/tests.rs",
                 "bytes_become_numbered_segments_when_they_are_sent",
             ),
         ]),

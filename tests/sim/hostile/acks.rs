@@ -1,5 +1,7 @@
 //! Acknowledgements and limits that are lies, and those of Go programs, which are odd.
 
+use mkcp::ConnectionError;
+
 use super::*;
 
 /// Numbers and ReceivingNexts for `sent` segments that no honest peer says.
@@ -30,21 +32,28 @@ fn what_was_not_sent_cannot_be_acknowledged() {
 }
 
 #[test]
-fn receiving_next_beyond_what_was_sent_is_not_believed() {
-    let mut victim = Victim::client();
-    victim.write(20_000);
-    for lie in beyond(victim.numbers_used()) {
-        victim.hear(&[ack(0, lie, 0, &[])]);
-        victim.hear(&[ping(0, lie, 100)]);
-        victim.hear(&[Segment::Command(command(
-            CommandKind::Unknown(77),
-            0,
-            lie,
-            100,
-        ))]);
+fn receiving_next_beyond_what_was_sent_ends_the_session() {
+    let used = {
+        let mut victim = Victim::client();
+        victim.write(20_000);
+        victim.numbers_used()
+    };
+    for lie in beyond(used) {
+        for segment in [
+            ack(0, lie, 0, &[]),
+            ping(0, lie, 100),
+            Segment::Command(command(CommandKind::Unknown(77), 0, lie, 100)),
+        ] {
+            let mut victim = Victim::client();
+            victim.write(20_000);
+            victim.hear(&[segment]);
+            match victim.connection.write_end() {
+                None => assert_eq!(victim.delivered(), 0, "{segment:?}"),
+                Some(error) => assert_eq!(error, ConnectionError::Reset, "{segment:?}"),
+            }
+            assert!(!victim.connection.is_flushed());
+        }
     }
-    assert_eq!(victim.delivered(), 0);
-    assert!(!victim.connection.is_flushed());
 }
 
 #[test]
