@@ -14,7 +14,7 @@
 //! * A worker (`worker`) owns its sessions (`session`, `table`): it feeds connections, moves bytes
 //!   between them and their pipes, fires timers (`deadlines`), and sends (`transmit`).
 //! * A port (`port`) is what the sessions of one socket share: settings, counters, limits
-//!   (`admission`).
+//!   (`admission`), and the memory of what could be replayed (`replay`).
 //! * The threads live in a `runtime`.
 //!
 //! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
@@ -36,6 +36,7 @@ pub(crate) mod handle;
 mod pipe;
 mod poller;
 mod port;
+mod replay;
 mod router;
 mod runtime;
 mod session;

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod life;
+mod replay;
 mod traffic;
 
 use std::{
