@@ -166,6 +166,8 @@ drop_reasons! {
     Stray = "stray",
     /// Belongs to a connection that ended a short while ago.
     Tombstone = "tombstone",
+    /// Would open a connection, but was received before: a recording. Known only with a seed.
+    Replay = "replay",
     /// A Data segment beyond the window that was advertised.
     BeyondWindow = "beyond_window",
     /// The worker thread is behind with its input.

@@ -36,10 +36,11 @@
 //! - **One direction cannot be closed alone.** [`Stream::shutdown`] says what happens instead.
 //! - **A program that writes and returns from `main` calls [`Stream::close`]**, which waits until
 //!   the peer has everything. Dropping a stream delivers in the background.
-//! - **A seed is no TLS.** It keeps outsiders from reading and forging, but they can replay.
-//!   Without a seed they can do all of it. The module `tls` puts TLS into streams.
 //! - **What the machine does to an endpoint** ends nothing that it need not end: [`Endpoint`] has
 //!   a table of faults and of what follows from each.
+//! - **A seed is no TLS.** It keeps outsiders from reading and forging, but not quite from
+//!   repeating what they recorded; [`Security::Aes128Gcm`] says how far. Without a seed they can do
+//!   all of it. The module `tls` puts TLS into streams.
 //!
 //! # Features
 //!

@@ -217,7 +217,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Short for [`Security::Aes128Gcm`] keyed by this seed. An empty seed is a key too.
+    /// Short for [`Security::Aes128Gcm`] keyed by this seed, which says what a seed protects from
+    /// and what not. An empty seed is a key too.
     pub fn seed(self, seed: impl Into<Vec<u8>>) -> Self {
         self.security(Security::Aes128Gcm(Seed::new(seed)))
     }

@@ -84,7 +84,8 @@ pub enum Security {
     #[default]
     Simple,
     /// AES-128-GCM with a key from this seed. Whoever does not know the seed can neither read nor
-    /// forge, but can replay.
+    /// forge, but he can record and repeat.
+    #[doc = include_str!("../manual/security.md")]
     Aes128Gcm(Seed),
 }
 

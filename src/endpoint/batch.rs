@@ -27,6 +27,7 @@ struct Entry {
     port: usize,
     origin: Origin,
     conversation: u16,
+    replayed: bool,
 }
 
 /// Where a datagram came from and to.
@@ -46,6 +47,8 @@ pub(super) struct Datagram<'a> {
     pub(super) port: &'a Arc<Port>,
     pub(super) origin: Origin,
     pub(super) conversation: u16,
+    /// It could open a session, and was received before.
+    pub(super) replayed: bool,
     pub(super) plaintext: &'a [u8],
 }
 
@@ -65,6 +68,7 @@ impl DatagramBatch {
             port: self.ports.len() - 1,
             origin: datagram.origin,
             conversation: datagram.conversation,
+            replayed: datagram.replayed,
         });
     }
 
@@ -106,6 +110,7 @@ impl DatagramBatch {
                 port: &self.ports[entry.port],
                 origin: entry.origin,
                 conversation: entry.conversation,
+                replayed: entry.replayed,
                 plaintext,
             }
         })
@@ -153,6 +158,7 @@ mod tests {
                     lane: 0,
                 },
                 conversation: 7,
+                replayed: false,
                 plaintext,
             });
         }

@@ -13,7 +13,8 @@
 //!   when), which saves the copy and the waking.
 //! * A worker (`worker`) owns its sessions (`session`, `table`): it feeds connections, moves bytes
 //!   between them and their pipes, fires timers (`deadlines`), and sends (`transmit`).
-//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits.
+//! * A port (`port`) is what the sessions of one socket share: settings, counters, limits, and the
+//!   memory of what could be replayed (`replay`).
 //! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
 //!   (`admission`, `known`, `knocks`, `newcomers`).
 //! * The threads live in a `runtime`.
@@ -40,6 +41,7 @@ mod newcomers;
 mod pipe;
 mod poller;
 mod port;
+mod replay;
 mod router;
 mod runtime;
 mod session;

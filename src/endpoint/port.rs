@@ -24,6 +24,8 @@ use super::{
     conversation::Conversations,
     counters::Counters,
     poller::{PollCommand, PollHandle},
+    replay::{Nonce, Replays},
+    strangers::{Stranger, judge},
     table::{ConnectionId, canonical},
     transmit::SendDatagrams,
 };
@@ -54,6 +56,7 @@ pub(super) struct Port {
     pub(super) lanes: Vec<Lane>,
     pub(super) counters: Counters,
     pub(super) admission: Admission,
+    replays: Replays,
     accepting: Mutex<Accepting>,
     sessions: AtomicUsize,
     /// Sessions that ended before the peer had everything.
@@ -104,6 +107,7 @@ impl Port {
             lanes,
             counters: Counters::default(),
             admission,
+            replays: Replays::default(),
             accepting: Mutex::new(Accepting::NotYet),
             sessions: AtomicUsize::new(0),
             undelivered: AtomicUsize::new(0),
@@ -168,6 +172,13 @@ impl Port {
             handle.reset();
             handle.release();
         }
+    }
+
+    /// Whether a datagram with this nonce, which could open a session, has been here before.
+    pub(super) fn is_replay(&self, nonce: Nonce, plaintext: &[u8]) -> bool {
+        judge(plaintext, u32::MAX) == Stranger::Genuine
+            && self.accept_queue().is_some()
+            && !self.replays.is_first(nonce)
     }
 
     /// Lets a peer's session in, or says why not. So many are `unaccepted`.

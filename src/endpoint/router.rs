@@ -17,6 +17,7 @@ use crate::{
 use super::{
     batch::{BATCH, Datagram, DatagramBatch, Origin},
     port::Port,
+    replay::Nonce,
     runtime::Shared,
     shard::{Command, Shard},
     socket::{ReceiveBuffers, Socket},
@@ -157,11 +158,12 @@ impl Router {
                 lane: inlet.lane,
             };
             let datagrams = train.chunks_mut(meta.stride.max(1));
-            datagrams.map(move |datagram| (origin, datagram))
+            datagrams.map(move |datagram| ((origin, port.codec.nonce(datagram)), datagram))
         });
-        for (origin, opened) in port.codec.open_each(datagrams) {
+        for ((origin, nonce), opened) in port.codec.open_each(datagrams) {
             count += 1;
-            let routed = opened.and_then(|plaintext| self.route(now, port, origin, plaintext));
+            let routed =
+                opened.and_then(|plaintext| self.route(now, port, origin, nonce, plaintext));
             if let Err(reason) = routed {
                 log::trace!("datagram from {} dropped: {reason}", origin.remote);
                 port.counters.drop_one(reason);
@@ -175,6 +177,7 @@ impl Router {
         now: Instant,
         port: &Arc<Port>,
         origin: Origin,
+        nonce: Option<Nonce>,
         plaintext: &[u8],
     ) -> Result<(), DropReason> {
         // mKCP: the first segment says to which connection a datagram belongs. Where a later one
@@ -186,6 +189,7 @@ impl Router {
             port,
             origin,
             conversation: first.conversation(),
+            replayed: nonce.is_some_and(|nonce| port.is_replay(nonce, plaintext)),
             plaintext,
         };
         match &mut self.outlet {

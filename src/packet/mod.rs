@@ -31,7 +31,7 @@ use crate::{
     error::DropReason,
 };
 
-use aead::Aes128Gcm;
+use aead::{Aes128Gcm, NONCE_LEN};
 use header::HeaderWriter;
 use simple::LANES;
 
@@ -90,6 +90,15 @@ impl PacketCodec {
             Protection::None => Ok(body),
             Protection::Simple => simple::open(body).ok_or(DropReason::BadSeal),
             Protection::Aes128Gcm(key) => key.open(body).ok_or(DropReason::BadSeal),
+        }
+    }
+
+    /// The nonce of a datagram that has not been opened yet, if it has one. Two authentic datagrams
+    /// with the same nonce are the same datagram.
+    pub fn nonce(&self, datagram: &[u8]) -> Option<[u8; NONCE_LEN]> {
+        match &self.protection {
+            Protection::None | Protection::Simple => None,
+            Protection::Aes128Gcm(_) => datagram.get(self.header_len..)?.first_chunk().copied(),
         }
     }
 
@@ -263,7 +272,7 @@ impl Protection {
         match self {
             Self::None => 0,
             Self::Simple => simple::OVERHEAD,
-            Self::Aes128Gcm(_) => aead::NONCE_LEN,
+            Self::Aes128Gcm(_) => NONCE_LEN,
         }
     }
 

@@ -213,3 +213,16 @@ fn debug_shows_no_secret() {
     assert!(text.contains("Aes128Gcm(..)"), "{text}");
     assert!(!text.contains("sesame") && text.len() < 200, "{text}");
 }
+
+#[test]
+fn a_nonce_is_read_before_opening_and_only_where_there_is_one() {
+    let config = Config::builder().header(Header::Srtp).seed("x");
+    let codec = PacketCodec::new(&config.build().unwrap());
+    let datagram = sealed(&codec, b"hello");
+    let nonce = codec.nonce(&datagram);
+    assert_eq!(nonce.unwrap()[..], datagram[4..16]);
+    assert_ne!(nonce, codec.nonce(&sealed(&codec, b"hello")));
+    assert_eq!(codec.nonce(&datagram[..15]), None);
+    let seedless = PacketCodec::new(&Config::default());
+    assert_eq!(seedless.nonce(&datagram), None);
+}

@@ -111,7 +111,7 @@ fn listening() -> (Listener, SocketAddr) {
     (listener, address)
 }
 
-fn expect_drop(listener: &Listener, reason: DropReason, count: u64) {
+pub(super) fn expect_drop(listener: &Listener, reason: DropReason, count: u64) {
     eventually(reason.as_str(), PATIENCE, || {
         listener.stats().drops.get(reason) >= count
     });

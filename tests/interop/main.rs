@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod behaviour;
+mod differential;
 mod exchange;
 mod link;
 mod our_client;

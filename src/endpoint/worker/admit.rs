@@ -84,6 +84,7 @@ impl Worker {
             return Err(DropReason::NotListening);
         };
         match stranger {
+            Stranger::Genuine if datagram.replayed => Err(DropReason::Replay),
             Stranger::Genuine => self.accept(now, id, datagram, &queue),
             Stranger::Stray(answer) => {
                 self.answer(now, datagram, answer);

@@ -27,6 +27,7 @@ use crate::{
         table::Tombstones,
         transmit::SendDatagrams,
     },
+    error::DropReason,
     wire::{Data, Options, Segment, Segments, SeqNum, Timestamp},
 };
 
@@ -117,14 +118,27 @@ impl Lab {
 
     /// A peer's segment arrives.
     fn receive(&mut self, conversation: u16, segment: Segment<'_>) {
+        self.receive_datagram(conversation, segment, false);
+    }
+
+    /// A segment arrives in a datagram that has been here before.
+    fn receive_copy(&mut self, conversation: u16, segment: Segment<'_>) {
+        self.receive_datagram(conversation, segment, true);
+    }
+
+    fn receive_datagram(&mut self, conversation: u16, segment: Segment<'_>, replayed: bool) {
         let mut plaintext = Vec::new();
         segment.encode(&mut plaintext);
-        self.post(address(2), conversation, &plaintext);
+        self.post_copy(address(2), conversation, &plaintext, replayed);
         self.turn();
     }
 
     /// A datagram waits for the next turn.
     fn post(&self, remote: SocketAddr, conversation: u16, plaintext: &[u8]) {
+        self.post_copy(remote, conversation, plaintext, false);
+    }
+
+    fn post_copy(&self, remote: SocketAddr, conversation: u16, plaintext: &[u8], replayed: bool) {
         let mut batch = DatagramBatch::default();
         batch.push(Datagram {
             port: &self.port,
@@ -134,6 +148,7 @@ impl Lab {
                 lane: 0,
             },
             conversation,
+            replayed,
             plaintext,
         });
         self.shard.post(&mut batch).unwrap();
@@ -421,4 +436,31 @@ fn an_unused_worker_has_no_deadline() {
     handle.release();
     lab.settle();
     assert_eq!(lab.worker.deadlines.next(), None);
+}
+
+#[test]
+fn a_recording_opens_no_session_and_does_no_harm_to_its_own() {
+    let mut lab = Lab::new();
+    let queue = lab.port.start_listening().unwrap();
+    lab.receive_copy(77, data(77, 0));
+    assert_eq!(lab.port.sessions(), 0);
+    assert_eq!(lab.sent(), [0; 0], "nobody is told");
+    let drops = lab.port.counters.snapshot().drops;
+    assert_eq!(drops.get(DropReason::Replay), 1);
+
+    lab.receive(77, data(77, 0));
+    lab.receive_copy(77, data(77, 0));
+    let handle = queue.accept_timeout(Duration::ZERO).unwrap();
+    assert_eq!(handle.receive_pipe().len(), 5);
+    handle.reset();
+    handle.release();
+    lab.settle();
+    lab.receive_copy(77, data(77, 0));
+    lab.now += Tombstones::LIFETIME;
+    lab.receive_copy(77, data(77, 0));
+    assert_eq!(
+        lab.port.sessions(),
+        0,
+        "it is known longer than by its tombstone"
+    );
 }
