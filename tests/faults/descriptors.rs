@@ -31,8 +31,9 @@ fn without_descriptors_nothing_opens_and_sessions_go_on() {
         exchange(&client.connect(server.address).unwrap(), b"another");
         for builder in ARRANGEMENTS {
             let (endpoint, needed) = rest.open_with_least(|| builder().bind("127.0.0.1:0"));
-            // A socket, and for its thread the poll facility, twice, a waker and a timer.
-            assert_eq!(needed, 5);
+            // A socket, and for its thread the poll facility, twice, and a waker; the timer may
+            // be missing.
+            assert_eq!(needed, 4);
             exchange(
                 &endpoint.connect(server.address).unwrap(),
                 b"and yet another",
@@ -45,7 +46,7 @@ fn without_descriptors_nothing_opens_and_sessions_go_on() {
         }
         // The first socket of its own brings a thread, the others do not.
         let (first, needed) = rest.open_with_least(|| Stream::connect(server.address));
-        assert_eq!(needed, 5);
+        assert_eq!(needed, 4);
         exchange(&first, b"over its own socket");
         rest.refill();
         let (second, needed) = rest.open_with_least(|| Stream::connect(server.address));
