@@ -99,16 +99,18 @@ impl Connection {
     /// what was never sent: it means a connection before this one, whose state was lost. Not so
     /// towards the end, when whoever throws its data away counts it as arrived.
     fn is_of_another_life(&self, segment: &Segment<'_>) -> bool {
-        let (sending_next, receiving_next) = match segment {
-            Segment::Data(data) => (Some(data.sending_next), None),
-            Segment::Ack(ack) => (None, Some(ack.receiving_next)),
-            Segment::Command(command) if command.kind == CommandKind::Terminate => return false,
-            Segment::Command(command) => (Some(command.sending_next), Some(command.receiving_next)),
+        let lost = |next| self.receive.next().precedes(next);
+        let unsent = |next| self.send.next_number().precedes(next);
+        let cannot_be = match segment {
+            Segment::Data(data) => lost(data.sending_next),
+            Segment::Ack(ack) => unsent(ack.receiving_next),
+            Segment::Command(command) if command.kind == CommandKind::Terminate => false,
+            Segment::Command(command) => {
+                lost(command.sending_next) || unsent(command.receiving_next)
+            }
         };
-        let lost = sending_next.is_some_and(|next| self.receive.next().precedes(next));
-        let unsent = receiving_next.is_some_and(|next| self.send.next_number().precedes(next));
         let ends = self.life.state != State::Active || segment.options().contains(Options::CLOSE);
-        (lost || unsent) && !ends
+        cannot_be && !ends
     }
 
     fn on_data(&mut self, now: Instant, data: Data<'_>) {

@@ -147,6 +147,7 @@ impl Life {
         std::mem::take(&mut self.owed)
     }
 
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         let dead = match self.state {
             State::Terminated | State::PeerTerminating => return None,

@@ -360,12 +360,15 @@ impl ReceiveHalf {
     /// opened by a quarter, and the peer knows of less than that. A throttle that was the limit
     /// when the peer heard last is no news: the segments that it lets through ask for ACKs.
     pub(super) fn has_window_news(&self) -> bool {
+        let news = self.limit().since(self.told_limit).unwrap_or(0);
+        if news == 0 {
+            return false;
+        }
         let window = self.window_bytes() / self.segment_size;
         let window = u32::try_from(window).unwrap_or(u32::MAX);
         let throttle = self.throttle.filter(|_| self.told_room);
         let quarter = (window.min(throttle.unwrap_or(window)) / 4).max(1);
         let known = self.told_limit.since(self.next).unwrap_or(0);
-        let news = self.limit().since(self.told_limit).unwrap_or(0);
         known < quarter && news >= quarter
     }
 

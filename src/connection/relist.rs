@@ -46,6 +46,7 @@ impl Relist {
     }
 
     /// For the next ACK, which has room for so many: those due that lie at or beyond `next`.
+    #[inline]
     pub(super) fn take(&mut self, room: usize, next: SeqNum, mut list: impl FnMut(Entry)) {
         self.acks += 1;
         let mut left = room;

@@ -23,8 +23,13 @@ pub enum Timer {
 pub(super) fn earliest<const N: usize>(
     deadlines: [(Timer, Option<Instant>); N],
 ) -> Option<(Instant, Timer)> {
-    let set = deadlines
-        .into_iter()
-        .filter_map(|(timer, at)| Some((at?, timer)));
-    set.min_by_key(|&(at, _)| at)
+    let mut earliest: Option<(Instant, Timer)> = None;
+    for (timer, at) in deadlines {
+        if let Some(at) = at
+            && earliest.is_none_or(|(before, _)| at < before)
+        {
+            earliest = Some((at, timer));
+        }
+    }
+    earliest
 }
