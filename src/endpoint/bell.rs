@@ -128,13 +128,13 @@ mod interleavings {
                 wake.1.notify_one();
             }));
             let brought = Arc::new(AtomicUsize::new(0));
-            for _ in 0..2 {
-                let (bell, brought) = (bell.clone(), brought.clone());
-                thread::spawn(move || {
-                    brought.fetch_add(1, Ordering::SeqCst);
-                    bell.ring();
-                });
-            }
+            let (ringer, bringer) = (bell.clone(), brought.clone());
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    bringer.fetch_add(1, Ordering::SeqCst);
+                    ringer.ring();
+                }
+            });
             let mut seen = 0;
             while seen < 2 {
                 if bell.fall_asleep() {

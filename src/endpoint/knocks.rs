@@ -48,7 +48,7 @@ impl Knocks {
         false
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
