@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 const LEAST_BURST: u64 = 2;
 /// The same on a path shorter than `BURST_TIME`: what a network in one place takes in any case, and
 /// one system call sends.
-const LEAST_SHORT_BURST: u64 = 16;
+const LEAST_SHORT_BURST: u64 = 32;
+/// Where bursts are at least twice as long, nothing leaves after one until so many segments may:
+/// what wakes the connection meanwhile would send them one by one.
+const TRAIN: u64 = 16;
 /// Bursts in time: timers and threads are not more exact than this.
 const BURST_TIME: Duration = Duration::from_millis(2);
 /// What a connection may start with.
@@ -30,6 +33,8 @@ pub(super) struct Pacer {
     rate: Option<u64>,
     min_rtt: Option<Duration>,
     tokens: u64,
+    /// The tokens were used up.
+    resting: bool,
     refilled_at: Instant,
 }
 
@@ -41,6 +46,7 @@ impl Pacer {
             rate,
             min_rtt: None,
             tokens: FIRST_BURST * max_payload,
+            resting: false,
             refilled_at: now,
         }
     }
@@ -60,14 +66,22 @@ impl Pacer {
     }
 
     /// When a segment with so much payload may leave, or `None` if it may now.
-    pub(super) fn blocked_until(&self, now: Instant, payload: usize) -> Option<Instant> {
+    pub(super) fn blocked_until(&mut self, now: Instant, payload: usize) -> Option<Instant> {
         let rate = self.rate?;
+        let payload = payload as u64;
         let available = self.available(now, rate);
-        if available >= payload as u64 {
+        // Waiting for half a burst makes few wake-ups and large system calls.
+        let half = self.capacity(rate) / 2;
+        let train = TRAIN * self.max_payload;
+        let least = match self.resting && half >= train {
+            true => train.max(payload),
+            false => payload,
+        };
+        self.resting = available < least;
+        if !self.resting {
             return None;
         }
-        // Waiting for half a burst makes few wake-ups and large system calls.
-        let enough = (self.capacity(rate) / 2).max(payload as u64);
+        let enough = half.max(payload);
         let missing = u128::from(enough - available);
         let nanos = (missing * 1_000_000_000).div_ceil(u128::from(rate));
         Some(now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
@@ -134,6 +148,27 @@ mod tests {
         }
         assert!((10_000_000..=10_021_000).contains(&sent), "{sent}");
         assert!(wakes <= 1000, "{wakes} wake-ups");
+    }
+
+    #[test]
+    fn on_a_short_path_whole_trains_leave_whoever_asks_when() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start, 1000, None);
+        pacer.set_rate(start, Some(10_000_000));
+        pacer.set_min_rtt(Some(Duration::from_micros(50)));
+        let mut trains = Vec::new();
+        for asked in 0..1000 {
+            let now = start + asked * Duration::from_micros(100);
+            let mut train = 0;
+            while pacer.blocked_until(now, 1000).is_none() {
+                pacer.on_sent(now, 1000);
+                train += 1;
+            }
+            trains.extend((train > 0).then_some(train));
+        }
+        let first = trains.remove(0);
+        assert!(first >= FIRST_BURST, "{first}");
+        assert!(trains.iter().all(|&train| train >= TRAIN), "{trains:?}");
     }
 
     #[test]
