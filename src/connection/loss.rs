@@ -218,7 +218,7 @@ impl LossDetector {
     ) -> Option<Instant> {
         let base = rtt.rto() + ack_delay;
         let probes = match send.is_thin() && !send.is_beyond_window() {
-            true => self.probes.saturating_sub(1),
+            true => self.probes.saturating_sub(2),
             false => self.probes,
         };
         // Whoever has not proven its address may have asked for nothing.

@@ -6,7 +6,7 @@
 //! | what | why |
 //! |---|---|
 //! | at most an eighth of the round trip is allowed for a delayed ACK, unless the peer ticks | an answer carries it, and what peers do else is part of the variation; but threads are late at times |
-//! | the second probe comes as soon as the first | two losses in a row are chance, not a dark path |
+//! | the second and third probe come as soon as the first | three losses in a row are chance, not a dark path |
 //! | a probe brings the last ACK again | it was lost with the datagram that is repeated |
 //! | a repetition of the peer's is answered by one | it shows that the answer to the first got lost |
 //!
