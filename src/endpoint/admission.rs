@@ -8,8 +8,8 @@
 //! | who repeats the first datagram after a moment (`knocks.rs`) | three quarters |
 //! | who comes from an address that was proven lately (`known.rs`) | all |
 //!
-//! Of the latter two, whoever finds no room under `max_unvalidated` or `max_sessions` takes the
-//! place of the oldest session of which nothing was heard but its beginning (`newcomers.rs`).
+//! Of the latter two, whoever finds no room takes the place of the oldest session of which nothing
+//! was heard but its beginning (`newcomers.rs`); in the queue, of one that waits there too.
 
 use std::{
     collections::HashMap,
@@ -206,18 +206,17 @@ impl Admission {
         if unaccepted > limits.accept_backlog {
             return Err(DropReason::AcceptQueueFull);
         }
-        let pressed = unvalidated > standing.share(limit)
-            || unaccepted > standing.share(limits.accept_backlog);
+        let pressed =
+            unvalidated > standing.share(limit) || self.is_backlogged(standing, unaccepted);
         match pressed {
             true => Err(DropReason::Deferred),
             false => Ok(()),
         }
     }
 
-    /// Whether strangers are let in at once.
-    pub(super) fn is_at_ease(&self) -> bool {
-        let limit = self.limits.unvalidated.min(self.limits.sessions);
-        self.unvalidated() < Standing::Stranger.share(limit)
+    /// Whether so many that nobody has accepted, a new one of this standing among them, are too many.
+    pub(super) fn is_backlogged(&self, standing: Standing, unaccepted: usize) -> bool {
+        unaccepted > standing.share(self.limits.accept_backlog)
     }
 
     /// Counts a new session of a peer; returns how many its source has now.

@@ -42,7 +42,7 @@ impl Newcomers {
         });
     }
 
-    /// Takes the oldest of this port that may go.
+    /// Takes the oldest of this port that is silent and makes room by going.
     pub(super) fn take_oldest(
         &mut self,
         port: PortId,
@@ -53,9 +53,10 @@ impl Newcomers {
             if !is_silent(oldest.slot) {
                 continue;
             }
-            if oldest.port == port {
+            if oldest.port == port && makes_room(oldest.slot) {
                 return Some(oldest.slot);
             }
+        makes_room: impl Fn(Slot) -> bool,
             self.queue.push_back(oldest);
         }
         None
@@ -95,10 +96,19 @@ mod tests {
             newcomers.add(now, PortId(index % 2), slot(index), |_| true);
         }
         let silent = |slot: Slot| slot.index() != 0;
-        assert_eq!(newcomers.take_oldest(PortId(0), silent), Some(slot(2)));
-        assert_eq!(newcomers.take_oldest(PortId(0), silent), Some(slot(4)));
-        assert_eq!(newcomers.take_oldest(PortId(0), silent), None);
-        assert_eq!(newcomers.take_oldest(PortId(1), silent), Some(slot(1)));
+        assert_eq!(
+            newcomers.take_oldest(PortId(0), silent, |_| true),
+            Some(slot(2))
+        );
+        assert_eq!(
+            newcomers.take_oldest(PortId(0), silent, |_| true),
+            Some(slot(4))
+        );
+        assert_eq!(newcomers.take_oldest(PortId(0), silent, |_| true), None);
+        assert_eq!(
+            newcomers.take_oldest(PortId(1), silent, |_| true),
+            Some(slot(1))
+        );
     }
 
     #[test]

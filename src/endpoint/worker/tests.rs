@@ -10,6 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use quinn_udp::Transmit;
 
+mod backlog;
 mod flood;
 mod peers;
 mod restart;
