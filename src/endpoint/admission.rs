@@ -24,7 +24,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::known::KnownAddresses;
+use super::{known::KnownAddresses, table::shrink};
 use crate::error::DropReason;
 
 /// A peer that wants to open a session, for
@@ -257,9 +257,7 @@ impl Admission {
             }
         }
         // The memory of a flood is given back when it is over.
-        if sources.sessions.is_empty() {
-            sources.sessions = HashMap::new();
-        }
+        shrink(&mut sources.sessions);
     }
 }
 
@@ -318,6 +316,21 @@ mod tests {
         admission.leave(source, true);
         let much_later = later + Duration::from_secs(3600);
         assert_eq!(admission.standing(much_later, source), Standing::Stranger);
+    }
+
+    #[test]
+    fn the_memory_of_a_flood_is_given_back_though_others_stay() {
+        let admission = Admission::new(Limits::default(), None);
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..100_000 {
+            admission.enter(address(number));
+        }
+        for number in 1..100_000 {
+            admission.leave(address(number), false);
+        }
+        let sources = admission.sources.lock();
+        assert_eq!(sources.sessions.len(), 1);
+        assert!(sources.sessions.capacity() <= 2048);
     }
 
     #[test]
