@@ -99,6 +99,11 @@ impl Connection {
     pub fn release_memory(&mut self) {
         self.send.release_memory();
         self.receive.release_memory();
+    /// Bytes held beside the payload, segment by segment. With small ones that is more than they are.
+    pub fn bookkeeping(&self) -> usize {
+        self.send.bookkeeping() + self.receive.bookkeeping()
+    }
+
         self.loss.release_memory();
         self.acks.release_memory();
     }

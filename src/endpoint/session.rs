@@ -194,7 +194,7 @@ impl Session {
     /// Bytes held in the connection and the pipes.
     fn memory(&self) -> usize {
         let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
-        pipes + self.connection.memory()
+        pipes + self.connection.memory() + self.connection.bookkeeping()
     }
 
     /// When the session wants to be visited without any other cause.
