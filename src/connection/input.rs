@@ -32,7 +32,9 @@ struct News {
 }
 
 impl Connection {
-    /// Takes the opened bytes of a datagram for this conversation. Anything is safe to pass.
+    /// Takes the opened bytes of a datagram for this conversation. Anything is safe to pass, even
+    /// what this end has sent itself: a seal has one key for both directions, so that somebody on
+    /// the path can send it back.
     pub fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
         if self.life.state == State::Terminated {
             return;
@@ -44,6 +46,10 @@ impl Connection {
                 break;
             }
             if !heard {
+                if segment.options().contains(self.side.mark()) {
+                    self.stats.reflected += 1;
+                    return;
+                }
                 heard = true;
                 self.on_heard(now, plaintext.len(), &segment);
             }

@@ -58,7 +58,7 @@ use crate::{
     config::{Config, derive},
     error::ConnectionError,
     stats::ConnectionStats,
-    wire::SeqNum,
+    wire::{Options, SeqNum},
 };
 
 pub use bytes::ByteQueue;
@@ -72,6 +72,16 @@ pub enum Side {
     Client,
     /// The peer.
     Server,
+}
+
+impl Side {
+    /// What every segment of this end carries, and none of the other.
+    fn mark(self) -> Options {
+        match self {
+            Self::Client => Options::OPENER,
+            Self::Server => Options::ACCEPTOR,
+        }
+    }
 }
 
 /// Where counters start. Only tests choose anything but the default.

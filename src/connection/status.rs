@@ -116,10 +116,9 @@ impl Connection {
         Command {
             conversation: self.conversation,
             kind: CommandKind::Terminate,
-            options: if is_whole {
-                Options::LAST
-            } else {
-                Options::NONE
+            options: match is_whole {
+                true => self.side.mark().with(Options::LAST),
+                false => self.side.mark(),
             },
             sending_next: self.send.next_number().plus(u32::from(cut)),
             receiving_next: self.receive.next(),

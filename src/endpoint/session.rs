@@ -59,7 +59,8 @@ pub(super) struct Session {
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
     pipe_linger: Option<Instant>,
-    beyond_window: u64,
+    /// What the connection had dropped, as of the last visit: beyond its window, and its own.
+    dropped: [u64; 2],
     /// Bytes that the application wrote and read, and bytes held, as of the last visit.
     seen: (u64, usize),
     /// Until when empty memory is kept, if any is, and what had been moved when that was set.
@@ -115,7 +116,7 @@ impl Session {
             linger,
             told: Told::default(),
             pipe_linger: None,
-            beyond_window: 0,
+            dropped: [0; 2],
             seen: (0, 0),
             keeps: None,
         }
@@ -161,12 +162,7 @@ impl Session {
             self.handle.set_flushed();
         }
         let stats = self.connection.stats();
-        let beyond = stats.beyond_window - self.beyond_window;
-        if beyond > 0 {
-            self.beyond_window = stats.beyond_window;
-            let counters = &self.port().counters;
-            counters.drop_many(DropReason::BeyondWindow, beyond);
-        }
+        self.count_drops(stats.beyond_window, stats.reflected);
         self.handle.publish(stats);
         let held = self.memory();
         self.permit.set_memory(held);
@@ -177,6 +173,17 @@ impl Session {
     fn release_memory(&mut self, now: Instant, moved: u64, held: usize) {
         let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
         match self.keeps {
+    fn count_drops(&mut self, beyond_window: u64, reflected: u64) {
+        let now = [beyond_window, reflected];
+        let before = std::mem::replace(&mut self.dropped, now);
+        let reasons = [DropReason::BeyondWindow, DropReason::Reflected];
+        for ((reason, now), before) in reasons.into_iter().zip(now).zip(before) {
+            if now > before {
+                self.port().counters.drop_many(reason, now - before);
+            }
+        }
+    }
+
             None if changed => self.keeps = Some((now + KEEP, moved)),
             Some((until, before)) if until <= now && moved - before >= BUSY => {
                 self.keeps = Some((now + KEEP, moved));
