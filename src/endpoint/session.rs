@@ -78,6 +78,7 @@ struct Told {
     read_end: bool,
     write_end: bool,
     flushed: bool,
+    finished: bool,
 }
 
 impl Session {
@@ -134,7 +135,7 @@ impl Session {
         self.no_writer = true;
     }
 
-    /// Ends everything now; the peer is told by one Terminate.
+    /// Ends everything now; the peer is told by a Terminate.
     pub(super) fn abort(&mut self, now: Instant, error: ConnectionError) {
         self.handle.fail(error);
         self.reset(now, error);
@@ -164,15 +165,14 @@ impl Session {
         let stats = self.connection.stats();
         self.count_drops(stats.beyond_window, stats.reflected);
         self.handle.publish(stats);
+        if self.connection.has_ended() && self.connection.read().is_empty() {
+            self.finish();
+        }
         let held = self.memory();
         self.permit.set_memory(held);
         self.release_memory(now, stats.bytes_written + stats.bytes_read, held);
     }
 
-    /// Gives empty memory back, once it has been kept long enough for its use.
-    fn release_memory(&mut self, now: Instant, moved: u64, held: usize) {
-        let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
-        match self.keeps {
     fn count_drops(&mut self, beyond_window: u64, reflected: u64) {
         let now = [beyond_window, reflected];
         let before = std::mem::replace(&mut self.dropped, now);
@@ -184,6 +184,10 @@ impl Session {
         }
     }
 
+    /// Gives empty memory back, once it has been kept long enough for its use.
+    fn release_memory(&mut self, now: Instant, moved: u64, held: usize) {
+        let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
+        match self.keeps {
             None if changed => self.keeps = Some((now + KEEP, moved)),
             Some((until, before)) if until <= now && moved - before >= BUSY => {
                 self.keeps = Some((now + KEEP, moved));
@@ -247,8 +251,11 @@ impl Session {
         self.connection.is_validated() || !silent
     }
 
-    /// Takes leave of the application.
-    pub(super) fn finish(&self) {
+    /// Takes leave of the application, if that has not been done.
+    pub(super) fn finish(&mut self) {
+        if std::mem::replace(&mut self.told.finished, true) {
+            return;
+        }
         let pipe = self.handle.send_pipe();
         let delivered = pipe.len() == 0 && pipe.loss().is_none() && self.connection.is_flushed();
         let error = self.error();
