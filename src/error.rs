@@ -168,6 +168,8 @@ drop_reasons! {
     Tombstone = "tombstone",
     /// Would open a connection, but was received before: a recording. Known only with a seed.
     Replay = "replay",
+    /// Was sent from here: somebody on the path sends it back.
+    Reflected = "reflected",
     /// A Data segment beyond the window that was advertised.
     BeyondWindow = "beyond_window",
     /// The worker thread is behind with its input.

@@ -48,6 +48,8 @@ pub struct ConnectionStats {
     pub duplicates_received: u64,
     /// Data segments received beyond the advertised window, and dropped.
     pub beyond_window: u64,
+    /// Datagrams that this end has sent itself, and that somebody has sent back to it; dropped.
+    pub reflected: u64,
     /// ACK segments sent.
     pub acks_sent: u64,
     /// ACK segments received.

@@ -87,12 +87,16 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         scope.spawn(|| answers.count(&socket, &over));
         let sent = forge(options, &socket, &state, &mut report);
         report.set_elapsed(started.elapsed());
-        thread::sleep(Duration::from_secs_f64(options.watch));
+        if sent.is_ok() {
+            thread::sleep(Duration::from_secs_f64(options.watch));
+        }
         over.store(true, Ordering::Relaxed);
+        let sent = sent?;
         let answered = answers.bytes.load(Ordering::Relaxed);
         report.insert("sent_bytes", sent);
         report.insert("amplification", answered as f64 / sent.max(1) as f64);
-    });
+        io::Result::Ok(())
+    })?;
     report.set_threads(Threads::now());
     report.insert("answered_bytes", answers.bytes.into_inner());
     report.insert("answered_datagrams", answers.datagrams.into_inner());
@@ -105,7 +109,7 @@ fn forge(
     socket: &UdpSocket,
     state: &UdpSocketState,
     report: &mut Report,
-) -> u64 {
+) -> io::Result<u64> {
     let codec = PacketCodec::new(&options.transport.config());
     let (mut nonces, mut random) = (NonceSource::default(), SmallRng::from_os_rng());
     let payload = vec![b'x'; options.size.into()];
@@ -119,9 +123,9 @@ fn forge(
         buffer.clear();
         let start = codec.begin(&mut buffer);
         first_segment(options.kind, random.random(), &payload).encode(&mut buffer);
-        if codec.seal(&mut buffer, start, &mut nonces).is_err() {
-            break;
-        }
+        codec
+            .seal(&mut buffer, start, &mut nonces)
+            .map_err(io::Error::other)?;
         // Neither the network's own address nor where the server is.
         let source = Ipv4Addr::from_bits(random.random_range(0x7f01_0000..0x7fff_fffe));
         let result = state.try_send(
@@ -142,7 +146,7 @@ fn forge(
         datagrams += 1;
     }
     report.insert("datagrams_forged", datagrams);
-    sent
+    Ok(sent)
 }
 
 fn first_segment(kind: Kind, conversation: u16, payload: &[u8]) -> Segment<'_> {

@@ -23,7 +23,7 @@ pub(crate) struct Ledger {
     pub(crate) bytes_down: AtomicU64,
     /// Sessions that the server serves now.
     pub(crate) serving: AtomicUsize,
-    /// Clients' resets of which the server never heard: their one datagram was lost.
+    /// Clients' resets of which the server never heard: all that told of them was lost.
     pub(crate) unheard_resets: AtomicU64,
     /// Closes whose last bytes the peer, which had closed before, did not confirm.
     pub(crate) unconfirmed_closes: AtomicU64,

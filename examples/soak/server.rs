@@ -15,7 +15,8 @@ use crate::{
     order::{Kind, Order},
 };
 
-/// A reset is told once. Where that gets lost and the client's socket is gone, nobody says it again.
+/// A reset is told four times within a second. Where all of that gets lost and the client's socket
+/// is gone, nobody says it again.
 const RESET_WAIT: Duration = Duration::from_secs(4);
 
 /// Does what the client ordered, to the end of the session.

@@ -32,10 +32,12 @@ struct News {
 }
 
 impl Connection {
-    /// Takes the opened bytes of a datagram for this conversation. Anything is safe to pass.
+    /// Takes the opened bytes of a datagram for this conversation. Anything is safe to pass, even
+    /// what this end has sent itself: a seal has one key for both directions, so that somebody on
+    /// the path can send it back.
     pub fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
         if self.life.state == State::Terminated {
-            return;
+            return self.hear_after_end(plaintext);
         }
         let mut heard = false;
         for segment in Segments::new(plaintext) {
@@ -44,6 +46,10 @@ impl Connection {
                 break;
             }
             if !heard {
+                if segment.options().contains(self.side.mark()) {
+                    self.stats.reflected += 1;
+                    return;
+                }
                 heard = true;
                 self.on_heard(now, plaintext.len(), &segment);
             }
@@ -56,6 +62,24 @@ impl Connection {
             self.break_silence(now);
             self.flush_if_closing(now);
             self.close_if_both_ended(now);
+        }
+    }
+
+    /// As long as the last word is repeated: whoever goes on talking is told again, and whoever says
+    /// that it is over knows.
+    fn hear_after_end(&mut self, plaintext: &[u8]) {
+        let Some(first) = Segments::new(plaintext).next() else {
+            return;
+        };
+        let is_own = first.options().contains(self.side.mark());
+        if is_own || first.conversation() != self.conversation || !self.life.repeats_terminate() {
+            return;
+        }
+        match first {
+            Segment::Command(command) if command.kind == CommandKind::Terminate => {
+                self.life.on_last_word_heard();
+            }
+            _ => self.life.owe_answer(),
         }
     }
 

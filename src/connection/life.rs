@@ -33,6 +33,7 @@ pub(super) struct Life {
     heard_at: Instant,
     /// When the peer last brought something new.
     progress_at: Instant,
+    /// While Terminating, and while Terminated as long as the last word is repeated.
     terminate: Option<TerminateSchedule>,
     /// A single Terminate is owed, as an answer or as the last word.
     owed: bool,
@@ -130,8 +131,23 @@ impl Life {
         self.owed = true;
     }
 
+    /// The last word, which may get lost, is said more than once.
+    pub(super) fn repeat_last_word(&mut self, now: Instant, rto: Duration) {
+        self.terminate = Some(TerminateSchedule::last_word(now, rto));
+    }
+
+    /// The peer knows that it is over.
+    pub(super) fn on_last_word_heard(&mut self) {
+        self.terminate = None;
+    }
+
     pub(super) fn owes_terminate(&self) -> bool {
         self.owed
+    }
+
+    /// Whether a Terminated connection will say once more that it is over.
+    pub(super) fn repeats_terminate(&self) -> bool {
+        self.owed || self.terminate.is_some()
     }
 
     /// Whether to send a Terminate now; if so it counts as sent.
@@ -142,6 +158,10 @@ impl Life {
             .filter(|schedule| schedule.is_due(now))
         {
             schedule.on_sent(now);
+            if self.state == State::Terminated && schedule.is_exhausted() {
+                self.terminate = None;
+            }
+            self.owed = false;
             return true;
         }
         std::mem::take(&mut self.owed)
@@ -150,7 +170,9 @@ impl Life {
     #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         let dead = match self.state {
-            State::Terminated | State::PeerTerminating => return None,
+            State::Terminated | State::PeerTerminating => {
+                return self.terminate.map(|schedule| schedule.deadline());
+            }
             State::PeerClosed => self.progress_at + PEER_CLOSED_LIMIT,
             _ => self.heard_at + self.idle_timeout,
         };

@@ -20,7 +20,7 @@
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
 //! | `thin` | what of that is different for small messages? |
 //! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
-//! | `state`, `life`, `keepalive`, `reminder` | how does it begin, go on and end? |
+//! | `state`, `life`, `keepalive`, `reminder`, `ending` | how does it begin, go on and end? |
 //! | `status` | how does it stand? |
 //! | `clock`, `timer` | what time is it, and when is it next? |
 
@@ -29,6 +29,7 @@ mod backoff;
 mod bytes;
 mod clock;
 mod congestion;
+mod ending;
 mod input;
 mod keepalive;
 mod life;
@@ -49,7 +50,6 @@ mod timer;
 mod validation;
 
 use std::{
-    net::Shutdown,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -58,7 +58,7 @@ use crate::{
     config::{Config, derive},
     error::ConnectionError,
     stats::ConnectionStats,
-    wire::SeqNum,
+    wire::{Options, SeqNum},
 };
 
 pub use bytes::ByteQueue;
@@ -72,6 +72,16 @@ pub enum Side {
     Client,
     /// The peer.
     Server,
+}
+
+impl Side {
+    /// What every segment of this end carries, and none of the other.
+    fn mark(self) -> Options {
+        match self {
+            Self::Client => Options::OPENER,
+            Self::Server => Options::ACCEPTOR,
+        }
+    }
 }
 
 /// Where counters start. Only tests choose anything but the default.
@@ -88,9 +98,6 @@ const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 /// Acknowledgements and small segments wait at least this long for company, however short the
 /// path: threads cannot answer faster.
 const MIN_DELAY: Duration = Duration::from_millis(1);
-
-/// From here on a Terminate that waits for the last acknowledgement comes noticeably late.
-const LONG_PATH: Duration = Duration::from_millis(50);
 
 /// Bytes that are held for a peer that has not proven its address, in each direction and apart from
 /// those that it has sent itself.
@@ -248,7 +255,10 @@ impl Connection {
         self.count_wake(now);
         match self.life.state {
             State::Terminated | State::PeerTerminating => return,
-            _ if self.life.is_dead(now) => return self.reset(now, ConnectionError::TimedOut),
+            _ if self.life.is_dead(now) => {
+                self.abort(now, ConnectionError::TimedOut);
+                return;
+            }
             State::Terminating if self.life.is_terminate_over(now) => {
                 return self.apply(now, Trigger::TerminateOver);
             }
@@ -287,21 +297,6 @@ impl Connection {
             Timer::Lifetime => &mut wakes.lifetime,
         };
         *counter += 1;
-    }
-
-    fn give_up_lingering(&mut self, now: Instant) {
-        self.life.error = Some(ConnectionError::TimedOut);
-        self.life.owe_last_word();
-        self.apply(now, Trigger::LingerOver);
-    }
-
-    /// The network said (by ICMP) that nobody listens at the peer's port. Believed only before
-    /// the peer has been heard, since anyone can forge it.
-    pub fn handle_refused(&mut self, now: Instant) {
-        if !self.life.established {
-            self.life.error = Some(ConnectionError::Refused);
-            self.apply(now, Trigger::Abort);
-        }
     }
 
     // ---- the application's side
@@ -357,46 +352,6 @@ impl Connection {
         count
     }
 
-    /// Ends one or both directions. mKCP cannot tell the peer about one direction alone: ending
-    /// writing flushes, and the peer learns of it once reading has ended too, or when the linger
-    /// time is over. Ending both closes the connection after everything written is delivered.
-    pub fn shutdown(&mut self, now: Instant, how: Shutdown) {
-        if matches!(how, Shutdown::Read | Shutdown::Both) && !self.life.read_shut {
-            self.life.read_shut = true;
-            self.receive.discard();
-        }
-        if matches!(how, Shutdown::Write | Shutdown::Both) && !self.life.write_shut {
-            self.life.write_shut = true;
-            self.life.start_linger(now);
-        }
-        self.close_if_both_ended(now);
-    }
-
-    /// Closes once neither direction is of use to the application any more.
-    fn close_if_both_ended(&mut self, now: Instant) {
-        let read_ended = self.life.read_shut || self.read_end().is_some();
-        if self.life.write_shut && read_ended {
-            self.apply(now, Trigger::LocalClose);
-        }
-    }
-
-    /// Ends the connection at once; the peer is told by a single Terminate.
-    pub fn reset(&mut self, now: Instant, error: ConnectionError) {
-        if self.life.state == State::Terminated {
-            return;
-        }
-        self.life.error.get_or_insert(error);
-        if self.is_known_to_peer() {
-            self.life.owe_last_word();
-        }
-        self.apply(now, Trigger::Abort);
-    }
-
-    /// Whether the peer can know of this connection.
-    fn is_known_to_peer(&self) -> bool {
-        self.life.established || self.stats.datagrams_sent > 0
-    }
-
     /// Whether small writes leave at once (`true`) or may wait a few milliseconds for company
     /// while others are in flight (`false`, the default).
     pub fn set_nodelay(&mut self, nodelay: bool) {
@@ -410,45 +365,6 @@ impl Connection {
     }
 
     // ---- shared by input, output and timers
-
-    /// Moves to the state that the trigger leads to, with what belongs to entering it.
-    fn apply(&mut self, now: Instant, trigger: Trigger) {
-        let next = self.life.state.after(trigger);
-        if next == self.life.state {
-            return;
-        }
-        self.life.enter(now, next, self.rtt.rto());
-        match next {
-            State::Active => {}
-            State::ReadyToClose if !self.is_known_to_peer() && self.send.is_empty() => {
-                self.apply(now, Trigger::Abort);
-            }
-            State::ReadyToClose => self.start_closing(now),
-            State::PeerClosed => {
-                self.send.discard();
-                self.close_if_both_ended(now);
-            }
-            State::Terminating | State::PeerTerminating | State::Terminated => {
-                self.send.discard();
-                self.acks.stop();
-                self.close_if_both_ended(now);
-            }
-        }
-    }
-
-    fn start_closing(&mut self, now: Instant) {
-        if self.send.is_empty() {
-            return self.apply(now, Trigger::Flushed);
-        }
-        // On a long path the reader should not wait for our Terminate to learn of the end: the
-        // last segment says it, and if that one has left already, it is repeated.
-        if self.round_trip() > LONG_PATH
-            && let Some(tail) = self.send.outstanding_tail()
-        {
-            self.send.mark_lost(tail);
-            self.output.probe = true;
-        }
-    }
 
     fn round_trip(&self) -> Duration {
         self.rtt.smoothed().unwrap_or(UNKNOWN_RTT)

@@ -129,12 +129,12 @@ impl Connection {
         if !self.acks.is_due(now) && !beside_data {
             return;
         }
-        let close = self.close_option();
+        let options = self.options();
         let limit = self.receive.limit();
         let mut ack = self
             .acks
             .next_ack(now, self.conversation, self.receive.next(), limit);
-        ack.options = ack.options.with(close);
+        ack.options = ack.options.with(options);
         self.round.on_ack_sent(ack.receiving_next);
         Segment::Ack(ack).encode(datagram);
         debug_assert!(datagram.len() - start <= ack_len);
@@ -218,7 +218,7 @@ impl Connection {
             timestamp,
             rate: self.sampler.on_sent(now, self.send.in_flight()),
         };
-        let options = self.close_option();
+        let options = self.options();
         let sending_next = self.send.first_unacked();
         let ends_stream = options.contains(Options::CLOSE) && self.is_last(candidate);
         let (number, payload) = self.send.transmit(candidate, stamp);
@@ -279,11 +279,14 @@ impl Connection {
         exhausted
     }
 
-    /// mKCP: the Close option is set on everything sent in ReadyToClose.
-    fn close_option(&self) -> Options {
+    /// mKCP: the Close option is set on everything sent in ReadyToClose. A Go peer wakes its
+    /// threads for a Ping with that option only if it carries no other; they wake for the ACKs and
+    /// Data around it.
+    fn options(&self) -> Options {
+        let mark = self.side.mark();
         match self.life.state {
-            State::ReadyToClose => Options::CLOSE,
-            _ => Options::NONE,
+            State::ReadyToClose => mark.with(Options::CLOSE),
+            _ => mark,
         }
     }
 
@@ -291,7 +294,7 @@ impl Connection {
         Command {
             conversation: self.conversation,
             kind: CommandKind::Ping,
-            options: self.close_option(),
+            options: self.options(),
             sending_next,
             receiving_next: self.receive.next(),
             peer_rto: self.rtt.peer_rto(),

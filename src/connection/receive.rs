@@ -402,6 +402,11 @@ impl ReceiveHalf {
         self.ready.len() + self.waiting_bytes
     }
 
+    /// Bytes of the places for what waits, and for what is missing before it.
+    pub(super) fn bookkeeping(&self) -> usize {
+        self.waiting.len() * size_of::<Option<Vec<u8>>>()
+    }
+
     pub(super) fn check_invariants(&self) {
         assert!(
             !matches!(self.waiting.front(), Some(Some(_))),

@@ -435,6 +435,11 @@ impl SendHalf {
         self.bytes.len()
     }
 
+    /// Bytes of what is known of the segments that have been sent.
+    pub(super) fn bookkeeping(&self) -> usize {
+        self.segments.len() * size_of::<Sent>()
+    }
+
     pub(super) fn check_invariants(&self) {
         let outstanding = self
             .segments

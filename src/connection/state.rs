@@ -86,6 +86,9 @@ impl State {
 /// mKCP: Terminate is repeated for at most 8 s.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(8);
 const TERMINATE_INTERVAL: Duration = Duration::from_millis(100);
+/// The last word of a connection that is gone is said at most four times: at once, and after one,
+/// three and seven intervals.
+const LAST_WORD_INTERVALS: u32 = 8;
 
 /// When the next Terminate is due, and when it is time to stop.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +111,14 @@ impl TerminateSchedule {
         }
     }
 
+    /// For the last word of a connection that waits for nothing more.
+    pub(super) fn last_word(now: Instant, rto: Duration) -> Self {
+        let mut schedule = Self::new(now, rto);
+        let end = now + schedule.interval * LAST_WORD_INTERVALS;
+        schedule.end = schedule.end.min(end);
+        schedule
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
         now >= self.next
     }
@@ -120,6 +131,11 @@ impl TerminateSchedule {
 
     pub(super) fn has_sent(&self) -> bool {
         self.sent
+    }
+
+    /// Whether none is left to send.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.next >= self.end
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {

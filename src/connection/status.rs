@@ -67,11 +67,16 @@ impl Connection {
         self.is_validated() || self.life.answering
     }
 
+    /// Whether the connection is over, and the peer has been told. It may yet be told again.
+    pub fn has_ended(&self) -> bool {
+        let ended = matches!(self.life.state, State::Terminated | State::PeerTerminating);
+        ended && !self.life.owes_terminate()
+    }
+
     /// Whether the connection has nothing more to do on the network: it wants no timeout, sends
     /// nothing and ignores what comes. It may be dropped once `read` is empty.
     pub fn is_drained(&self) -> bool {
-        let ended = matches!(self.life.state, State::Terminated | State::PeerTerminating);
-        ended && !self.life.owes_terminate()
+        self.has_ended() && !self.life.repeats_terminate()
     }
 
     pub fn stats(&self) -> ConnectionStats {
@@ -94,6 +99,11 @@ impl Connection {
         self.send.len() + self.receive.memory()
     }
 
+    /// Bytes held beside the payload, segment by segment. With small ones that is more than they are.
+    pub fn bookkeeping(&self) -> usize {
+        self.send.bookkeeping() + self.receive.bookkeeping()
+    }
+
     /// Gives back memory that holds nothing at the moment. For connections that are idle: those
     /// that are not would soon ask for it again.
     pub fn release_memory(&mut self) {
@@ -111,10 +121,9 @@ impl Connection {
         Command {
             conversation: self.conversation,
             kind: CommandKind::Terminate,
-            options: if is_whole {
-                Options::LAST
-            } else {
-                Options::NONE
+            options: match is_whole {
+                true => self.side.mark().with(Options::LAST),
+                false => self.side.mark(),
             },
             sending_next: self.send.next_number().plus(u32::from(cut)),
             receiving_next: self.receive.next(),

@@ -74,6 +74,14 @@ impl AcceptQueue {
         self.queue.read(|queue| queue.sessions.len())
     }
 
+    /// Whether nobody has accepted this session yet.
+    pub(crate) fn contains(&self, session: &Arc<SessionHandle>) -> bool {
+        self.queue.read(|queue| {
+            let mut queued = queue.sessions.iter();
+            queued.any(|queued| Arc::ptr_eq(queued, session))
+        })
+    }
+
     /// Takes a session out if nobody has accepted it yet.
     pub(crate) fn remove(&self, session: &Arc<SessionHandle>) {
         self.queue.update(|queue| {

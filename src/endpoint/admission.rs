@@ -8,8 +8,8 @@
 //! | who repeats the first datagram after a moment (`knocks.rs`) | three quarters |
 //! | who comes from an address that was proven lately (`known.rs`) | all |
 //!
-//! Of the latter two, whoever finds no room under `max_unvalidated` or `max_sessions` takes the
-//! place of the oldest session of which nothing was heard but its beginning (`newcomers.rs`).
+//! Of the latter two, whoever finds no room takes the place of the oldest session of which nothing
+//! was heard but its beginning (`newcomers.rs`); in the queue, of one that waits there too.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::known::KnownAddresses;
+use super::{known::KnownAddresses, table::shrink};
 use crate::error::DropReason;
 
 /// A peer that wants to open a session, for
@@ -206,18 +206,17 @@ impl Admission {
         if unaccepted > limits.accept_backlog {
             return Err(DropReason::AcceptQueueFull);
         }
-        let pressed = unvalidated > standing.share(limit)
-            || unaccepted > standing.share(limits.accept_backlog);
+        let pressed =
+            unvalidated > standing.share(limit) || self.is_backlogged(standing, unaccepted);
         match pressed {
             true => Err(DropReason::Deferred),
             false => Ok(()),
         }
     }
 
-    /// Whether strangers are let in at once.
-    pub(super) fn is_at_ease(&self) -> bool {
-        let limit = self.limits.unvalidated.min(self.limits.sessions);
-        self.unvalidated() < Standing::Stranger.share(limit)
+    /// Whether so many that nobody has accepted, a new one of this standing among them, are too many.
+    pub(super) fn is_backlogged(&self, standing: Standing, unaccepted: usize) -> bool {
+        unaccepted > standing.share(self.limits.accept_backlog)
     }
 
     /// Counts a new session of a peer; returns how many its source has now.
@@ -258,9 +257,7 @@ impl Admission {
             }
         }
         // The memory of a flood is given back when it is over.
-        if sources.sessions.is_empty() {
-            sources.sessions = HashMap::new();
-        }
+        shrink(&mut sources.sessions);
     }
 }
 
@@ -319,6 +316,21 @@ mod tests {
         admission.leave(source, true);
         let much_later = later + Duration::from_secs(3600);
         assert_eq!(admission.standing(much_later, source), Standing::Stranger);
+    }
+
+    #[test]
+    fn the_memory_of_a_flood_is_given_back_though_others_stay() {
+        let admission = Admission::new(Limits::default(), None);
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..100_000 {
+            admission.enter(address(number));
+        }
+        for number in 1..100_000 {
+            admission.leave(address(number), false);
+        }
+        let sources = admission.sources.lock();
+        assert_eq!(sources.sessions.len(), 1);
+        assert!(sources.sessions.capacity() <= 2048);
     }
 
     #[test]

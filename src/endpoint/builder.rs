@@ -54,11 +54,11 @@ use super::{
 ///   as every client does and a flood from forged addresses does not;
 /// * a quarter is for those whose address was proven within the last five to ten minutes.
 ///
-/// Of the latter two, who still finds no room for such sessions takes the place of the oldest of
-/// which nothing was heard but its beginning; that one ends with
-/// [`TimedOut`](crate::ConnectionError::TimedOut). Sessions whose peers have proven their address,
-/// or have answered, never have to go. What is refused leaves no state but a few bytes in a table
-/// of fixed size; [`EndpointStats`](crate::EndpointStats) counts it.
+/// Of the latter two, who still finds no room takes the place of the oldest session of which
+/// nothing was heard but its beginning (of those that wait to be accepted, if these are too many);
+/// that one ends with [`TimedOut`](crate::ConnectionError::TimedOut). Sessions whose peers have
+/// proven their address, or have answered, never have to go. What is refused leaves no state but a
+/// few bytes in a table of fixed size; [`EndpointStats`](crate::EndpointStats) counts it.
 #[must_use = "a builder does nothing until `bind` is called"]
 pub struct EndpointBuilder {
     config: Config,

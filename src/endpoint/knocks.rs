@@ -13,7 +13,7 @@ use std::{
 
 use super::table::ConnectionId;
 
-/// Places, a power of two: 256 KiB while there is pressure, else none.
+/// Places, a power of two: 256 KiB while anybody knocks, else none.
 const PLACES: usize = 32 * 1024;
 /// What comes sooner is the rest of the same flight. Go peers repeat after 100 ms.
 const LEAST: Duration = Duration::from_millis(20);
@@ -25,6 +25,7 @@ pub(super) struct Knocks {
     /// A fingerprint of the connection, and when it was first seen, in milliseconds.
     places: Vec<(u32, u32)>,
     start: Option<Instant>,
+    latest: Option<Instant>,
     hasher: RandomState,
 }
 
@@ -32,6 +33,7 @@ impl Knocks {
     /// Whether the same connection has been here a moment ago; if not, it is noted.
     pub(super) fn is_second(&mut self, now: Instant, id: &ConnectionId) -> bool {
         let start = *self.start.get_or_insert(now);
+        self.latest = Some(now);
         let time = now.saturating_duration_since(start).as_millis() as u32;
         if self.places.is_empty() {
             self.places = vec![(0, 0); PLACES];
@@ -53,9 +55,12 @@ impl Knocks {
         self.places.is_empty()
     }
 
-    /// Forgets everything.
-    pub(super) fn release_memory(&mut self) {
-        self.places = Vec::new();
+    /// Forgets everything if nobody has knocked for so long that it is of no use.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let is_of_use = |latest| now.saturating_duration_since(latest) < MOST;
+        if !self.latest.is_some_and(is_of_use) {
+            self.places = Vec::new();
+        }
     }
 }
 
@@ -82,8 +87,10 @@ mod tests {
         assert!(knocks.is_second(start + 100 * MS, &id(1)));
         assert!(!knocks.is_second(start + 20_000 * MS, &id(1)), "forgotten");
         assert!(knocks.is_second(start + 20_100 * MS, &id(1)));
-        knocks.release_memory();
-        assert!(!knocks.is_second(start + 20_200 * MS, &id(1)));
+        knocks.forget_old(start + 29_000 * MS);
+        assert!(knocks.is_second(start + 29_000 * MS, &id(1)));
+        knocks.forget_old(start + 39_000 * MS);
+        assert!(knocks.places.is_empty());
     }
 
     #[test]

@@ -11,11 +11,16 @@ use super::{port::PortId, table::Slot};
 const LONGEST: Duration = Duration::from_secs(30);
 /// How many are looked at for one that can go.
 const LOOKS: usize = 64;
+/// Fewer are never too many.
+const FEW: usize = 1024;
 
 /// The sessions of one worker that peers opened lately, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
     queue: VecDeque<Newcomer>,
+    /// Beyond so many, those that need not go are forgotten wherever they stand: behind one that is
+    /// silent, any number may come and go.
+    many: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +39,11 @@ impl Newcomers {
         slot: Slot,
         is_silent: impl Fn(Slot) -> bool,
     ) {
-        self.prune(now, is_silent);
+        self.prune(now, &is_silent);
+        if self.queue.len() >= self.many.max(FEW) {
+            self.queue.retain(|newcomer| is_silent(newcomer.slot));
+            self.many = 2 * self.queue.len();
+        }
         self.queue.push_back(Newcomer {
             since: now,
             port,
@@ -42,18 +51,19 @@ impl Newcomers {
         });
     }
 
-    /// Takes the oldest of this port that may go.
+    /// Takes the oldest of this port that is silent and makes room by going.
     pub(super) fn take_oldest(
         &mut self,
         port: PortId,
         is_silent: impl Fn(Slot) -> bool,
+        makes_room: impl Fn(Slot) -> bool,
     ) -> Option<Slot> {
         for _ in 0..LOOKS.min(self.queue.len()) {
             let oldest = self.queue.pop_front()?;
             if !is_silent(oldest.slot) {
                 continue;
             }
-            if oldest.port == port {
+            if oldest.port == port && makes_room(oldest.slot) {
                 return Some(oldest.slot);
             }
             self.queue.push_back(oldest);
@@ -70,7 +80,7 @@ impl Newcomers {
             }
             self.queue.pop_front();
         }
-        self.queue = VecDeque::new();
+        *self = Self::default();
     }
 
     #[cfg(test)]
@@ -95,10 +105,19 @@ mod tests {
             newcomers.add(now, PortId(index % 2), slot(index), |_| true);
         }
         let silent = |slot: Slot| slot.index() != 0;
-        assert_eq!(newcomers.take_oldest(PortId(0), silent), Some(slot(2)));
-        assert_eq!(newcomers.take_oldest(PortId(0), silent), Some(slot(4)));
-        assert_eq!(newcomers.take_oldest(PortId(0), silent), None);
-        assert_eq!(newcomers.take_oldest(PortId(1), silent), Some(slot(1)));
+        assert_eq!(
+            newcomers.take_oldest(PortId(0), silent, |_| true),
+            Some(slot(2))
+        );
+        assert_eq!(
+            newcomers.take_oldest(PortId(0), silent, |_| true),
+            Some(slot(4))
+        );
+        assert_eq!(newcomers.take_oldest(PortId(0), silent, |_| true), None);
+        assert_eq!(
+            newcomers.take_oldest(PortId(1), silent, |_| true),
+            Some(slot(1))
+        );
     }
 
     #[test]
@@ -114,5 +133,20 @@ mod tests {
             newcomers.add(now, PortId(0), slot(index), |_| true);
         }
         assert!(newcomers.len() <= 2, "{}", newcomers.len());
+    }
+
+    #[test]
+    fn those_behind_a_silent_one_are_forgotten_too() {
+        let now = Instant::now();
+        let mut newcomers = Newcomers::default();
+        let silent = |slot: Slot| slot.index().is_multiple_of(1000);
+        for index in 0..1_000_000 {
+            newcomers.add(now, PortId(0), slot(index), silent);
+            assert!(newcomers.len() <= FEW.max(2 * (1 + index as usize / 1000)));
+        }
+        for index in 0..1000 {
+            let oldest = newcomers.take_oldest(PortId(0), silent, |_| true);
+            assert_eq!(oldest, Some(slot(1000 * index)));
+        }
     }
 }

@@ -59,7 +59,8 @@ pub(super) struct Session {
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
     pipe_linger: Option<Instant>,
-    beyond_window: u64,
+    /// What the connection had dropped, as of the last visit: beyond its window, and its own.
+    dropped: [u64; 2],
     /// Bytes that the application wrote and read, and bytes held, as of the last visit.
     seen: (u64, usize),
     /// Until when empty memory is kept, if any is, and what had been moved when that was set.
@@ -77,6 +78,7 @@ struct Told {
     read_end: bool,
     write_end: bool,
     flushed: bool,
+    finished: bool,
 }
 
 impl Session {
@@ -115,7 +117,7 @@ impl Session {
             linger,
             told: Told::default(),
             pipe_linger: None,
-            beyond_window: 0,
+            dropped: [0; 2],
             seen: (0, 0),
             keeps: None,
         }
@@ -133,7 +135,7 @@ impl Session {
         self.no_writer = true;
     }
 
-    /// Ends everything now; the peer is told by one Terminate.
+    /// Ends everything now; the peer is told by a Terminate.
     pub(super) fn abort(&mut self, now: Instant, error: ConnectionError) {
         self.handle.fail(error);
         self.reset(now, error);
@@ -161,16 +163,25 @@ impl Session {
             self.handle.set_flushed();
         }
         let stats = self.connection.stats();
-        let beyond = stats.beyond_window - self.beyond_window;
-        if beyond > 0 {
-            self.beyond_window = stats.beyond_window;
-            let counters = &self.port().counters;
-            counters.drop_many(DropReason::BeyondWindow, beyond);
-        }
+        self.count_drops(stats.beyond_window, stats.reflected);
         self.handle.publish(stats);
+        if self.connection.has_ended() && self.connection.read().is_empty() {
+            self.finish();
+        }
         let held = self.memory();
         self.permit.set_memory(held);
         self.release_memory(now, stats.bytes_written + stats.bytes_read, held);
+    }
+
+    fn count_drops(&mut self, beyond_window: u64, reflected: u64) {
+        let now = [beyond_window, reflected];
+        let before = std::mem::replace(&mut self.dropped, now);
+        let reasons = [DropReason::BeyondWindow, DropReason::Reflected];
+        for ((reason, now), before) in reasons.into_iter().zip(now).zip(before) {
+            if now > before {
+                self.port().counters.drop_many(reason, now - before);
+            }
+        }
     }
 
     /// Gives empty memory back, once it has been kept long enough for its use.
@@ -194,7 +205,7 @@ impl Session {
     /// Bytes held in the connection and the pipes.
     fn memory(&self) -> usize {
         let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
-        pipes + self.connection.memory()
+        pipes + self.connection.memory() + self.connection.bookkeeping()
     }
 
     /// When the session wants to be visited without any other cause.
@@ -240,8 +251,11 @@ impl Session {
         self.connection.is_validated() || !silent
     }
 
-    /// Takes leave of the application.
-    pub(super) fn finish(&self) {
+    /// Takes leave of the application, if that has not been done.
+    pub(super) fn finish(&mut self) {
+        if std::mem::replace(&mut self.told.finished, true) {
+            return;
+        }
         let pipe = self.handle.send_pipe();
         let delivered = pipe.len() == 0 && pipe.loss().is_none() && self.connection.is_flushed();
         let error = self.error();

@@ -21,39 +21,46 @@ pub enum Stranger {
 /// Judges a datagram that belongs to no session. `window` is how many segments a new session
 /// takes.
 pub fn judge(plaintext: &[u8], window: u32) -> Stranger {
+    let Some(first) = Segments::new(plaintext).next() else {
+        return Stranger::Early;
+    };
+    // An end that accepts opens nothing: these may be words of this port that somebody sends back.
+    let opens = !first.options().contains(Options::ACCEPTOR);
+    let stray = |receiving_next| Stranger::Stray(terminate(&first, receiving_next));
     // mKCP: a session begins with Data or a Ping of which nothing has been acknowledged.
-    match Segments::new(plaintext).next() {
-        Some(Segment::Data(data)) if data.sending_next == SeqNum::ZERO => {
+    match first {
+        Segment::Data(data) if opens && data.sending_next == SeqNum::ZERO => {
             match data.number.since(SeqNum::ZERO) {
                 Some(number) if number < window => Stranger::Genuine,
                 _ => Stranger::Early,
             }
         }
-        Some(Segment::Data(data)) => Stranger::Stray(terminate(data.conversation, None)),
-        Some(Segment::Ack(ack)) => {
-            Stranger::Stray(terminate(ack.conversation, Some(ack.receiving_next)))
-        }
-        Some(Segment::Command(command)) => match command.kind {
+        Segment::Data(_) => stray(None),
+        Segment::Ack(ack) => stray(Some(ack.receiving_next)),
+        Segment::Command(command) => match command.kind {
             CommandKind::Terminate => Stranger::Terminate,
-            _ if command.sending_next == SeqNum::ZERO && command.receiving_next == SeqNum::ZERO => {
+            _ if opens
+                && command.sending_next == SeqNum::ZERO
+                && command.receiving_next == SeqNum::ZERO =>
+            {
                 Stranger::Genuine
             }
-            _ => Stranger::Stray(terminate(
-                command.conversation,
-                Some(command.receiving_next),
-            )),
+            _ => stray(Some(command.receiving_next)),
         },
-        None => Stranger::Early,
     }
 }
 
 /// The end of a connection that is not known here. Its fields claim that more was sent than the
 /// peer has received, so that a peer which looks at them reads an error and not the end of file.
-fn terminate(conversation: u16, receiving_next: Option<SeqNum>) -> Command {
+fn terminate(stray: &Segment<'_>, receiving_next: Option<SeqNum>) -> Command {
     Command {
-        conversation,
+        conversation: stray.conversation(),
         kind: CommandKind::Terminate,
-        options: Options::NONE,
+        // The mark of the other end than the one that says this.
+        options: match stray.options().contains(Options::ACCEPTOR) {
+            true => Options::OPENER,
+            false => Options::ACCEPTOR,
+        },
         sending_next: receiving_next.map_or(SeqNum::new(1 << 30), SeqNum::next),
         receiving_next: SeqNum::ZERO,
         // Go peers believe it, and would repeat everything all the time for none.
@@ -126,12 +133,32 @@ mod tests {
         })
     }
 
+    #[test]
+    fn what_an_accepting_end_says_opens_no_session_and_is_answered_as_from_an_opening_one() {
+        let marked = |mut segment: Segment<'static>| {
+            match &mut segment {
+                Segment::Data(data) => data.options = Options::ACCEPTOR,
+                Segment::Command(command) => command.options = Options::ACCEPTOR,
+                Segment::Ack(_) => unreachable!(),
+            }
+            judge_one(segment)
+        };
+        for first in [data(0, 0), command(CommandKind::Ping, 0, 0)] {
+            assert_eq!(judge_one(first), Stranger::Genuine);
+            let Stranger::Stray(answer) = marked(first) else {
+                panic!("it opens a session")
+            };
+            assert_eq!(answer.options, Options::OPENER);
+        }
+    }
+
     fn answered_beyond(stranger: Stranger) -> u32 {
         let Stranger::Stray(command) = stranger else {
             panic!("{stranger:?}")
         };
         assert_eq!(command.kind, CommandKind::Terminate);
         assert_eq!(command.conversation, 7);
+        assert_eq!(command.options, Options::ACCEPTOR);
         command.sending_next.get()
     }
 

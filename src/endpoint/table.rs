@@ -158,7 +158,7 @@ impl<T> Table<T> {
 }
 
 /// Gives memory back when most of it is unused.
-fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+pub(super) fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     const KEPT: usize = 1024;
     if map.len() < map.capacity() / 8 && map.capacity() > KEPT {
         map.shrink_to(2 * map.len());

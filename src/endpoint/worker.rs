@@ -236,7 +236,7 @@ impl Worker {
     fn remove(&mut self, now: Instant, slot: Slot) {
         self.deadlines.disarm(slot);
         self.latest = None;
-        let Some(session) = self.table.remove(slot) else {
+        let Some(mut session) = self.table.remove(slot) else {
             return;
         };
         session.finish();

@@ -21,6 +21,11 @@ impl Options {
     /// numbers on a circle, so a stream to it may be longer than 2^32 segments; it acts at any time
     /// and not at ticks; and it keeps to the window that it is told.
     pub const WRAPS: Self = Self(1 << 2);
+    /// Ours, ignored by Go peers: the sender is the end that opened the connection. Whoever gets a
+    /// mark of its own is sent back what it said itself.
+    pub const OPENER: Self = Self(1 << 3);
+    /// The same of the end that accepted it.
+    pub const ACCEPTOR: Self = Self(1 << 4);
 
     pub const fn from_bits(bits: u8) -> Self {
         Self(bits)

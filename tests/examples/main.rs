@@ -5,14 +5,15 @@
 #![cfg(unix)]
 
 mod echo;
+#[path = "../common/example.rs"]
+mod example;
 mod perf;
 mod soak;
 
 use std::{
     env, fs,
     io::{self, BufRead, BufReader, Read, Write},
-    path::PathBuf,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -21,20 +22,10 @@ use mkcp::{ConnectionStats, Stream, WakeStats};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use example::example;
+
 /// Far more than a round trip on this machine, and far less than any limit of an idle connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Cargo builds the examples along with the tests, beside them.
-fn example(name: &str) -> Command {
-    let tests = env::current_exe().unwrap();
-    let path: PathBuf = tests.parent().unwrap().join("../examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --examples",
-        path.display()
-    );
-    Command::new(path)
-}
 
 fn run(name: &str, arguments: &[&str]) -> Output {
     example(name)

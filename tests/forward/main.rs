@@ -7,6 +7,8 @@
 
 mod config;
 mod ending;
+#[path = "../common/example.rs"]
+mod example;
 mod frozen;
 mod half_close;
 mod kinds;

@@ -1,10 +1,8 @@
 //! Forwarders and other programs as child processes.
 
 use std::{
-    env,
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -16,16 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Long enough for anything on a busy machine; reached only when a test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Cargo builds the examples along with the tests, beside them.
+/// An example that says what it does, and is told nothing.
 pub(crate) fn example(name: &str) -> Command {
-    let tests = env::current_exe().unwrap();
-    let path: PathBuf = tests.parent().unwrap().join("../examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --examples",
-        path.display()
-    );
-    let mut command = Command::new(path);
+    let mut command = crate::example::example(name);
     command.stdin(Stdio::null()).env("RUST_LOG", "info");
     command
 }

@@ -243,5 +243,30 @@ fn a_reset_ends_both_sides_at_once() {
         world.apps[CLIENT].left.map(|(_, how)| how),
         Some(Left::Reset)
     );
-    assert!(has_gone(&world, CLIENT));
+    // It says so again until it is answered.
+    let took = gone_after(&mut world, CLIENT, SECOND);
+    assert!(took <= 100 * MS, "{took:?}");
+}
+
+#[test]
+fn a_reset_whose_first_word_is_lost_ends_both_sides_within_a_second() {
+    for client_resets in [true, false] {
+        let mut scripts = [Script::sending(1000), Script::sending(1000)];
+        let [resetting, other] = if client_resets {
+            [CLIENT, SERVER]
+        } else {
+            [SERVER, CLIENT]
+        };
+        scripts[resetting] = scripts[resetting]
+            .clone()
+            .ending(Ending::ResetAt(2 * SECOND));
+        let [client, server] = scripts;
+        let mut world = pair(LinkProfile::clean(20 * MS), client, server);
+        world.schedule(1950 * MS, resetting, Change::Down);
+        world.schedule(2050 * MS, resetting, Change::Up);
+        world.run_while(60 * SECOND, |world| world.apps[other].ended.is_none());
+        let (at, end) = ended(&world, other);
+        assert_eq!(end, Err(ConnectionError::Reset));
+        assert!(at <= 3 * SECOND, "{at:?}");
+    }
 }

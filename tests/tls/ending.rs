@@ -94,9 +94,9 @@ fn dropping_the_last_clone_ends_the_stream_in_order() {
         let clone = client.try_clone().unwrap();
         (&client).write_all(b"the last words").unwrap();
         drop(client);
-        server.get_ref().set_read_timeout(Some(SHORT)).unwrap();
         let mut words = [0; 14];
         (&server).read_exact(&mut words).unwrap();
+        server.get_ref().set_read_timeout(Some(SHORT)).unwrap();
         assert_eq!(
             (&server).read(&mut words).unwrap_err().kind(),
             ErrorKind::TimedOut

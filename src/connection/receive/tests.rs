@@ -32,6 +32,18 @@ fn segments_are_put_in_order() {
 }
 
 #[test]
+fn gaps_take_memory_until_they_are_filled() {
+    let mut half = proven(ReceiveHalf::new(SeqNum::ZERO, 1000, 1000, 10));
+    half.accept(n(99), b"x");
+    assert_eq!(half.memory(), 1);
+    assert!(half.bookkeeping() >= 100 * size_of::<usize>());
+    for number in 0..99 {
+        half.accept(n(number), b"x");
+    }
+    assert_eq!((half.memory(), half.bookkeeping()), (100, 0));
+}
+
+#[test]
 fn the_window_closes_while_nobody_reads_and_opens_again() {
     let mut half = half();
     assert_eq!(half.limit(), n(10));

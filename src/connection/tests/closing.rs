@@ -61,3 +61,78 @@ fn the_end_of_one_acknowledges_nothing_that_it_does_not_have() {
     pair.run_until(20_000 * MS, is_over);
     assert!(!pair.server.connection.is_flushed());
 }
+
+fn exchanged() -> Pair {
+    let mut pair = Pair::new(10 * MS);
+    pair.client.connection.write(b"question");
+    pair.server.connection.write(b"answer");
+    pair.run_for(1000 * MS);
+    pair
+}
+
+#[test]
+fn a_reset_of_which_the_peer_knows_is_not_repeated() {
+    let mut pair = exchanged();
+    let (now, before) = (pair.now, pair.client.sent.len());
+    pair.client
+        .connection
+        .reset(now, ConnectionError::LocallyClosed);
+    pair.run_until(1100 * MS, is_over);
+    pair.run_for(10_000 * MS);
+    assert_eq!(pair.client.sent.len() - before, 1);
+}
+
+#[test]
+fn a_reset_that_got_lost_is_repeated() {
+    for time in [50 * MS, 250 * MS, 650 * MS] {
+        let mut pair = exchanged();
+        let now = pair.now;
+        pair.drops = |side, _| side == Side::Client;
+        pair.client
+            .connection
+            .reset(now, ConnectionError::LocallyClosed);
+        pair.run_for(time);
+        assert!(pair.client.connection.has_ended());
+        pair.drops = |_, _| false;
+        pair.run_for(1000 * MS);
+        let end = pair.server.connection.read_end();
+        assert_eq!(end, Some(Err(ConnectionError::Reset)), "after {time:?}");
+        assert!(is_over(&pair));
+    }
+}
+
+#[test]
+fn to_nobody_a_reset_is_said_four_times() {
+    let mut pair = exchanged();
+    let (now, before) = (pair.now, pair.client.sent.len());
+    pair.drops = |_, _| true;
+    pair.client
+        .connection
+        .reset(now, ConnectionError::LocallyClosed);
+    pair.run_for(1000 * MS);
+    assert_eq!(pair.client.sent.len() - before, 4);
+    assert!(pair.client.connection.is_drained());
+}
+
+#[test]
+fn whoever_goes_on_after_a_reset_is_told_at_once_and_not_for_ever() {
+    let mut pair = exchanged();
+    let (now, before) = (pair.now, pair.client.sent.len());
+    pair.drops = |side, _| side == Side::Client;
+    pair.client
+        .connection
+        .reset(now, ConnectionError::LocallyClosed);
+    pair.run_for(20 * MS);
+    pair.drops = |_, _| false;
+    pair.server.connection.write(b"still there?");
+    pair.run_for(25 * MS);
+    assert!(pair.server.connection.read_end().is_some());
+    let pings = pair.server.sent[0].clone();
+    for _ in 0..100 {
+        let now = pair.now;
+        pair.client.connection.handle_datagram(now, &pings);
+        pair.run_for(5 * MS);
+    }
+    let said = pair.client.sent.len() - before;
+    assert!(said <= 4 + 8, "{said} Terminates");
+}

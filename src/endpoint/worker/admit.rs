@@ -148,17 +148,29 @@ impl Worker {
         }
         let standing = standing.max(Standing::Persistent);
         match ask(standing) {
-            Err(reason) if reason.is_crowding() && self.displace(now, port) => ask(standing),
+            Err(reason) if reason.is_crowding() => {
+                let backlogged = port.admission.is_backlogged(standing, queue.len() + 1);
+                match self.displace(now, port, backlogged.then_some(queue)) {
+                    true => ask(standing),
+                    false => Err(reason),
+                }
+            }
             answer => answer,
         }
     }
 
-    /// Ends the oldest session of a port of which nothing was heard but its beginning. Its peer,
-    /// if there is any, learns of it with what it sends next.
-    fn displace(&mut self, now: Instant, port: &Port) -> bool {
+    /// Ends the oldest session of a port of which nothing was heard but its beginning, and which
+    /// waits in this queue if room is wanted there. Its peer, if there is any, learns of it with
+    /// what it sends next.
+    fn displace(&mut self, now: Instant, port: &Port, full: Option<&AcceptQueue>) -> bool {
         let table = &self.table;
+        let makes_room = |slot| match (full, table.get(slot)) {
+            (Some(queue), Some(session)) => queue.contains(&session.handle),
+            _ => true,
+        };
         let newcomers = &mut self.gate.newcomers;
-        let Some(slot) = newcomers.take_oldest(port.id, |slot| is_silent(table, slot)) else {
+        let oldest = newcomers.take_oldest(port.id, |slot| is_silent(table, slot), makes_room);
+        let Some(slot) = oldest else {
             return false;
         };
         if let Some(session) = self.table.get_mut(slot) {
@@ -180,13 +192,10 @@ impl Worker {
         gate.tombstones.forget_old(now);
         let table = &self.table;
         gate.newcomers.prune(now, |slot| is_silent(table, slot));
-        let port = session.port();
-        if port.admission.is_at_ease() {
-            gate.knocks.release_memory();
-        }
+        gate.knocks.forget_old(now);
         // A session that failed before anybody accepted it is of no use to anybody.
         if session.has_failed()
-            && let Some(queue) = port.accept_queue()
+            && let Some(queue) = session.port().accept_queue()
         {
             queue.remove(&session.handle);
         }

@@ -10,8 +10,10 @@ use std::{
 use parking_lot::Mutex;
 use quinn_udp::Transmit;
 
+mod backlog;
 mod flood;
 mod peers;
+mod reflected;
 mod restart;
 mod spoofed;
 
@@ -188,12 +190,18 @@ impl Lab {
         trains.iter().map(Vec::len).collect()
     }
 
+    /// What was in the datagrams sent since.
+    fn sent_plaintexts(&self) -> Vec<Vec<u8>> {
+        let trains = std::mem::take(&mut *self.outbox.trains.lock());
+        let open = |mut datagram: Vec<u8>| self.port.codec.open(&mut datagram).unwrap().to_vec();
+        trains.into_iter().flatten().map(open).collect()
+    }
+
     /// The numbers of the Data segments sent since.
     fn sent_numbers(&self) -> Vec<u32> {
-        let trains = std::mem::take(&mut *self.outbox.trains.lock());
         let mut numbers = Vec::new();
-        for mut datagram in trains.into_iter().flatten() {
-            for segment in Segments::new(self.port.codec.open(&mut datagram).unwrap()) {
+        for plaintext in self.sent_plaintexts() {
+            for segment in Segments::new(&plaintext) {
                 if let Segment::Data(data) = segment {
                     numbers.push(data.number.get());
                 }

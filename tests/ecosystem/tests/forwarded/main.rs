@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+#[path = "../../../common/example.rs"]
+mod example;
 mod process;
 mod redis;
 mod ssh;

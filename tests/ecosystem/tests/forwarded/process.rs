@@ -3,7 +3,6 @@
 use std::{
     env,
     io::{BufRead, BufReader},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -20,18 +19,6 @@ pub(crate) fn program(name: &str) -> Command {
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
     Command::new(found.unwrap_or_else(|| panic!("{name} is missing: run tests/install")))
-}
-
-/// An example of the library. Cargo builds them along with its tests, and puts them beside ours.
-pub(crate) fn example(name: &str) -> Command {
-    let tests = env::current_exe().unwrap();
-    let path: PathBuf = tests.parent().unwrap().join("../examples").join(name);
-    assert!(
-        path.is_file(),
-        "{} is missing: cargo build --examples",
-        path.display()
-    );
-    Command::new(path)
 }
 
 /// A server that runs until this is dropped.

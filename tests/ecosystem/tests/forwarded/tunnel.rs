@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::{TempDir, tempdir};
 
-use crate::process::{Server, example};
+use crate::{example::example, process::Server};
 
 const TRANSPORT: &str = "seed=ecosystem&header=srtp";
 const HOST: &str = "localhost";
