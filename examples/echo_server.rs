@@ -52,6 +52,11 @@ struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: Option<u8>,
 
+    /// Go on with a client that comes from another address, as after a NAT forgot its mapping; use it
+    /// with a seed, or with TLS inside
+    #[arg(long)]
+    migration: bool,
+
     /// Print sessions, throughput and drops every so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     stats: Option<u64>,
@@ -110,7 +115,9 @@ fn run(options: &Options) -> io::Result<()> {
     let (address, settings) = options
         .settings()
         .unwrap_or_else(|error| transport::bad_usage(error));
-    let mut builder = Endpoint::builder().config(settings.config().clone());
+    let mut builder = Endpoint::builder()
+        .config(settings.config().clone())
+        .migration(options.migration);
     if let Some(workers) = options.workers {
         builder = builder.workers(workers.into());
     }

@@ -156,7 +156,7 @@ impl Listener {
     }
 
     fn accepted(&self, session: Arc<SessionHandle>) -> (Stream, SocketAddr) {
-        let peer = session.info().peer;
+        let peer = session.addresses().peer;
         let endpoint = self.shared.endpoint.clone();
         (Stream::new(session, endpoint), peer)
     }

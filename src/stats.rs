@@ -117,6 +117,8 @@ pub struct EndpointStats {
     pub sessions_failed: u64,
     /// Those of them that were ended to make room, because nothing showed that anybody was there.
     pub sessions_displaced: u64,
+    /// Times that a session followed its peer to another address.
+    pub sessions_migrated: u64,
     /// Addresses, or IPv6 networks of 64 bits, that were proven in the last minutes.
     pub addresses_known: u64,
     /// Datagrams received, whatever became of them.

@@ -72,6 +72,10 @@ pub(crate) struct Options {
     #[arg(long)]
     limits: bool,
 
+    /// Let sessions follow their clients to other addresses
+    #[arg(long)]
+    migration: bool,
+
     #[command(flatten)]
     machinery: Machinery,
 
@@ -174,7 +178,9 @@ fn shut_down(endpoint: Endpoint) {
 }
 
 fn bind(options: &Options) -> io::Result<Endpoint> {
-    let mut builder = Endpoint::builder().config(options.transport.config());
+    let mut builder = Endpoint::builder()
+        .config(options.transport.config())
+        .migration(options.migration);
     if !options.limits {
         builder = builder
             .accept_backlog(BACKLOG)
@@ -194,6 +200,7 @@ fn endpoint_object(stats: &EndpointStats) -> Value {
         "sessions": stats.sessions,
         "sessions_unvalidated": stats.sessions_unvalidated,
         "sessions_displaced": stats.sessions_displaced,
+        "sessions_migrated": stats.sessions_migrated,
         "addresses_known": stats.addresses_known,
         "sessions_accepted": stats.sessions_accepted,
         "sessions_failed": stats.sessions_failed,

@@ -20,6 +20,12 @@ impl Clock {
         Self { start, offset }
     }
 
+    /// Shows a later time from now on, by so many milliseconds.
+    pub(super) fn jump(&mut self, milliseconds: u32) {
+        let offset = u64::from(self.offset) + u64::from(milliseconds);
+        self.offset = (offset % PERIOD) as u32;
+    }
+
     pub(super) fn timestamp(&self, now: Instant) -> Timestamp {
         let elapsed = now.saturating_duration_since(self.start).as_millis() as u64;
         Timestamp::new(((elapsed + u64::from(self.offset)) % PERIOD) as u32 + 1)
@@ -37,6 +43,19 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jump_leads_to_a_time_that_the_go_peers_take_for_later() {
+        let now = Instant::now();
+        let mut clock = Clock::new(now, 1 << 30);
+        let before = clock.timestamp(now);
+        clock.jump(1 << 29);
+        let after = clock.timestamp(now);
+        assert_eq!(after.get() - before.get(), 1 << 29);
+        assert_eq!(before.take(after), after);
+        clock.jump(1 << 30);
+        assert!((1..0x7fff_ffff).contains(&clock.timestamp(now).get()));
+    }
 
     #[test]
     fn timestamps_count_milliseconds_and_stay_echoable_over_the_wrap() {

@@ -122,7 +122,7 @@ impl Connection {
     /// Whether the peer believes that something has arrived here which has not, or has received
     /// what was never sent: it means a connection before this one, whose state was lost. Not so
     /// towards the end, when whoever throws its data away counts it as arrived.
-    fn is_of_another_life(&self, segment: &Segment<'_>) -> bool {
+    pub(super) fn is_of_another_life(&self, segment: &Segment<'_>) -> bool {
         let lost = |next| self.receive.next().precedes(next);
         let unsent = |next| self.send.next_number().precedes(next);
         let cannot_be = match segment {
@@ -272,7 +272,7 @@ impl Connection {
         news.bytes += sent.len as u64;
         self.sampler.on_delivered(now, sent.len as u64);
         let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
-        if echo == Some(sent.timestamp) {
+        if echo == Some(sent.timestamp) && self.validation.is_proven_by(sent.transmission) {
             // Clocks start at random, so this cannot be guessed.
             self.on_proof();
         }
@@ -291,6 +291,9 @@ impl Connection {
         }
         if latest_copy {
             self.loss.on_received(sent.transmission);
+            if !self.path.has_carried(sent.transmission) {
+                return;
+            }
             self.sampler.on_certain(sent.rate, sent.sent_at);
             if echo.is_some()
                 && news
@@ -358,7 +361,9 @@ impl Connection {
         let lost = self.loss.detect(now, &self.rtt, tick, &mut self.send);
         if let Some(lost) = &lost {
             self.output.repeat_is_fast = true;
-            self.controller.on_loss(lost);
+            if self.path.was_used_at(lost.sent_at) {
+                self.controller.on_loss(lost);
+            }
         }
         lost.is_some()
     }

@@ -20,6 +20,7 @@
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
 //! | `thin` | what of that is different for small messages? |
 //! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
+//! | `migration` | where is the peer now? |
 //! | `state`, `life`, `keepalive`, `reminder`, `ending` | how does it begin, go on and end? |
 //! | `status` | how does it stand? |
 //! | `clock`, `timer` | what time is it, and when is it next? |
@@ -34,6 +35,7 @@ mod input;
 mod keepalive;
 mod life;
 mod loss;
+mod migration;
 mod output;
 mod pacing;
 mod receive;
@@ -136,6 +138,7 @@ pub struct Connection {
     pacer: pacing::Pacer,
     pings: keepalive::Pings,
     validation: validation::Validation,
+    path: migration::PathStart,
     output: output::Output,
     stats: ConnectionStats,
 }
@@ -209,6 +212,7 @@ impl Connection {
             controller,
             pings,
             validation: validation::Validation::new(now, mtu),
+            path: migration::PathStart::new(now, 0),
             output: output::Output::default(),
             stats: ConnectionStats::default(),
         };

@@ -279,9 +279,7 @@ impl Connection {
         exhausted
     }
 
-    /// mKCP: the Close option is set on everything sent in ReadyToClose. A Go peer wakes its
-    /// threads for a Ping with that option only if it carries no other; they wake for the ACKs and
-    /// Data around it.
+    /// mKCP: the Close option is set on everything sent in ReadyToClose.
     fn options(&self) -> Options {
         let mark = self.side.mark();
         match self.life.state {
@@ -294,7 +292,11 @@ impl Connection {
         Command {
             conversation: self.conversation,
             kind: CommandKind::Ping,
-            options: self.options(),
+            // For a Ping with the Close option a Go peer wakes its writers only if there is no other.
+            options: match self.life.state {
+                State::ReadyToClose => Options::CLOSE,
+                _ => self.side.mark(),
+            },
             sending_next,
             receiving_next: self.receive.next(),
             peer_rto: self.rtt.peer_rto(),

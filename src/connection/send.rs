@@ -36,6 +36,8 @@ pub(super) struct Sent {
     pub(super) transmission: u64,
     pub(super) sent_at: Instant,
     pub(super) timestamp: Timestamp,
+    /// The timestamp of its first transmission.
+    first_timestamp: Timestamp,
     pub(super) rate: Snapshot,
 }
 
@@ -285,6 +287,7 @@ impl SendHalf {
             transmission: stamp.transmission,
             sent_at: stamp.now,
             timestamp: stamp.timestamp,
+            first_timestamp: stamp.timestamp,
             rate: stamp.rate,
         });
         self.numbered += len as u64;
@@ -311,6 +314,18 @@ impl SendHalf {
     pub(super) fn is_awaited(&self, ahead: u32) -> bool {
         let sent = self.segments.get(ahead as usize);
         sent.is_some_and(|sent| sent.status != Status::Acked)
+    }
+
+    /// Whether this segment is awaited, and left at the time that is echoed: at first, or the last
+    /// time. A peer that has moved has received nothing of what was sent after it.
+    pub(super) fn is_echo(&self, number: SeqNum, echo: Timestamp) -> bool {
+        let sent = self.get(number).filter(|sent| sent.status != Status::Acked);
+        sent.is_some_and(|sent| echo == sent.timestamp || echo == sent.first_timestamp)
+    }
+
+    /// Whether anything has been sent that is not acknowledged.
+    pub(super) fn is_answer_due(&self) -> bool {
+        !self.segments.is_empty()
     }
 
     /// Forgets the acknowledged segments at the front, and their bytes.

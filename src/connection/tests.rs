@@ -1,6 +1,7 @@
 //! Two connections on a virtual path of constant delay: the promises that need both ends.
 
 mod closing;
+mod migration;
 mod reflected;
 mod thin;
 

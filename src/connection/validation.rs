@@ -13,6 +13,9 @@
 //! | opening | 4096 bytes, or two datagrams if they are larger | a protocol that speaks first |
 //! | extras | one datagram after 1 s, after 2 s more, after 4 s more, up to six; only two to a peer that is not heard again | if all that was allowed got lost, nothing else would ever tell the peer, and a Go peer cannot be asked to send more |
 //! | advance | 36 datagrams, once, if the address was proven lately by another connection | a client's next connections lose no time: 32 segments are what a peer takes before its first ACK |
+//!
+//! A peer that moves to another address begins again there, and only what was sent since can prove
+//! anything.
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +33,8 @@ const ADVANCE_DATAGRAMS: u64 = 36;
 #[derive(Clone, Debug)]
 pub(super) struct Validation {
     validated: bool,
+    /// The index of the first transmission to this address.
+    first: u64,
     factor: u32,
     credit: u64,
     max_datagram: u64,
@@ -44,6 +49,7 @@ impl Validation {
         let max_datagram = max_datagram as u64;
         Self {
             validated: false,
+            first: 0,
             factor: DEFAULT_FACTOR,
             credit: OPENING.max(OPENING_DATAGRAMS * max_datagram),
             max_datagram,
@@ -51,6 +57,15 @@ impl Validation {
             next_extra: now + FIRST_EXTRA,
             heard_since_extra: false,
         }
+    }
+
+    /// The peer is at another address, to which nothing before this transmission was sent.
+    pub(super) fn restart(&mut self, now: Instant, first: u64) {
+        *self = Self {
+            first,
+            factor: self.factor,
+            ..Self::new(now, self.max_datagram as usize)
+        };
     }
 
     pub(super) fn set_factor(&mut self, factor: u32) {
@@ -64,6 +79,11 @@ impl Validation {
 
     pub(super) fn is_validated(&self) -> bool {
         self.validated
+    }
+
+    /// Whether an echo of this transmission proves the address.
+    pub(super) fn is_proven_by(&self, transmission: u64) -> bool {
+        transmission >= self.first
     }
 
     pub(super) fn validate(&mut self) {
@@ -138,6 +158,19 @@ mod tests {
         assert_eq!(spend(&mut validation, now), (4096 + 3000) / 1350 * 1350);
         validation.validate();
         assert!(validation.allows_datagram());
+    }
+
+    #[test]
+    fn another_address_begins_again() {
+        let now = Instant::now();
+        let mut validation = Validation::new(now, 1000);
+        validation.set_factor(10);
+        validation.validate();
+        validation.restart(now, 5);
+        assert!(!validation.is_validated());
+        assert!(!validation.is_proven_by(4) && validation.is_proven_by(5));
+        validation.on_received(100);
+        assert_eq!(spend(&mut validation, now), 5000);
     }
 
     #[test]

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Config,
-        endpoint::handle::{Doorbell, SessionInfo, SessionKey},
+        endpoint::handle::{Addresses, Doorbell, SessionInfo, SessionKey},
     };
 
     const SHORT: Duration = Duration::from_millis(20);
@@ -173,11 +173,13 @@ mod tests {
                 index: 0,
                 generation: 0,
             },
-            local: "127.0.0.1:1".parse().unwrap(),
-            peer: "127.0.0.1:2".parse().unwrap(),
             conversation,
         };
-        SessionHandle::new(info, &Config::default(), Arc::new(Silent))
+        let addresses = Addresses {
+            local: "127.0.0.1:1".parse().unwrap(),
+            peer: "127.0.0.1:2".parse().unwrap(),
+        };
+        SessionHandle::new(info, addresses, &Config::default(), Arc::new(Silent))
     }
 
     fn conversation(accepted: Accepted) -> u16 {

@@ -85,6 +85,8 @@ pub(super) struct Limits {
     pub(super) accept_backlog: usize,
     /// Bytes sent for each byte received, to a peer that has not proven its address.
     pub(super) amplification_factor: u32,
+    /// Whether sessions follow their peers to other addresses.
+    pub(super) migration: bool,
 }
 
 impl Default for Limits {
@@ -96,6 +98,7 @@ impl Default for Limits {
             memory: usize::MAX,
             accept_backlog: 128,
             amplification_factor: 3,
+            migration: false,
         }
     }
 }
@@ -243,6 +246,19 @@ impl Admission {
         sources.sessions.entry(network).or_default().proven += 1;
     }
 
+    /// A session moves from one source to another, which may have no more of them than others.
+    /// It has proven nothing of its new address yet.
+    pub(super) fn migrate(&self, from: IpAddr, proven: bool, to: IpAddr) -> Result<(), DropReason> {
+        let twice = network(from) == network(to);
+        let sessions = self.enter(to) - usize::from(twice);
+        if sessions > self.limits.per_source && !twice {
+            self.leave(to, false);
+            return Err(DropReason::TooManyFromSource);
+        }
+        self.leave(from, proven);
+        Ok(())
+    }
+
     pub(super) fn leave(&self, source: IpAddr, proven: bool) {
         if !proven {
             self.unvalidated.fetch_sub(1, Ordering::Relaxed);
@@ -298,6 +314,31 @@ mod tests {
         admission.leave(one, false);
         admission.leave(other, false);
         assert_eq!(admission.enter(one), 1);
+    }
+
+    #[test]
+    fn a_session_that_moves_is_counted_where_it_is() {
+        let limits = Limits {
+            per_source: 1,
+            ..Limits::default()
+        };
+        let now = Instant::now();
+        let admission = Admission::new(limits, None);
+        let [one, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        admission.enter(one);
+        admission.prove(now, one);
+        assert_eq!(admission.migrate(one, true, one), Ok(()));
+        assert_eq!(admission.unvalidated(), 1);
+        assert_eq!(admission.migrate(one, false, other), Ok(()));
+        assert_eq!(admission.unvalidated(), 1);
+        assert_eq!(admission.enter(one), 1);
+        let refused = Err(DropReason::TooManyFromSource);
+        assert_eq!(admission.migrate(one, false, other), refused);
+        assert_eq!(admission.unvalidated(), 2);
+        admission.leave(one, false);
+        admission.leave(other, false);
+        assert_eq!(admission.unvalidated(), 0);
+        assert!(admission.sources.lock().sessions.is_empty());
     }
 
     #[test]

@@ -59,6 +59,33 @@ use super::{
 /// that one ends with [`TimedOut`](crate::ConnectionError::TimedOut). Sessions whose peers have
 /// proven their address, or have answered, never have to go. What is refused leaves no state but a
 /// few bytes in a table of fixed size; [`EndpointStats`](crate::EndpointStats) counts it.
+///
+/// # Migration
+///
+/// To mKCP a client at another address is another client: when a NAT on its way forgets a mapping,
+/// or a phone changes networks, its connections stop, and end after half a minute. With
+/// [`migration`](Self::migration) a session that a peer opened goes to where its peer is, as soon as
+/// a datagram from there acknowledges what is in flight and echoes the time at which it was sent.
+/// Nobody can guess that who has not received it, and a copy of such a datagram acknowledges nothing
+/// new. [`Stream::peer_addr`](crate::Stream::peer_addr) then gives the new address, and
+/// [`EndpointStats::sessions_migrated`](crate::EndpointStats::sessions_migrated) counts it.
+///
+/// The new address has to prove itself as that of a new session does, and until then it is sent as
+/// little. If more than the port has changed, the path is measured anew.
+///
+/// * A session moves only in mid-transfer towards the peer: while bytes are in flight, of which some
+///   arrived before the mapping changed. Of an upload or a pause nothing can be told, and the peer
+///   gets a Terminate at once, as without migration. Where bytes are in flight it gets none for the
+///   first five seconds.
+/// * **A seed, or TLS inside, is needed.** Without a seed anybody who reads along on the path can
+///   take a session away to any address, where its bytes go from then on; with a seed only who knows
+///   it can. TLS keeps what is said from both. [`Security::Aes128Gcm`](crate::Security::Aes128Gcm)
+///   says more.
+/// * Of sessions with the same conversation id, which clients choose, the oldest eight can move.
+/// * All sessions with the same conversation id belong to the same worker, so that they are found; a
+///   flood that keeps to one id keeps that one busy.
+/// * [`on_attempt`](Self::on_attempt) is not asked again; [`max_per_source`](Self::max_per_source)
+///   holds at the new address too.
 #[must_use = "a builder does nothing until `bind` is called"]
 pub struct EndpointBuilder {
     config: Config,
@@ -156,6 +183,15 @@ impl EndpointBuilder {
     /// traffic; the lower, the later a client gets the first answer that is longer than this allows.
     pub fn amplification_factor(mut self, n: u32) -> Self {
         self.limits.amplification_factor = n;
+        self
+    }
+
+    /// Whether a session follows its peer to another address, as when a NAT gives its client another
+    /// port. What that takes, where it ends and whom it serves is told [above](Self#migration).
+    ///
+    /// Default: no.
+    pub fn migration(mut self, allow: bool) -> Self {
+        self.limits.migration = allow;
         self
     }
 

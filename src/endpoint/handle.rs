@@ -43,9 +43,14 @@ pub(crate) trait Doorbell: Send + Sync + fmt::Debug {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionInfo {
     pub(crate) key: SessionKey,
+    pub(crate) conversation: u16,
+}
+
+/// Where its two ends are. The peer may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
-    pub(crate) conversation: u16,
 }
 
 /// What the application wants of its session. Wishes are states, not events: they stay.
@@ -66,6 +71,7 @@ pub(crate) struct Wishes {
 /// A session as seen from both sides: by its worker, and by the clones of its `Stream`.
 pub(crate) struct SessionHandle {
     info: SessionInfo,
+    addresses: Mutex<Addresses>,
     doorbell: Arc<dyn Doorbell>,
     /// Whether the worker has been told to look, and has not yet.
     dirty: AtomicBool,
@@ -90,11 +96,13 @@ struct Progress {
 impl SessionHandle {
     pub(crate) fn new(
         info: SessionInfo,
+        addresses: Addresses,
         config: &Config,
         doorbell: Arc<dyn Doorbell>,
     ) -> Arc<Self> {
         Arc::new(Self {
             info,
+            addresses: Mutex::new(addresses),
             doorbell,
             dirty: AtomicBool::new(false),
             send: SendPipe::new(config.write_buffer()),
@@ -119,6 +127,10 @@ impl SessionHandle {
     pub(crate) fn info(&self) -> &SessionInfo {
         &self.info
     }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        *self.addresses.lock()
+    }
 }
 
 // The worker's side. None of it waits, apart from leaf locks.
@@ -142,6 +154,11 @@ impl SessionHandle {
     pub(crate) fn limit_pipes(&self, bytes: usize) {
         self.send.limit_to(bytes);
         self.receive.limit_to(bytes);
+    }
+
+    /// The peer has moved.
+    pub(crate) fn set_addresses(&self, addresses: Addresses) {
+        *self.addresses.lock() = addresses;
     }
 
     /// The first valid segment came from the peer.
@@ -361,6 +378,7 @@ impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle")
             .field("info", &self.info)
+            .field("addresses", &self.addresses())
             .field("progress", &self.progress.read(|progress| *progress))
             .finish_non_exhaustive()
     }

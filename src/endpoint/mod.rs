@@ -17,6 +17,8 @@
 //!   memory of what could be replayed (`replay`).
 //! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
 //!   (`admission`, `known`, `knocks`, `newcomers`).
+//! * A peer that comes from another address than before is followed by its session, if that is
+//!   allowed (`worker/migrate`).
 //! * The threads live in a `runtime`.
 //!
 //! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
@@ -230,7 +232,7 @@ impl Endpoint {
         let Inner { runtime, port } = &*self.inner;
         let destination = reachable(port.local, peer)?;
         let (id, permit) = port.admit_own(destination)?;
-        let shard = runtime.shared().shard(&id);
+        let shard = runtime.shared().shard(port, &id);
         let path = Path {
             lane: 0,
             destination,

@@ -124,6 +124,11 @@ impl Port {
         derive::max_plaintext(&self.config)
     }
 
+    /// Whether sessions follow their peers to other addresses.
+    pub(super) fn allows_migration(&self) -> bool {
+        self.admission.limits.migration
+    }
+
     pub(super) fn sessions(&self) -> usize {
         self.sessions.load(Ordering::SeqCst)
     }
@@ -386,6 +391,21 @@ impl Permit {
             self.validated = true;
             self.port.admission.prove(now, source);
         }
+    }
+
+    /// The session's peer is at another address, which proves nothing yet.
+    pub(super) fn migrate(&mut self, now: Instant, to: IpAddr) -> Result<(), DropReason> {
+        let Some(from) = self.source else {
+            return Ok(());
+        };
+        let admission = &self.port.admission;
+        // Asked while the proof of the old address counts: it may be the same.
+        let known = admission.standing(now, to) == Standing::Known;
+        admission.migrate(from, self.validated, to)?;
+        self.advanced = known && admission.take_advance(now, to);
+        self.source = Some(to);
+        self.validated = false;
+        Ok(())
     }
 
     /// How many bytes the session holds now.

@@ -126,7 +126,7 @@ impl Router {
             ErrorKind::WouldBlock => false,
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
                 if let Some(id) = port.only_connection() {
-                    let shard = self.shared.shard(&id);
+                    let shard = self.shared.shard(port, &id);
                     let _ = shard.command(Command::Refused(id));
                 }
                 true
@@ -270,7 +270,7 @@ impl Batches {
         let id = ConnectionId::new(port.id, origin.remote, datagram.conversation);
         let index = match self.latest {
             Some((same, index)) if same == id => index,
-            _ => self.shared.shard_index(&id),
+            _ => self.shared.shard_index(port, &id),
         };
         self.latest = Some((id, index));
         self.batches[index].push(datagram);

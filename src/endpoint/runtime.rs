@@ -168,13 +168,18 @@ impl Drop for Runtime {
 }
 
 impl Shared {
-    /// The worker of a connection. Keyed at random, so that nobody can aim at one.
-    pub(super) fn shard_index(&self, id: &ConnectionId) -> usize {
-        (self.hasher.hash_one(id) % self.shards.len() as u64) as usize
+    /// The worker of a connection. Keyed at random, so that nobody can aim at one. A peer that may
+    /// move is to be found wherever it comes from.
+    pub(super) fn shard_index(&self, port: &Port, id: &ConnectionId) -> usize {
+        let hash = match port.allows_migration() {
+            true => self.hasher.hash_one((id.port, id.conversation)),
+            false => self.hasher.hash_one(id),
+        };
+        (hash % self.shards.len() as u64) as usize
     }
 
-    pub(super) fn shard(&self, id: &ConnectionId) -> &Arc<Shard> {
-        &self.shards[self.shard_index(id)]
+    pub(super) fn shard(&self, port: &Port, id: &ConnectionId) -> &Arc<Shard> {
+        &self.shards[self.shard_index(port, id)]
     }
 
     /// Threads that died.

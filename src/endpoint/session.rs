@@ -1,7 +1,7 @@
 //! One session: a connection, the pipes to its application, and the way to its peer.
 
 use std::{
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +23,8 @@ const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// So long a session keeps memory that is empty: given back at once, it would be asked for anew
 /// with each message.
 const KEEP: Duration = Duration::from_secs(1);
+/// How long datagrams from an address that the peer has left may take.
+const LATE: Duration = Duration::from_secs(15);
 /// One that has moved so many bytes in that time keeps it longer.
 const BUSY: u64 = 1024 * 1024;
 
@@ -51,6 +53,8 @@ pub(super) struct Session {
     /// The kernel said that nobody listens at the peer.
     pub(super) refused: bool,
     permit: Permit,
+    /// Which address the peer has left, and when, if it moved.
+    left: Option<(SocketAddr, Instant)>,
     /// Whether the application, or the end of the endpoint, has ended each direction ...
     no_reader: bool,
     no_writer: bool,
@@ -112,6 +116,7 @@ impl Session {
             dirty: true,
             blocked: false,
             refused: false,
+            left: None,
             no_reader: false,
             no_writer: false,
             linger,
@@ -125,6 +130,41 @@ impl Session {
 
     pub(super) fn port(&self) -> &Arc<Port> {
         self.permit.port()
+    }
+
+    /// Follows the peer to another address.
+    pub(super) fn migrate(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        path: Path,
+        seed: u64,
+    ) -> Result<(), DropReason> {
+        self.permit.migrate(now, id.remote.ip())?;
+        self.connection.on_migrated(now, seed);
+        if self.permit.is_advanced() {
+            self.connection.advance();
+        }
+        if self.id.remote.ip() != id.remote.ip() {
+            let config = &self.permit.port().config;
+            self.connection.forget_path(now, config, seed);
+        }
+        self.handle
+            .set_addresses(path.addresses(self.permit.port().local));
+        // The other socket may have room.
+        self.blocked &= self.path.lane == path.lane;
+        self.told.validated = false;
+        self.left = Some((self.id.remote, now));
+        self.id = id;
+        self.path = path;
+        Ok(())
+    }
+
+    /// Whether the peer has been at this address a short while ago, so that something may still come
+    /// from there.
+    pub(super) fn has_left(&self, now: Instant, address: SocketAddr) -> bool {
+        self.left
+            .is_some_and(|(left, at)| left == address && now.saturating_duration_since(at) < LATE)
     }
 
     /// Ends both directions after delivering what was written; readers get this error.

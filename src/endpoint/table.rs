@@ -59,6 +59,10 @@ impl Slot {
     }
 }
 
+/// How many sessions with the same port and conversation may move, the oldest ones: that is how many
+/// are looked at for a datagram of unknown origin.
+const MOST_MOVABLE: usize = 8;
+
 /// The sessions of one worker.
 #[derive(Debug)]
 pub(super) struct Table<T> {
@@ -66,6 +70,8 @@ pub(super) struct Table<T> {
     free: Vec<u32>,
     by_id: HashMap<ConnectionId, Slot>,
     by_key: HashMap<SessionKey, Slot>,
+    /// Those that may move to another address, by what they keep then.
+    movable: HashMap<(PortId, u16), Vec<Slot>>,
 }
 
 #[derive(Debug)]
@@ -89,6 +95,7 @@ impl<T> Table<T> {
             free: Vec::new(),
             by_id: HashMap::new(),
             by_key: HashMap::new(),
+            movable: HashMap::new(),
         }
     }
 
@@ -119,8 +126,10 @@ impl<T> Table<T> {
         self.free.push(slot.index);
         self.by_id.remove(&tenant.id);
         self.by_key.remove(&tenant.key);
+        self.forget_movable(slot, tenant.id);
         shrink(&mut self.by_id);
         shrink(&mut self.by_key);
+        shrink(&mut self.movable);
         Some(tenant.session)
     }
 
@@ -142,6 +151,47 @@ impl<T> Table<T> {
 
     pub(super) fn find(&self, id: &ConnectionId) -> Option<Slot> {
         self.by_id.get(id).copied()
+    }
+
+    /// From now on the session may move.
+    pub(super) fn set_movable(&mut self, slot: Slot, id: ConnectionId) {
+        let slots = self.movable.entry((id.port, id.conversation)).or_default();
+        if slots.len() < MOST_MOVABLE {
+            slots.push(slot);
+        }
+    }
+
+    fn forget_movable(&mut self, slot: Slot, id: ConnectionId) {
+        let key = (id.port, id.conversation);
+        if let Some(slots) = self.movable.get_mut(&key) {
+            slots.retain(|&other| other != slot);
+            if slots.is_empty() {
+                self.movable.remove(&key);
+            }
+        }
+    }
+
+    /// The sessions that this one may be, if it has moved.
+    pub(super) fn candidates(&self, id: &ConnectionId) -> impl Iterator<Item = (Slot, &T)> {
+        let slots = self.movable.get(&(id.port, id.conversation));
+        let slots = slots.into_iter().flatten();
+        slots.filter_map(|&slot| Some((slot, self.get(slot)?)))
+    }
+
+    /// The session has moved: this is its id from now on. The id must not be in the table.
+    pub(super) fn set_id(&mut self, slot: Slot, id: ConnectionId) {
+        let Some(place) = self.places.get_mut(slot.index()) else {
+            return;
+        };
+        if let Some(tenant) = place
+            .tenant
+            .as_mut()
+            .filter(|_| place.generation == slot.generation)
+        {
+            self.by_id.remove(&tenant.id);
+            tenant.id = id;
+            self.by_id.insert(id, slot);
+        }
     }
 
     pub(super) fn find_key(&self, key: SessionKey) -> Option<Slot> {
@@ -294,6 +344,44 @@ mod tests {
         assert_eq!(table.find(&id(1)), None);
         assert_eq!(table.find_key(key(1)), None);
         assert_eq!(table.iter().collect::<Vec<_>>(), [(second, &"second")]);
+    }
+
+    #[test]
+    fn a_session_that_moves_is_found_by_its_new_id_alone() {
+        let from = |port, conversation| {
+            let remote = SocketAddr::from(([127, 0, 0, 1], port));
+            ConnectionId::new(PortId(0), remote, conversation)
+        };
+        let mut table = Table::new();
+        let fixed = table.insert(from(1, 7), key(1), "fixed");
+        let movable = table.insert(from(2, 7), key(2), "movable");
+        table.set_movable(movable, from(2, 7));
+        let candidates = |table: &Table<_>, id| -> Vec<_> {
+            table.candidates(&id).map(|(slot, _)| slot).collect()
+        };
+        assert_eq!(candidates(&table, from(3, 7)), [movable]);
+        assert_eq!(candidates(&table, from(3, 8)), []);
+        table.set_id(movable, from(3, 7));
+        assert_eq!(table.find(&from(2, 7)), None);
+        assert_eq!(table.find(&from(3, 7)), Some(movable));
+        assert_eq!(table.remove(movable), Some("movable"));
+        assert_eq!(table.find(&from(3, 7)), None);
+        assert_eq!(candidates(&table, from(3, 7)), []);
+        assert!(table.movable.is_empty());
+        assert_eq!(table.remove(fixed), Some("fixed"));
+    }
+
+    #[test]
+    fn of_many_with_the_same_conversation_few_can_move() {
+        let mut table = Table::new();
+        for port in 1..1000 {
+            let remote = SocketAddr::from(([127, 0, 0, 1], port));
+            let id = ConnectionId::new(PortId(0), remote, 7);
+            let slot = table.insert(id, key(port.into()), port);
+            table.set_movable(slot, id);
+        }
+        let movable: Vec<_> = table.candidates(&id(7)).map(|(_, &port)| port).collect();
+        assert_eq!(movable, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     #[test]

@@ -18,9 +18,10 @@ use crate::{
 
 use super::{
     batch::Origin,
+    handle::Addresses,
     port::{Port, PortId},
     session::Session,
-    table::Slot,
+    table::{Slot, canonical},
 };
 
 /// Datagrams that one session may send before others have their turn.
@@ -45,6 +46,19 @@ pub(super) struct Path {
     pub(super) destination: SocketAddr,
     /// The address of ours that the peer knows.
     pub(super) source: Option<IpAddr>,
+}
+
+impl Path {
+    /// Both ends, as the user is told; `local` is where the port is bound.
+    pub(super) fn addresses(&self, mut local: SocketAddr) -> Addresses {
+        if let Some(ip) = self.source {
+            local.set_ip(ip);
+        }
+        Addresses {
+            local: canonical(local),
+            peer: canonical(self.destination),
+        }
+    }
 }
 
 impl From<Origin> for Path {

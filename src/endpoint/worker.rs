@@ -4,6 +4,7 @@
 //! loop around it is a thread of its own ([`thread`]), or that of the poll thread.
 
 mod admit;
+mod migrate;
 
 use std::{
     collections::VecDeque,
@@ -21,7 +22,7 @@ use super::{
     port::{Port, PortId},
     session::{Opening, Session},
     shard::{Command, Ending, Shard},
-    table::{ConnectionId, Slot, Table, canonical},
+    table::{ConnectionId, Slot, Table},
     transmit::{Flushed, Path, Transmitter},
 };
 
@@ -324,17 +325,12 @@ pub(super) fn new_handle(
     id: ConnectionId,
     path: Path,
 ) -> Arc<SessionHandle> {
-    let mut local = port.local;
-    if let Some(ip) = path.source {
-        local.set_ip(ip);
-    }
     let info = SessionInfo {
         key: shard.new_key(),
-        local: canonical(local),
-        peer: id.remote,
         conversation: id.conversation,
     };
-    SessionHandle::new(info, &port.config, shard.clone())
+    let addresses = path.addresses(port.local);
+    SessionHandle::new(info, addresses, &port.config, shard.clone())
 }
 
 pub(super) mod thread;

@@ -240,16 +240,17 @@ impl Stream {
 
 /// Looking.
 impl Stream {
-    /// The address of the peer.
+    /// The address of the peer: where it is now, at an endpoint that allows
+    /// [`migration`](crate::EndpointBuilder::migration).
     /// Never fails.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.session().info().peer)
+        Ok(self.session().addresses().peer)
     }
 
     /// The address of the socket that carries this stream.
     /// Never fails.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.session().info().local)
+        Ok(self.session().addresses().local)
     }
 
     /// The mKCP conversation id, chosen by the client. With the two addresses it names the
@@ -385,11 +386,12 @@ by_reference::read_and_write!(Stream);
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let info = self.session().info();
+        let session = self.session();
+        let addresses = session.addresses();
         f.debug_struct("Stream")
-            .field("local", &info.local)
-            .field("peer", &info.peer)
-            .field("conversation", &info.conversation)
+            .field("local", &addresses.local)
+            .field("peer", &addresses.peer)
+            .field("conversation", &session.info().conversation)
             .finish()
     }
 }
@@ -413,8 +415,8 @@ fn accept_from(client: &Stream, queue: &AcceptQueue) -> io::Result<Arc<SessionHa
     let started = Instant::now();
     loop {
         let session = queue.accept_timeout(PAIRING.saturating_sub(started.elapsed()))?;
-        let info = session.info();
-        if info.peer == client.local_addr()? && info.conversation == client.conversation() {
+        let is_from_client = session.addresses().peer == client.local_addr()?;
+        if is_from_client && session.info().conversation == client.conversation() {
             return Ok(session);
         }
         session.reset();

@@ -4,6 +4,7 @@
 mod forged;
 mod hostile;
 mod life;
+mod migration;
 mod replay;
 mod support;
 mod traffic;

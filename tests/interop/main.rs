@@ -10,6 +10,7 @@ mod behaviour;
 mod differential;
 mod exchange;
 mod link;
+mod nat;
 mod our_client;
 mod our_server;
 mod tls;

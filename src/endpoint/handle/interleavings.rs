@@ -43,12 +43,14 @@ fn session(capacity: usize) -> (Arc<SessionHandle>, Arc<Inbox>) {
             index: 0,
             generation: 0,
         },
-        local: ([127, 0, 0, 1], 1).into(),
-        peer: ([127, 0, 0, 1], 2).into(),
         conversation: 0,
     };
+    let addresses = Addresses {
+        local: ([127, 0, 0, 1], 1).into(),
+        peer: ([127, 0, 0, 1], 2).into(),
+    };
     let doorbell: Arc<dyn Doorbell> = inbox.clone();
-    let mut handle = SessionHandle::new(info, &Config::default(), doorbell);
+    let mut handle = SessionHandle::new(info, addresses, &Config::default(), doorbell);
     let unshared = Arc::get_mut(&mut handle).unwrap();
     unshared.send = SendPipe::new(capacity);
     unshared.receive = ReceivePipe::new(capacity);

@@ -41,11 +41,10 @@ fn handle_with(doorbell: Arc<dyn Doorbell>) -> Arc<SessionHandle> {
     };
     let info = SessionInfo {
         key,
-        local,
-        peer,
         conversation: 5,
     };
-    SessionHandle::new(info, &Config::default(), doorbell)
+    let addresses = Addresses { local, peer };
+    SessionHandle::new(info, addresses, &Config::default(), doorbell)
 }
 
 fn handle() -> (Arc<SessionHandle>, Arc<Bell>) {

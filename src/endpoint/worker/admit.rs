@@ -50,10 +50,15 @@ impl Worker {
         id: ConnectionId,
         datagram: Datagram<'_>,
     ) -> Result<Slot, DropReason> {
-        match self.table.find(&id) {
-            Some(slot) => Ok(slot),
-            None => self.admit(now, id, datagram),
+        if let Some(slot) = self.table.find(&id) {
+            return Ok(slot);
         }
+        if datagram.port.allows_migration()
+            && let Some(slot) = self.follow(now, id, datagram)?
+        {
+            return Ok(slot);
+        }
+        self.admit(now, id, datagram)
     }
 
     /// Opens a session for a peer's datagram, or says why it is dropped.
@@ -84,8 +89,10 @@ impl Worker {
             return Err(DropReason::NotListening);
         };
         match stranger {
+            Stranger::Genuine if self.is_late(now, &id) => Err(DropReason::Stray),
             Stranger::Genuine if datagram.replayed => Err(DropReason::Replay),
             Stranger::Genuine => self.accept(now, id, datagram, &queue),
+            Stranger::Stray(_) if self.expects_proof(now, &id, datagram) => Err(DropReason::Stray),
             Stranger::Stray(answer) => {
                 self.answer(now, datagram, answer);
                 Err(DropReason::Stray)
@@ -114,6 +121,9 @@ impl Worker {
         };
         // First in the table: if this thread dies from here on, nobody waits for the session.
         let slot = self.insert(now, opening, Side::Server);
+        if port.allows_migration() {
+            self.table.set_movable(slot, id);
+        }
         if queue.try_push(handle).is_err() {
             self.table.remove(slot);
             return Err(DropReason::AcceptQueueFull);

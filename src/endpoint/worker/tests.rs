@@ -12,6 +12,7 @@ use quinn_udp::Transmit;
 
 mod backlog;
 mod flood;
+mod migrate;
 mod peers;
 mod reflected;
 mod restart;
@@ -396,7 +397,7 @@ fn an_accepted_session_delivers_and_its_late_datagrams_meet_a_tombstone() {
     let queue = lab.port.start_listening().unwrap();
     lab.receive(77, data(77, 0));
     let handle = queue.accept_timeout(Duration::ZERO).unwrap();
-    assert_eq!(handle.info().peer, address(2));
+    assert_eq!(handle.addresses().peer, address(2));
     assert_eq!(handle.receive_pipe().len(), 5);
     handle.reset();
     handle.release();

@@ -20,6 +20,7 @@ const LIMITS: Limits = Limits {
     memory: usize::MAX,
     accept_backlog: 16,
     amplification_factor: 3,
+    migration: false,
 };
 
 /// Ever new addresses that nobody has.
