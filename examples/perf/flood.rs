@@ -1,5 +1,7 @@
 //! A flood of forged first datagrams, and what it draws from the server.
 
+mod fresh;
+
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
@@ -16,6 +18,7 @@ use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
+    payload, ping,
     report::Report,
     threads::Threads,
     transport::{self, Transport},
@@ -30,6 +33,10 @@ const AT_ONCE: u64 = 16;
 /// of 127.0.0.0/8, and what it answers comes back here. answered_bytes and answered_datagrams tell
 /// how much that is, amplification how much for each byte sent. A server of perf keeps the limits
 /// that hold against this only if told so: `serve --limits`.
+///
+/// With --fresh, new clients come meanwhile, each from an address of its own in 127.0.0.0/16 that is not
+/// forged; the server has to be in mode echo or xor. fresh tells how many, fresh_p50_us and so on
+/// the time from connect until a byte is back.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Datagrams in all
@@ -47,6 +54,10 @@ pub(crate) struct Options {
     /// Bytes of payload in each, if it is data
     #[arg(long, value_name = "B", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1300))]
     size: u16,
+
+    /// Have so many new clients a second come meanwhile
+    #[arg(long, value_name = "R", value_parser = ping::rate)]
+    fresh: Option<f64>,
 
     /// Seconds in which answers are counted after the last datagram
     #[arg(long, value_name = "S", default_value_t = 2.0)]
@@ -83,10 +94,18 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let (answers, over) = (Answers::default(), AtomicBool::new(false));
     let started = Instant::now();
     let mut report = Report::default();
+    payload::prepare();
     thread::scope(|scope| {
         scope.spawn(|| answers.count(&socket, &over));
+        let fresh = options.fresh;
+        let fresh = fresh.map(|rate| scope.spawn(move || fresh::run(options, rate)));
         let sent = forge(options, &socket, &state, &mut report);
         report.set_elapsed(started.elapsed());
+        match fresh.map(|clients| clients.join()) {
+            Some(Ok(clients)) => report.absorb(clients),
+            Some(Err(_)) => report.add_error(&io::Error::other("a thread panicked")),
+            None => {}
+        }
         thread::sleep(Duration::from_secs_f64(options.watch));
         over.store(true, Ordering::Relaxed);
         let answered = answers.bytes.load(Ordering::Relaxed);

@@ -16,7 +16,7 @@
 //! * A port (`port`) is what the sessions of one socket share: settings, counters, limits, and the
 //!   memory of what could be replayed (`replay`).
 //! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
-//!   (`admission`, `known`, `knocks`, `newcomers`).
+//!   (`admission`, `known`, `knocks`, `turnstile`, `newcomers`).
 //! * The threads live in a `runtime`.
 //!
 //! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
@@ -52,6 +52,7 @@ mod socket;
 pub(crate) mod strangers;
 mod table;
 mod transmit;
+mod turnstile;
 mod worker;
 
 use std::{
