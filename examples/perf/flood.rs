@@ -10,15 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::internal::{
-    packet::{NonceSource, PacketCodec},
-    wire::{Command, CommandKind, Data, Options as Flags, Segment, SeqNum, Timestamp},
-};
+use mkcp::internal::wire::{CommandKind, Segment};
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
     payload, ping,
+    raw::{Sealer, command, data},
     report::Report,
     threads::Threads,
     transport::{self, Transport},
@@ -125,22 +123,20 @@ fn forge(
     state: &UdpSocketState,
     report: &mut Report,
 ) -> u64 {
-    let codec = PacketCodec::new(&options.transport.config());
-    let (mut nonces, mut random) = (NonceSource::default(), SmallRng::from_os_rng());
+    let mut sealer = Sealer::new(&options.transport.config());
+    let mut random = SmallRng::from_os_rng();
     let payload = vec![b'x'; options.size.into()];
     let started = Instant::now();
-    let (mut sent, mut datagrams, mut buffer) = (0, 0, Vec::new());
+    let (mut sent, mut datagrams) = (0, 0);
     while datagrams < options.datagrams {
         if datagrams % AT_ONCE == 0 {
             let due = datagrams as f64 / options.datagrams as f64 * options.seconds;
             thread::sleep(Duration::from_secs_f64(due).saturating_sub(started.elapsed()));
         }
-        buffer.clear();
-        let start = codec.begin(&mut buffer);
-        first_segment(options.kind, random.random(), &payload).encode(&mut buffer);
-        if codec.seal(&mut buffer, start, &mut nonces).is_err() {
+        let segment = first_segment(options.kind, random.random(), &payload);
+        let Some(datagram) = sealer.seal([segment]) else {
             break;
-        }
+        };
         // Neither the network's own address nor where the server is.
         let source = Ipv4Addr::from_bits(random.random_range(0x7f01_0000..0x7fff_fffe));
         let result = state.try_send(
@@ -148,13 +144,13 @@ fn forge(
             &Transmit {
                 destination: options.connect,
                 ecn: None,
-                contents: &buffer,
+                contents: datagram,
                 segment_size: None,
                 src_ip: Some(source.into()),
             },
         );
         match result {
-            Ok(()) => sent += buffer.len() as u64,
+            Ok(()) => sent += datagram.len() as u64,
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
             Err(error) => report.add_error(&error),
         }
@@ -165,27 +161,10 @@ fn forge(
 }
 
 fn first_segment(kind: Kind, conversation: u16, payload: &[u8]) -> Segment<'_> {
-    let command = |kind| {
-        Segment::Command(Command {
-            conversation,
-            kind,
-            options: Flags::NONE,
-            sending_next: SeqNum::ZERO,
-            receiving_next: SeqNum::ZERO,
-            peer_rto: 100,
-        })
-    };
     match kind {
-        Kind::Data => Segment::Data(Data {
-            conversation,
-            options: Flags::NONE,
-            timestamp: Timestamp::ZERO,
-            number: SeqNum::ZERO,
-            sending_next: SeqNum::ZERO,
-            payload,
-        }),
-        Kind::Ping => command(CommandKind::Ping),
-        Kind::Unknown => command(CommandKind::Unknown(9)),
+        Kind::Data => data(conversation, 0, 0, payload),
+        Kind::Ping => command(conversation, CommandKind::Ping),
+        Kind::Unknown => command(conversation, CommandKind::Unknown(9)),
     }
 }
 
