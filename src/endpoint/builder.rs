@@ -50,7 +50,7 @@ use super::{
 /// [`accept_backlog`](Self::accept_backlog)
 ///
 /// * half is for anybody, a sixteenth of the room a second or 1000, whichever is more, after a burst
-///   of a quarter of that, so that the work of accepting them does not keep sessions waiting;
+///   of a quarter of that, so that the work of accepting them leaves time for other sessions;
 /// * a quarter is for those who are turned away and repeat their first datagram within ten seconds,
 ///   as every client does and a flood from forged addresses does not;
 /// * a quarter is for those whose address was proven within the last five to ten minutes.
