@@ -182,8 +182,8 @@ drop_reasons! {
     TooManySessions = "too_many_sessions",
     /// The limit of sessions whose address is not yet proven is reached.
     TooManyUnvalidated = "too_many_unvalidated",
-    /// There is little room left for peers of which nothing is known: one that repeats its first
-    /// datagram may get it.
+    /// There is little room left for peers of which nothing is known, or they come too fast: one
+    /// that repeats its first datagram may get in.
     Deferred = "deferred",
     /// The limit of sessions from one source is reached.
     TooManyFromSource = "too_many_from_source",

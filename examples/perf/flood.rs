@@ -1,5 +1,7 @@
 //! A flood of forged first datagrams, and what it draws from the server.
 
+mod fresh;
+
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
@@ -8,14 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::internal::{
-    packet::{NonceSource, PacketCodec},
-    wire::{Command, CommandKind, Data, Options as Flags, Segment, SeqNum, Timestamp},
-};
+use mkcp::internal::wire::{CommandKind, Segment};
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::{
+    payload, ping,
+    raw::{Sealer, command, data},
     report::Report,
     threads::Threads,
     transport::{self, Transport},
@@ -30,6 +31,10 @@ const AT_ONCE: u64 = 16;
 /// of 127.0.0.0/8, and what it answers comes back here. answered_bytes and answered_datagrams tell
 /// how much that is, amplification how much for each byte sent. A server of perf keeps the limits
 /// that hold against this only if told so: `serve --limits`.
+///
+/// With --fresh, new clients come meanwhile, each from an address of its own in 127.0.0.0/16 that is not
+/// forged; the server has to be in mode echo or xor. fresh tells how many, fresh_p50_us and so on
+/// the time from connect until a byte is back.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Datagrams in all
@@ -47,6 +52,10 @@ pub(crate) struct Options {
     /// Bytes of payload in each, if it is data
     #[arg(long, value_name = "B", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1300))]
     size: u16,
+
+    /// Have so many new clients a second come meanwhile
+    #[arg(long, value_name = "R", value_parser = ping::rate)]
+    fresh: Option<f64>,
 
     /// Seconds in which answers are counted after the last datagram
     #[arg(long, value_name = "S", default_value_t = 2.0)]
@@ -83,10 +92,18 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let (answers, over) = (Answers::default(), AtomicBool::new(false));
     let started = Instant::now();
     let mut report = Report::default();
+    payload::prepare();
     thread::scope(|scope| {
         scope.spawn(|| answers.count(&socket, &over));
+        let fresh = options.fresh;
+        let fresh = fresh.map(|rate| scope.spawn(move || fresh::run(options, rate)));
         let sent = forge(options, &socket, &state, &mut report);
         report.set_elapsed(started.elapsed());
+        match fresh.map(|clients| clients.join()) {
+            Some(Ok(clients)) => report.absorb(clients),
+            Some(Err(_)) => report.add_error(&io::Error::other("a thread panicked")),
+            None => {}
+        }
         if sent.is_ok() {
             thread::sleep(Duration::from_secs_f64(options.watch));
         }
@@ -110,22 +127,18 @@ fn forge(
     state: &UdpSocketState,
     report: &mut Report,
 ) -> io::Result<u64> {
-    let codec = PacketCodec::new(&options.transport.config());
-    let (mut nonces, mut random) = (NonceSource::default(), SmallRng::from_os_rng());
+    let mut sealer = Sealer::new(&options.transport.config());
+    let mut random = SmallRng::from_os_rng();
     let payload = vec![b'x'; options.size.into()];
     let started = Instant::now();
-    let (mut sent, mut datagrams, mut buffer) = (0, 0, Vec::new());
+    let (mut sent, mut datagrams) = (0, 0);
     while datagrams < options.datagrams {
         if datagrams % AT_ONCE == 0 {
             let due = datagrams as f64 / options.datagrams as f64 * options.seconds;
             thread::sleep(Duration::from_secs_f64(due).saturating_sub(started.elapsed()));
         }
-        buffer.clear();
-        let start = codec.begin(&mut buffer);
-        first_segment(options.kind, random.random(), &payload).encode(&mut buffer);
-        codec
-            .seal(&mut buffer, start, &mut nonces)
-            .map_err(io::Error::other)?;
+        let segment = first_segment(options.kind, random.random(), &payload);
+        let datagram = sealer.seal([segment])?;
         // Neither the network's own address nor where the server is.
         let source = Ipv4Addr::from_bits(random.random_range(0x7f01_0000..0x7fff_fffe));
         let result = state.try_send(
@@ -133,13 +146,13 @@ fn forge(
             &Transmit {
                 destination: options.connect,
                 ecn: None,
-                contents: &buffer,
+                contents: datagram,
                 segment_size: None,
                 src_ip: Some(source.into()),
             },
         );
         match result {
-            Ok(()) => sent += buffer.len() as u64,
+            Ok(()) => sent += datagram.len() as u64,
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
             Err(error) => report.add_error(&error),
         }
@@ -150,27 +163,10 @@ fn forge(
 }
 
 fn first_segment(kind: Kind, conversation: u16, payload: &[u8]) -> Segment<'_> {
-    let command = |kind| {
-        Segment::Command(Command {
-            conversation,
-            kind,
-            options: Flags::NONE,
-            sending_next: SeqNum::ZERO,
-            receiving_next: SeqNum::ZERO,
-            peer_rto: 100,
-        })
-    };
     match kind {
-        Kind::Data => Segment::Data(Data {
-            conversation,
-            options: Flags::NONE,
-            timestamp: Timestamp::ZERO,
-            number: SeqNum::ZERO,
-            sending_next: SeqNum::ZERO,
-            payload,
-        }),
-        Kind::Ping => command(CommandKind::Ping),
-        Kind::Unknown => command(CommandKind::Unknown(9)),
+        Kind::Data => data(conversation, 0, 0, payload),
+        Kind::Ping => command(conversation, CommandKind::Ping),
+        Kind::Unknown => command(conversation, CommandKind::Unknown(9)),
     }
 }
 

@@ -12,11 +12,13 @@ mod endpoint;
 mod files;
 mod flood;
 mod hold;
+mod hostile;
 mod idle;
 mod opening;
 mod payload;
 mod ping;
 mod process;
+mod raw;
 mod report;
 mod serve;
 mod threads;
@@ -47,6 +49,7 @@ enum Command {
     Connect(connect::Options),
     Idle(idle::Options),
     Flood(flood::Options),
+    Hostile(hostile::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn run(command: &Command) -> io::Result<ExitCode> {
         Command::Connect(options) => (connect::run(options), options.json),
         Command::Idle(options) => (idle::run(options), options.json),
         Command::Flood(options) => (flood::run(options), options.json),
+        Command::Hostile(options) => (hostile::run(options), options.json),
     };
     let report = result?;
     report.print(json)?;

@@ -145,7 +145,7 @@ fn one_stream(options: &Options, stream: &MaybeTlsStream, deadline: Option<Insta
 }
 
 /// Reads a number of messages per second, fractions allowed.
-fn rate(text: &str) -> Result<f64, String> {
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     match number {
         0.001..=1e6 => Ok(number),

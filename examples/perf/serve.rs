@@ -76,6 +76,10 @@ pub(crate) struct Options {
     #[arg(long)]
     migration: bool,
 
+    /// Bytes that all sessions may hold together [default: no limit]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
+    memory_limit: Option<u32>,
+
     #[command(flatten)]
     machinery: Machinery,
 
@@ -186,6 +190,9 @@ fn bind(options: &Options) -> io::Result<Endpoint> {
             .accept_backlog(BACKLOG)
             .max_sessions(MOST_SESSIONS)
             .max_unvalidated(MOST_SESSIONS);
+    }
+    if let Some(mib) = options.memory_limit {
+        builder = builder.memory_limit(mib as usize * 1024 * 1024);
     }
     options.machinery.apply(builder).bind(options.listen)
 }

@@ -8,6 +8,10 @@
 //! | who repeats the first datagram after a moment (`knocks.rs`) | three quarters |
 //! | who comes from an address that was proven lately (`known.rs`) | all |
 //!
+//! Strangers that have not repeated anything come in at a bounded rate besides (`turnstile.rs`), so
+//! that the work of accepting them does not stand before all other. An honest rush, as after a
+//! restart, is in with the second datagram of each.
+//!
 //! Of the latter two, whoever finds no room takes the place of the oldest session of which nothing
 //! was heard but its beginning (`newcomers.rs`); in the queue, of one that waits there too.
 
@@ -24,7 +28,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{known::KnownAddresses, table::shrink};
+use super::{known::KnownAddresses, table::shrink, turnstile::Turnstile};
 use crate::error::DropReason;
 
 /// A peer that wants to open a session, for
@@ -89,6 +93,19 @@ pub(super) struct Limits {
     pub(super) migration: bool,
 }
 
+impl Limits {
+    /// Those without proof must not fill the room of all.
+    fn for_unvalidated(&self) -> usize {
+        self.unvalidated.min(self.sessions)
+    }
+
+    /// A thread for each of them keeps a fifth of a core busy. Where more may be held, more may
+    /// come.
+    fn strangers_per_second(&self) -> usize {
+        (self.for_unvalidated() / 16).max(1000)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -130,6 +147,7 @@ pub(super) struct Admission {
     hook: Option<Hook>,
     unvalidated: AtomicUsize,
     sources: Mutex<Sources>,
+    turnstile: Mutex<Turnstile>,
 }
 
 #[derive(Debug, Default)]
@@ -148,6 +166,7 @@ struct Source {
 impl Admission {
     pub(super) fn new(limits: Limits, hook: Option<Hook>) -> Self {
         Self {
+            turnstile: Mutex::new(Turnstile::new(limits.strangers_per_second())),
             limits,
             hook,
             unvalidated: AtomicUsize::new(0),
@@ -189,6 +208,11 @@ impl Admission {
         Standing::Stranger
     }
 
+    /// Whether it is a stranger's turn to come in.
+    pub(super) fn has_turn(&self, now: Instant) -> bool {
+        self.turnstile.lock().pass(now)
+    }
+
     /// Whether there is room for one more, which has been counted already, of this standing.
     pub(super) fn check_room(
         &self,
@@ -200,8 +224,7 @@ impl Admission {
         if sessions > limits.sessions {
             return Err(DropReason::TooManySessions);
         }
-        // Those without proof must not fill the room of all.
-        let limit = limits.unvalidated.min(limits.sessions);
+        let limit = limits.for_unvalidated();
         let unvalidated = self.unvalidated();
         if unvalidated > limit {
             return Err(DropReason::TooManyUnvalidated);

@@ -49,7 +49,8 @@ use super::{
 /// [`max_sessions`](Self::max_sessions) if that is less) and of the
 /// [`accept_backlog`](Self::accept_backlog)
 ///
-/// * half is for anybody;
+/// * half is for anybody, a sixteenth of the room a second or 1000, whichever is more, after a burst
+///   of a quarter of that, so that the work of accepting them leaves time for other sessions;
 /// * a quarter is for those who are turned away and repeat their first datagram within ten seconds,
 ///   as every client does and a flood from forged addresses does not;
 /// * a quarter is for those whose address was proven within the last five to ten minutes.
@@ -161,9 +162,11 @@ impl EndpointBuilder {
     ///
     /// Default 16,384, so that a server can have a thread for each: Linux allows a process about
     /// 20,000. A session is unproven until its peer has acknowledged something, so one that only
-    /// receives stays so; a server with more of them than that has to say so here. Under a flood a
-    /// client has as much time to prove its address as it takes to fill half of the limit: with the
-    /// default a second at 8,000 forged peers a second.
+    /// receives stays so; a server with more of them than that has to say so here. Strangers come in
+    /// at a sixteenth of it a second, or 1000, whichever is more; those beyond it, with their
+    /// second datagram. Under a flood of forged peers that do so too, a client has as much time to
+    /// prove its address as it takes to fill half of the limit: with the default a second at 8,000
+    /// of them a second.
     pub fn max_unvalidated(mut self, n: usize) -> Self {
         self.limits.unvalidated = n;
         self

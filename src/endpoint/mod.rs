@@ -16,7 +16,7 @@
 //! * A port (`port`) is what the sessions of one socket share: settings, counters, limits, and the
 //!   memory of what could be replayed (`replay`).
 //! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
-//!   (`admission`, `known`, `knocks`, `newcomers`).
+//!   (`admission`, `known`, `knocks`, `turnstile`, `newcomers`).
 //! * A peer that comes from another address than before is followed by its session, if that is
 //!   allowed (`worker/migrate`).
 //! * The threads live in a `runtime`.
@@ -54,6 +54,7 @@ mod socket;
 pub(crate) mod strangers;
 mod table;
 mod transmit;
+mod turnstile;
 mod worker;
 
 use std::{

@@ -313,6 +313,30 @@ fn perf_pings_by_the_clock() {
 }
 
 #[test]
+fn perf_plays_forgers_and_hostile_peers() {
+    let server = Server::perf(&["--mode", "echo", "--limits", "--memory-limit", "64"]);
+    let flood = ["flood", "--datagrams", "200", "--seconds", "0.5"];
+    let object = measure(
+        &server,
+        &[&flood[..], &["--watch", "0", "--fresh", "8"]].concat(),
+    );
+    assert_eq!(object["datagrams_forged"], 200, "{object}");
+    assert_eq!(object["fresh"], 4, "{object}");
+    assert_eq!(object["errors"], 0, "{object}");
+    assert_keys(&object, &["fresh_p50_us", "amplification"]);
+    let kinds = [
+        "good", "unread", "unacked", "repeats", "gap", "small", "pings",
+    ];
+    for kind in kinds {
+        let hostile = ["hostile", "--kind", kind, "--sessions", "5"];
+        let time = ["--rate", "40", "--seconds", "0.5"];
+        let object = measure(&server, &[&hostile[..], &time].concat());
+        assert_eq!(object["datagrams"], 100, "{kind}: {object}");
+        assert_eq!(object["errors"], 0, "{kind}: {object}");
+    }
+}
+
+#[test]
 fn perf_serve_prints_a_final_object_on_either_signal() {
     for signal in [Signal::INT, Signal::TERM] {
         let server = Server::perf(&["--mode", "sink"]);

@@ -149,9 +149,12 @@ impl Worker {
             port.admit_peer(now, source, conversation, standing, queue.len())
         };
         let standing = port.admission.standing(now, id.remote.ip());
-        let refused = match ask(standing) {
-            Err(reason) if reason.is_crowding() => reason,
-            answer => return answer,
+        let refused = match standing {
+            Standing::Stranger if !port.admission.has_turn(now) => DropReason::Deferred,
+            _ => match ask(standing) {
+                Err(reason) if reason.is_crowding() => reason,
+                answer => return answer,
+            },
         };
         if standing == Standing::Stranger && !self.gate.knocks.is_second(now, &id) {
             return Err(refused);
@@ -202,7 +205,7 @@ impl Worker {
         gate.tombstones.forget_old(now);
         let table = &self.table;
         gate.newcomers.prune(now, |slot| is_silent(table, slot));
-        gate.knocks.forget_old(now);
+        gate.knocks.prune(now);
         // A session that failed before anybody accepted it is of no use to anybody.
         if session.has_failed()
             && let Some(queue) = session.port().accept_queue()

@@ -226,3 +226,66 @@ fn scarce_memory_closes_the_windows() {
     let held = town.lab.port.counters.memory.get();
     assert!((1_000_000..3_000_000).contains(&held), "{held} bytes held");
 }
+
+const HALF: Duration = Duration::from_millis(500);
+
+/// First datagrams of so many peers within a tenth of a second, each from an address of its own.
+fn knock(town: &mut Town, peers: u32) {
+    for tick in 0..100 {
+        for peer in (0..peers).filter(|peer| peer % 100 == tick) {
+            let mut plaintext = Vec::new();
+            data(7, 0).encode(&mut plaintext);
+            let ip = (0x0a00_0000 + peer).to_be_bytes();
+            town.lab.post(SocketAddr::from((ip, 9)), 7, &plaintext);
+        }
+        town.run_until(town.lab.now + MS);
+    }
+}
+
+/// The limits are far away: only the rate holds the flood back.
+#[test]
+fn strangers_come_in_at_a_bounded_rate() {
+    let mut town = Town::new(Lab::new());
+    let mut forger = Forger { count: 0 };
+    let known = town.add(client_address(1), 7, DELAY);
+    ask(&mut town, &mut forger, 0, known, SOON);
+    // A burst of 256 and 1024 a second.
+    for (time, expected) in [(HALF, 768), (HALF, 1280), (2 * HALF, 2304)] {
+        let end = town.lab.now + time;
+        while town.lab.now < end {
+            pour(&mut town, &mut forger, 20);
+        }
+        let strangers = town.lab.port.sessions() - 1;
+        assert!(strangers.abs_diff(expected) <= 10, "{strangers} strangers");
+    }
+    let mut new_port = client_address(1);
+    new_port.set_port(2000);
+    let again = town.add(new_port, 7, DELAY);
+    ask(&mut town, &mut forger, 20, again, SOON);
+    let fresh = town.add(client_address(2), 7, DELAY);
+    ask(&mut town, &mut forger, 20, fresh, AFTER_REPETITION);
+    expect_all_gone(&mut town, 3);
+}
+
+/// As after a restart of the server.
+#[test]
+fn a_rush_of_honest_strangers_is_in_with_the_second_knock() {
+    let mut town = Town::new(Lab::new());
+    const PEERS: u32 = 5000;
+    knock(&mut town, PEERS);
+    let at_once = town.lab.port.sessions();
+    assert!((300..400).contains(&at_once), "{at_once} at once");
+    knock(&mut town, PEERS);
+    assert_eq!(town.lab.port.sessions(), PEERS as usize);
+}
+
+#[test]
+fn where_more_may_be_held_more_strangers_come_in() {
+    let limits = Limits {
+        unvalidated: 1_000_000,
+        ..Limits::default()
+    };
+    let mut town = Town::new(Lab::with(Config::default(), limits));
+    knock(&mut town, 5000);
+    assert_eq!(town.lab.port.sessions(), 5000);
+}
