@@ -100,7 +100,7 @@ impl Connection {
         self.send.release_memory();
         self.receive.release_memory();
         self.loss.release_memory();
-        self.acks.release_memory();
+        self.acks.release_memory(self.receive.next());
     }
 
     /// The Terminate with which a late datagram is to be answered after this connection is gone.
