@@ -21,7 +21,7 @@
 //! | `thin` | what of that is different for small messages? |
 //! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
 //! | `state`, `life`, `keepalive`, `reminder` | how does it begin, go on and end? |
-//! | `status` | how does it stand? |
+//! | `status`, `counters` | how does it stand? |
 //! | `clock`, `timer` | what time is it, and when is it next? |
 
 mod ack;
@@ -29,6 +29,7 @@ mod backoff;
 mod bytes;
 mod clock;
 mod congestion;
+mod counters;
 mod input;
 mod keepalive;
 mod life;
@@ -57,7 +58,6 @@ use std::{
 use crate::{
     config::{Config, derive},
     error::ConnectionError,
-    stats::ConnectionStats,
     wire::SeqNum,
 };
 
@@ -130,7 +130,7 @@ pub struct Connection {
     pings: keepalive::Pings,
     validation: validation::Validation,
     output: output::Output,
-    stats: ConnectionStats,
+    stats: counters::Counters,
 }
 
 impl Connection {
@@ -203,7 +203,7 @@ impl Connection {
             pings,
             validation: validation::Validation::new(now, mtu),
             output: output::Output::default(),
-            stats: ConnectionStats::default(),
+            stats: counters::Counters::default(),
         };
         if side == Side::Client {
             // It chose the address itself.
