@@ -33,7 +33,8 @@ pub(super) struct Life {
     heard_at: Instant,
     /// When the peer last brought something new.
     progress_at: Instant,
-    terminate: Option<TerminateSchedule>,
+    /// Apart, for it takes memory only towards the end.
+    terminate: Option<Box<TerminateSchedule>>,
     /// A single Terminate is owed, as an answer or as the last word.
     owed: bool,
     answers: u32,
@@ -67,7 +68,9 @@ impl Life {
         self.terminate = None;
         match state {
             State::ReadyToClose => self.start_linger(now),
-            State::Terminating => self.terminate = Some(TerminateSchedule::new(now, rto)),
+            State::Terminating => {
+                self.terminate = Some(Box::new(TerminateSchedule::new(now, rto)));
+            }
             _ => {}
         }
     }
@@ -109,7 +112,9 @@ impl Life {
     }
 
     pub(super) fn is_terminate_over(&self, now: Instant) -> bool {
-        self.terminate.is_some_and(|schedule| schedule.is_over(now))
+        self.terminate
+            .as_ref()
+            .is_some_and(|schedule| schedule.is_over(now))
     }
 
     /// The peer's Terminate is answered, for ours may have been lost. Whoever is Terminated no
@@ -123,7 +128,9 @@ impl Life {
 
     /// Whether the peer has been told that it is over, so that its Terminate may be an answer.
     pub(super) fn has_said_over(&self) -> bool {
-        self.terminate.is_some_and(|schedule| schedule.has_sent())
+        self.terminate
+            .as_ref()
+            .is_some_and(|schedule| schedule.has_sent())
     }
 
     pub(super) fn owe_last_word(&mut self) {
@@ -155,7 +162,7 @@ impl Life {
             _ => self.heard_at + self.idle_timeout,
         };
         let dead = dead.min(self.heard_at + self.idle_timeout);
-        let terminate = self.terminate.map(|schedule| schedule.deadline());
+        let terminate = self.terminate.as_ref().map(|schedule| schedule.deadline());
         [self.linger_end(), terminate]
             .into_iter()
             .flatten()

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `input` | what does a segment change? |
 //! | `output` | what leaves next? |
-//! | `send`, `receive`, `bytes` | which bytes, under which numbers? |
+//! | `send`, `receive`, `gaps`, `bytes` | which bytes, under which numbers? |
 //! | `ack`, `relist` | what is acknowledged, when, and how often? |
 //! | `round`, `throttle` | how much may the peer send? |
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
@@ -30,6 +30,7 @@ mod bytes;
 mod clock;
 mod congestion;
 mod counters;
+mod gaps;
 mod input;
 mod keepalive;
 mod life;
