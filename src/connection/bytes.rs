@@ -159,6 +159,7 @@ impl ByteQueue {
         self.held.as_deref().map_or(0, of)
     }
 
+    #[inline]
     fn for_more(&mut self) -> &mut Held {
         let held = self.held.get_or_insert_with(|| Box::new(Held::new()));
         held.idle = false;

@@ -443,6 +443,7 @@ impl SendHalf {
 
 impl Repetition {
     /// A lost segment, or one that has just been repeated.
+    #[inline]
     fn next(&mut self, send: &SendHalf) -> Option<Candidate> {
         while let Some(&number) = self.lost.front() {
             match send.get(number) {
