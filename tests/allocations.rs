@@ -1,14 +1,16 @@
-//! A connection that has found its pace takes no memory for what it sends and receives.
+//! A connection that has found its pace takes no memory for what it sends and receives, and one that
+//! is idle keeps little.
 #![allow(clippy::unwrap_used)]
 
 use std::{
     alloc::System,
     io::{self, Read, Write},
     thread,
+    time::{Duration, Instant},
 };
 
 use mkcp::{
-    Config, Header, Listener, Security, Seed, Stream,
+    Config, Endpoint, Header, Listener, Security, Seed, Stream,
     internal::packet::{NonceSource, PacketCodec},
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -39,6 +41,8 @@ fn allocations(act: impl FnOnce()) -> usize {
 /// One test, because what one allocates all would count.
 #[test]
 fn nothing_is_allocated_for_a_datagram() {
+    // First, while nothing else can give memory back.
+    idle_sessions();
     datagrams_are_sealed_and_opened();
     connections_in_virtual_time();
     streams_over_loopback();
@@ -126,4 +130,40 @@ fn streams_over_loopback() {
     );
     stream.close().unwrap();
     server.join().unwrap();
+}
+
+/// Sessions of both sides that have exchanged a byte and do nothing more. What is counted was asked
+/// for by everything that they need: connections, pipes, handles, and their places in tables.
+fn idle_sessions() {
+    const PAIRS: usize = 1700;
+    const MOST: usize = 3100;
+    let server = Endpoint::builder().bind("127.0.0.1:0").unwrap();
+    let client = Endpoint::builder().bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let listener = server.listen().unwrap();
+    let held = || {
+        let stats = ALLOCATOR.stats();
+        stats.bytes_allocated - stats.bytes_deallocated
+    };
+    let before = held();
+    let mut streams = Vec::with_capacity(2 * PAIRS);
+    for _ in 0..PAIRS {
+        let mut ours = client.connect(address).unwrap();
+        ours.write_all(b"?").unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        theirs.read_exact(&mut [0]).unwrap();
+        theirs.write_all(b"!").unwrap();
+        ours.read_exact(&mut [0]).unwrap();
+        streams.extend([ours, theirs]);
+    }
+    let each = || (held() - before) / streams.len();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while each() > MOST && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let each = each();
+    println!("an idle session takes {each} bytes");
+    assert!(each <= MOST, "{each} bytes");
+    client.shutdown(Duration::ZERO).unwrap();
+    server.shutdown(Duration::ZERO).unwrap();
 }

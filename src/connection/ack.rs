@@ -45,12 +45,18 @@ pub(super) struct Entry {
 pub(super) struct AckQueue {
     max_numbers: usize,
     batch: usize,
-    /// Received and not yet listed, oldest first.
-    pending: VecDeque<Entry>,
-    relist: Relist,
     /// The peer knows of everything before this.
     known: SeqNum,
     due: Option<Instant>,
+    /// A connection that receives nothing has none.
+    lists: Option<Box<Lists>>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    /// Received and not yet listed, oldest first.
+    pending: VecDeque<Entry>,
+    relist: Relist,
     fresh: Vec<Entry>,
     scratch: Vec<SeqNum>,
 }
@@ -62,12 +68,9 @@ impl AckQueue {
         Self {
             max_numbers: fit.clamp(1, MAX_NUMBERS),
             batch: LEAST_BATCH,
-            pending: VecDeque::new(),
-            relist: Relist::default(),
             known: first,
             due: None,
-            fresh: Vec::new(),
-            scratch: Vec::new(),
+            lists: None,
         }
     }
 
@@ -84,23 +87,23 @@ impl AckQueue {
         now: Instant,
         delay: Duration,
     ) {
+        let pending = &mut self.lists.get_or_insert_default().pending;
         // Repetitions of one segment must not make the list grow.
         let listed = urgency == Urgency::Repetition
-            && self
-                .pending
+            && pending
                 .iter()
                 .rev()
                 .take(MAX_NUMBERS)
                 .any(|entry| entry.number == number);
-        if !listed && self.pending.len() < MAX_PENDING {
-            self.pending.push_back(Entry {
+        if !listed && pending.len() < MAX_PENDING {
+            pending.push_back(Entry {
                 number,
                 timestamp,
                 is_new: urgency != Urgency::Repetition,
             });
         }
         let due = match urgency {
-            Urgency::InCompany if self.pending.len() < self.batch => now + delay,
+            Urgency::InCompany if pending.len() < self.batch => now + delay,
             _ => now,
         };
         self.request(due);
@@ -122,8 +125,11 @@ impl AckQueue {
     pub(super) fn clear(&mut self, sending_next: SeqNum) {
         if self.known.precedes(sending_next) {
             self.known = sending_next;
-            self.pending
-                .retain(|entry| !entry.number.precedes(sending_next));
+            if let Some(lists) = &mut self.lists {
+                lists
+                    .pending
+                    .retain(|entry| !entry.number.precedes(sending_next));
+            }
         }
     }
 
@@ -138,7 +144,9 @@ impl AckQueue {
     /// The most bytes that the next ACK can have, or `None` if there is nothing to say.
     pub(super) fn next_len(&self) -> Option<usize> {
         self.due?;
-        let numbers = (self.pending.len() + self.relist.due()).min(self.max_numbers);
+        let listed = |lists: &Lists| lists.pending.len() + lists.relist.due();
+        let numbers = self.lists.as_deref().map_or(0, listed);
+        let numbers = numbers.min(self.max_numbers);
         Some(crate::wire::ACK_OVERHEAD + 4 * numbers)
     }
 
@@ -150,14 +158,15 @@ impl AckQueue {
         next: SeqNum,
         limit: SeqNum,
     ) -> Ack<'_> {
-        self.scratch.clear();
+        let lists = self.lists.get_or_insert_default();
+        lists.scratch.clear();
         let mut timestamp = Timestamp::ZERO;
         let mut receiving_next = next;
-        let fresh = self.pending.len().min(self.max_numbers);
-        self.fresh.clear();
-        self.fresh.extend(self.pending.drain(..fresh));
-        for entry in &self.fresh {
-            self.scratch.push(entry.number);
+        let fresh = lists.pending.len().min(self.max_numbers);
+        lists.fresh.clear();
+        lists.fresh.extend(lists.pending.drain(..fresh));
+        for entry in &lists.fresh {
+            lists.scratch.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
             // mKCP: a Go sender takes no sample from, and does not count, a number that the
             // ReceivingNext of the same ACK covers. Of a repetition it has done so already.
@@ -166,17 +175,17 @@ impl AckQueue {
             }
         }
         let room = self.max_numbers - fresh;
-        let listed = &mut self.scratch;
-        self.relist.take(room, next, |entry| {
+        let listed = &mut lists.scratch;
+        lists.relist.take(room, next, |entry| {
             listed.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
         });
-        for &entry in &self.fresh {
+        for &entry in &lists.fresh {
             if !entry.number.precedes(next) {
-                self.relist.add(entry);
+                lists.relist.add(entry);
             }
         }
-        self.due = if self.pending.is_empty() {
+        self.due = if lists.pending.is_empty() {
             None
         } else {
             Some(now)
@@ -187,23 +196,20 @@ impl AckQueue {
             receiving_window: limit,
             receiving_next,
             timestamp,
-            numbers: Numbers::List(&self.scratch),
+            numbers: Numbers::List(&lists.scratch),
         }
     }
 
-    /// Gives back memory that holds nothing.
-    pub(super) fn release_memory(&mut self) {
-        if self.pending.is_empty() {
-            self.pending = VecDeque::new();
-        }
-        self.relist.release_memory();
-        self.fresh = Vec::new();
-        self.scratch = Vec::new();
+    /// Gives back memory that holds nothing of use to a peer that has been told of all before
+    /// `next`.
+    pub(super) fn release_memory(&mut self, next: SeqNum) {
+        let is_done =
+            |lists: &mut Box<Lists>| lists.pending.is_empty() && lists.relist.is_done(next);
+        self.lists.take_if(is_done);
     }
 
     pub(super) fn stop(&mut self) {
-        self.pending.clear();
-        self.relist.clear();
+        self.lists = None;
         self.due = None;
     }
 }

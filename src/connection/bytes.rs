@@ -9,20 +9,26 @@ use std::{collections::VecDeque, fmt, io::IoSliceMut, ops::Range};
 /// The longest chunk.
 const CHUNK: usize = 64 * 1024;
 /// The shortest one: small messages should not grow theirs step by step.
-const SMALLEST: usize = 256;
+const SMALLEST: usize = 64;
 /// What is shorter is copied.
 const LEAST_MOVED: usize = 4 * 1024;
 /// Empty chunks that are kept for the next bytes.
 const SPARES: usize = super::KEPT_BYTES / CHUNK;
 
-/// A queue of bytes. What memory it keeps while it is empty is given back by `release_memory`.
+/// A queue of bytes. What memory it keeps while it is empty is given back by `release_memory`: then
+/// it is no more than two words, for most queues of most connections are empty most of the time.
 #[derive(Default)]
 pub struct ByteQueue {
+    len: usize,
+    held: Option<Box<Held>>,
+}
+
+struct Held {
+    /// Only one that is alone may be empty.
     chunks: VecDeque<Chunk>,
     /// How many bytes have left, of all and of the first chunk.
     start: u64,
     gone: usize,
-    len: usize,
     spares: Vec<Vec<u8>>,
     /// What is in it is the last for a while.
     idle: bool,
@@ -46,38 +52,26 @@ impl ByteQueue {
     }
 
     /// Appends a copy of `data`.
-    pub fn extend(&mut self, mut data: &[u8]) {
-        self.idle = false;
-        while !data.is_empty() {
-            let Some(chunk) = self
-                .chunks
-                .back_mut()
-                .filter(|chunk| chunk.bytes.len() < CHUNK)
-            else {
-                let bytes = self.spares.pop().unwrap_or_default();
-                self.push(bytes);
-                continue;
-            };
-            let count = data.len().min(CHUNK - chunk.bytes.len());
-            chunk.append(&data[..count]);
-            self.len += count;
-            data = &data[count..];
+    pub fn extend(&mut self, data: &[u8]) {
+        if !data.is_empty() {
+            self.len += data.len();
+            self.for_more().extend(data);
         }
     }
 
     /// Moves bytes from the front of `other` to the end of this queue: at least `wanted` if there
     /// are as many, and at most `most`. Returns how many.
     pub fn append_from(&mut self, other: &mut Self, wanted: usize, most: usize) -> usize {
-        self.idle = false;
         let mut moved = 0;
         while moved < wanted.min(most) && !other.is_empty() {
             moved += match other.pop_whole(most - moved) {
                 Some(bytes) => {
                     let count = bytes.len();
-                    self.push(bytes);
+                    self.len += count;
+                    let spare = self.for_more().push(bytes);
                     // There, chunks are filled, and here they become empty.
-                    if let Some(spare) = self.spares.pop() {
-                        other.recycle(spare);
+                    if let (Some(spare), Some(held)) = (spare, &mut other.held) {
+                        held.recycle(spare);
                     }
                     count
                 }
@@ -94,24 +88,19 @@ impl ByteQueue {
 
     /// The first bytes, as many as lie together; empty only if there are none.
     pub fn front(&self) -> &[u8] {
-        self.slices().next().unwrap_or_default()
+        let held = self.held.as_deref();
+        let first = held.and_then(|held| Some(&held.chunks.front()?.bytes[held.gone..]));
+        first.unwrap_or_default()
     }
 
     /// Removes the first `count` bytes.
     pub fn consume(&mut self, count: usize) {
-        let mut left = count.min(self.len);
-        self.len -= left;
-        self.start += left as u64;
-        while let Some(chunk) = self.chunks.front() {
-            let there = chunk.bytes.len() - self.gone;
-            if left < there {
-                self.gone += left;
-                return;
-            }
-            left -= there;
-            self.gone = 0;
-            if let Some(chunk) = self.chunks.pop_front() {
-                self.recycle(chunk.bytes);
+        let count = count.min(self.len);
+        self.len -= count;
+        if let Some(held) = &mut self.held {
+            held.consume(count);
+            if self.len == 0 && held.idle {
+                self.held = None;
             }
         }
     }
@@ -140,6 +129,127 @@ impl ByteQueue {
 
     /// Bytes by their places from the front, put together in `scratch` if they lie apart.
     pub fn get<'a>(&'a self, range: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        match &self.held {
+            Some(held) => held.get(range, scratch),
+            None => &[],
+        }
+    }
+
+    /// Removes everything and gives the memory back.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Gives memory back that holds nothing, and the rest once it holds nothing, unless more bytes
+    /// come before.
+    pub fn release_memory(&mut self) {
+        match &mut self.held {
+            Some(held) if self.len > 0 => held.shrink(),
+            held => *held = None,
+        }
+    }
+
+    /// Bytes of memory held.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        let of = |held: &Held| -> usize {
+            let chunks = held.chunks.iter().map(|chunk| &chunk.bytes);
+            chunks.chain(&held.spares).map(Vec::capacity).sum()
+        };
+        self.held.as_deref().map_or(0, of)
+    }
+
+    #[inline]
+    fn for_more(&mut self) -> &mut Held {
+        let held = self.held.get_or_insert_with(|| Box::new(Held::new()));
+        held.idle = false;
+        held
+    }
+
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.held.iter().flat_map(|held| held.slices())
+    }
+
+    /// Removes the first chunk if it is worth it to move it, and no longer than this.
+    fn pop_whole(&mut self, most: usize) -> Option<Vec<u8>> {
+        let bytes = self.held.as_mut()?.pop_whole(most)?;
+        self.len -= bytes.len();
+        Some(bytes)
+    }
+}
+
+impl Held {
+    fn new() -> Self {
+        Self {
+            // A message of a few bytes needs no more.
+            chunks: VecDeque::with_capacity(1),
+            start: 0,
+            gone: 0,
+            spares: Vec::new(),
+            idle: false,
+        }
+    }
+
+    fn extend(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            let Some(chunk) = self
+                .chunks
+                .back_mut()
+                .filter(|chunk| chunk.bytes.len() < CHUNK)
+            else {
+                let bytes = self.spares.pop().unwrap_or_default();
+                self.append(bytes);
+                continue;
+            };
+            let count = data.len().min(CHUNK - chunk.bytes.len());
+            chunk.append(&data[..count]);
+            data = &data[count..];
+        }
+    }
+
+    /// Appends a chunk. Gives one that is spare, if there is any.
+    fn push(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        self.append(bytes);
+        self.spares.pop()
+    }
+
+    fn append(&mut self, bytes: Vec<u8>) {
+        let come = self.chunks.back().map_or(self.start, |chunk| chunk.end);
+        if self
+            .chunks
+            .back()
+            .is_some_and(|chunk| chunk.bytes.is_empty())
+            && let Some(empty) = self.chunks.pop_back()
+        {
+            self.recycle(empty.bytes);
+        }
+        let end = come + bytes.len() as u64;
+        self.chunks.push_back(Chunk { end, bytes });
+    }
+
+    fn consume(&mut self, mut left: usize) {
+        self.start += left as u64;
+        let mut others = self.chunks.len();
+        while let Some(chunk) = self.chunks.front_mut() {
+            let there = chunk.bytes.len() - self.gone;
+            if left < there {
+                self.gone += left;
+                return;
+            }
+            left -= there;
+            self.gone = 0;
+            others -= 1;
+            if others == 0 {
+                // What comes next goes into it.
+                return chunk.bytes.clear();
+            }
+            if let Some(chunk) = self.chunks.pop_front() {
+                self.recycle(chunk.bytes);
+            }
+        }
+    }
+
+    fn get<'a>(&'a self, range: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
         let from = self.start + range.start as u64;
         let mut index = self.chunks.partition_point(|chunk| chunk.end <= from);
         let Some(chunk) = self.chunks.get(index) else {
@@ -162,49 +272,23 @@ impl ByteQueue {
         scratch
     }
 
-    /// Removes everything and gives the memory back.
-    pub fn clear(&mut self) {
-        self.start += self.len as u64;
-        (self.gone, self.len) = (0, 0);
-        self.chunks = VecDeque::new();
-        self.spares = Vec::new();
-    }
-
-    /// Gives memory back that holds nothing, and the rest once it holds nothing, unless more bytes
-    /// come before.
-    pub fn release_memory(&mut self) {
+    fn shrink(&mut self) {
         self.idle = true;
         self.spares = Vec::new();
         if let Some(first) = self.chunks.front_mut() {
             first.bytes.drain(..self.gone);
             first.bytes.shrink_to_fit();
             self.gone = 0;
-        } else {
-            self.chunks = VecDeque::new();
         }
     }
 
-    /// Bytes of memory held.
-    #[cfg(test)]
-    pub(crate) fn capacity(&self) -> usize {
-        let chunks = self.chunks.iter().map(|chunk| &chunk.bytes);
-        chunks.chain(&self.spares).map(Vec::capacity).sum()
-    }
-
+    #[inline]
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let gone = std::iter::once(self.gone).chain(std::iter::repeat(0));
         let chunks = self.chunks.iter().zip(gone);
         chunks.map(|(chunk, gone)| &chunk.bytes[gone..])
     }
 
-    /// Appends a chunk.
-    fn push(&mut self, bytes: Vec<u8>) {
-        let end = self.start + (self.len + bytes.len()) as u64;
-        self.len += bytes.len();
-        self.chunks.push_back(Chunk { end, bytes });
-    }
-
-    /// Removes the first chunk if it is worth it to move it, and no longer than this.
     fn pop_whole(&mut self, most: usize) -> Option<Vec<u8>> {
         let bytes = &self.chunks.front()?.bytes;
         let full = bytes.len() >= LEAST_MOVED.max(bytes.capacity() / 2);
@@ -213,7 +297,6 @@ impl ByteQueue {
         }
         let bytes = self.chunks.pop_front()?.bytes;
         self.start += bytes.len() as u64;
-        self.len -= bytes.len();
         Some(bytes)
     }
 

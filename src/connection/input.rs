@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{
     Connection, Side, State, Trigger,
     ack::Urgency,
-    congestion::AckEvent,
+    congestion::{AckEvent, rate::Sampled},
     receive::Accepted,
     send::{Sent, Status},
 };
@@ -27,6 +27,7 @@ struct News {
     bytes: u64,
     /// The latest transmission that surely arrived among those listed, and when it left.
     latest: Option<(u64, Instant)>,
+    sampled: Sampled,
     /// A number was listed that had been acknowledged before.
     repeated: bool,
 }
@@ -294,7 +295,7 @@ impl Connection {
             if !self.path.has_carried(sent.transmission) {
                 return;
             }
-            self.sampler.on_certain(sent.rate, sent.sent_at);
+            news.sampled.on_certain(sent.rate, sent.sent_at);
             if echo.is_some()
                 && news
                     .latest
@@ -346,7 +347,7 @@ impl Connection {
             in_flight: self.send.in_flight(),
             rtt,
             tick: self.peer_tick(),
-            rate: self.sampler.sample(now),
+            rate: self.sampler.sample(now, &news.sampled),
         };
         self.controller.on_ack(&event);
         self.detect_losses(now);

@@ -33,8 +33,9 @@ pub(super) struct Life {
     heard_at: Instant,
     /// When the peer last brought something new.
     progress_at: Instant,
-    /// While Terminating, and while Terminated as long as the last word is repeated.
-    terminate: Option<TerminateSchedule>,
+    /// While Terminating, and while Terminated as long as the last word is repeated. Apart, for it
+    /// takes memory only towards the end.
+    terminate: Option<Box<TerminateSchedule>>,
     /// A single Terminate is owed, as an answer or as the last word.
     owed: bool,
     answers: u32,
@@ -68,7 +69,9 @@ impl Life {
         self.terminate = None;
         match state {
             State::ReadyToClose => self.start_linger(now),
-            State::Terminating => self.terminate = Some(TerminateSchedule::new(now, rto)),
+            State::Terminating => {
+                self.terminate = Some(Box::new(TerminateSchedule::new(now, rto)));
+            }
             _ => {}
         }
     }
@@ -110,7 +113,9 @@ impl Life {
     }
 
     pub(super) fn is_terminate_over(&self, now: Instant) -> bool {
-        self.terminate.is_some_and(|schedule| schedule.is_over(now))
+        self.terminate
+            .as_ref()
+            .is_some_and(|schedule| schedule.is_over(now))
     }
 
     /// The peer's Terminate is answered, for ours may have been lost. Whoever is Terminated no
@@ -124,7 +129,9 @@ impl Life {
 
     /// Whether the peer has been told that it is over, so that its Terminate may be an answer.
     pub(super) fn has_said_over(&self) -> bool {
-        self.terminate.is_some_and(|schedule| schedule.has_sent())
+        self.terminate
+            .as_ref()
+            .is_some_and(|schedule| schedule.has_sent())
     }
 
     pub(super) fn owe_last_word(&mut self) {
@@ -133,7 +140,7 @@ impl Life {
 
     /// The last word, which may get lost, is said more than once.
     pub(super) fn repeat_last_word(&mut self, now: Instant, rto: Duration) {
-        self.terminate = Some(TerminateSchedule::last_word(now, rto));
+        self.terminate = Some(Box::new(TerminateSchedule::last_word(now, rto)));
     }
 
     /// The peer knows that it is over.
@@ -171,13 +178,13 @@ impl Life {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let dead = match self.state {
             State::Terminated | State::PeerTerminating => {
-                return self.terminate.map(|schedule| schedule.deadline());
+                return self.terminate.as_ref().map(|schedule| schedule.deadline());
             }
             State::PeerClosed => self.progress_at + PEER_CLOSED_LIMIT,
             _ => self.heard_at + self.idle_timeout,
         };
         let dead = dead.min(self.heard_at + self.idle_timeout);
-        let terminate = self.terminate.map(|schedule| schedule.deadline());
+        let terminate = self.terminate.as_ref().map(|schedule| schedule.deadline());
         [self.linger_end(), terminate]
             .into_iter()
             .flatten()

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `input` | what does a segment change? |
 //! | `output` | what leaves next? |
-//! | `send`, `receive`, `bytes` | which bytes, under which numbers? |
+//! | `send`, `receive`, `gaps`, `bytes` | which bytes, under which numbers? |
 //! | `ack`, `relist` | what is acknowledged, when, and how often? |
 //! | `round`, `throttle` | how much may the peer send? |
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
@@ -22,7 +22,7 @@
 //! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
 //! | `migration` | where is the peer now? |
 //! | `state`, `life`, `keepalive`, `reminder`, `ending` | how does it begin, go on and end? |
-//! | `status` | how does it stand? |
+//! | `status`, `counters` | how does it stand? |
 //! | `clock`, `timer` | what time is it, and when is it next? |
 
 mod ack;
@@ -30,7 +30,9 @@ mod backoff;
 mod bytes;
 mod clock;
 mod congestion;
+mod counters;
 mod ending;
+mod gaps;
 mod input;
 mod keepalive;
 mod life;
@@ -59,7 +61,6 @@ use std::{
 use crate::{
     config::{Config, derive},
     error::ConnectionError,
-    stats::ConnectionStats,
     wire::{Options, SeqNum},
 };
 
@@ -140,7 +141,7 @@ pub struct Connection {
     validation: validation::Validation,
     path: migration::PathStart,
     output: output::Output,
-    stats: ConnectionStats,
+    stats: counters::Counters,
 }
 
 impl Connection {
@@ -214,7 +215,7 @@ impl Connection {
             validation: validation::Validation::new(now, mtu),
             path: migration::PathStart::new(now, 0),
             output: output::Output::default(),
-            stats: ConnectionStats::default(),
+            stats: counters::Counters::default(),
         };
         if side == Side::Client {
             // It chose the address itself.

@@ -260,7 +260,6 @@ impl Connection {
         let stats = &mut self.stats;
         stats.segments_sent += 1;
         if !matches!(candidate, Candidate::New { .. }) {
-            stats.segments_retransmitted += 1;
             if self.output.repeat_is_fast {
                 stats.retransmits_fast += 1;
             } else {

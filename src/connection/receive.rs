@@ -1,8 +1,6 @@
 //! The receive half: numbered segments to bytes in order, and how many more there is room for.
 
-use std::collections::VecDeque;
-
-use super::{KEPT_BYTES, bytes::ByteQueue, throttle::FIRST_WINDOW};
+use super::{bytes::ByteQueue, gaps::Gaps, throttle::FIRST_WINDOW};
 use crate::wire::SeqNum;
 
 /// Round trips that the window covers: a sender that doubles its rate uses two, as does one whose
@@ -45,12 +43,8 @@ pub(super) struct ReceiveHalf {
     received: u64,
     /// Bytes in order, not yet read.
     ready: ByteQueue,
-    /// Slot `i` is number `next + i`. Slot 0 is always empty.
-    waiting: VecDeque<Option<Vec<u8>>>,
-    waiting_bytes: usize,
-    waiting_count: usize,
-    /// Memory for those to come.
-    spare: Vec<Vec<u8>>,
+    /// Once something has come out of order.
+    gaps: Option<Box<Gaps>>,
     /// The first number that is not accepted. Never moves back.
     limit: SeqNum,
     /// The limit that the peer has been told.
@@ -95,10 +89,7 @@ impl ReceiveHalf {
             next: first,
             received: 0,
             ready: ByteQueue::default(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            waiting_count: 0,
-            spare: Vec::new(),
+            gaps: None,
             limit: first,
             told_limit: first,
             told_room: false,
@@ -139,12 +130,16 @@ impl ReceiveHalf {
         // Only now: what is not accepted may be forged, and must not close the window.
         self.segment_size = self.segment_size.max(payload.len());
         if ahead > 0 {
-            return self.keep(ahead as usize, payload);
+            let kept = self
+                .gaps
+                .get_or_insert_default()
+                .keep(ahead as usize, payload);
+            self.gap_opened |= kept == Accepted::OpenedGap;
+            return kept;
         }
         self.deliver(payload);
-        self.waiting.pop_front();
         self.advance();
-        let filled = self.drain_waiting();
+        let filled = self.drain_gaps();
         self.raise_limit();
         if filled {
             Accepted::FilledGap
@@ -178,7 +173,7 @@ impl ReceiveHalf {
 
     /// Gaps cost memory too, and a forged number is as cheap as any.
     fn is_too_sparse(&self, ahead: u32) -> bool {
-        let come = self.received + self.waiting_count as u64;
+        let come = self.received + self.gaps().map_or(0, Gaps::count) as u64;
         !self.proven && u64::from(ahead) > UNPROVEN_GAP + UNPROVEN_GAPS * come
     }
 
@@ -187,54 +182,30 @@ impl ReceiveHalf {
         self.received += 1;
     }
 
-    fn keep(&mut self, slot: usize, payload: &[u8]) -> Accepted {
-        let opened = slot > self.waiting.len();
-        if self.waiting.len() <= slot {
-            self.waiting.resize_with(slot + 1, || None);
-        }
-        if self.waiting[slot].is_some() {
-            return Accepted::Duplicate;
-        }
-        let mut bytes = self.spare.pop().unwrap_or_default();
-        bytes.extend_from_slice(payload);
-        self.waiting[slot] = Some(bytes);
-        self.waiting_bytes += payload.len();
-        self.waiting_count += 1;
-        self.gap_opened |= opened;
-        if opened {
-            Accepted::OpenedGap
-        } else {
-            Accepted::OutOfOrder
-        }
-    }
-
-    /// Delivers what became contiguous.
-    fn drain_waiting(&mut self) -> bool {
+    /// Delivers what has become contiguous. Returns whether anything had waited.
+    fn drain_gaps(&mut self) -> bool {
+        let Some(mut gaps) = self.gaps.take() else {
+            return false;
+        };
+        gaps.advance();
         let mut any = false;
-        while let Some(Some(_)) = self.waiting.front() {
-            let Some(Some(mut payload)) = self.waiting.pop_front() else {
-                break;
-            };
-            self.waiting_bytes -= payload.len();
-            self.waiting_count -= 1;
+        while let Some(payload) = gaps.take_first() {
             self.deliver(&payload);
             self.advance();
             any = true;
-            if (self.spare.len() + 1) * payload.capacity() <= KEPT_BYTES {
-                payload.clear();
-                self.spare.push(payload);
-            }
+            gaps.recycle(payload);
         }
+        self.gaps = Some(gaps);
         any
     }
 
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
         self.ready.release_memory();
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
+        match &mut self.gaps {
+            Some(gaps) if !gaps.is_empty() => gaps.release_memory(),
+            gaps => *gaps = None,
         }
-        self.spare = Vec::new();
     }
 
     fn deliver(&mut self, payload: &[u8]) {
@@ -274,7 +245,7 @@ impl ReceiveHalf {
 
     /// The window is to cover several round trips, in each of which so many bytes come.
     pub(super) fn fit_round_trip(&mut self, bytes: usize) {
-        let whole = !std::mem::take(&mut self.gap_opened) && self.waiting.is_empty();
+        let whole = !std::mem::take(&mut self.gap_opened) && !self.has_gap();
         self.whole_rounds = match whole {
             true => self.whole_rounds.saturating_add(1),
             false => 0,
@@ -385,13 +356,13 @@ impl ReceiveHalf {
     /// Whether nothing is missing of a stream of which the peer holds unacknowledged only what
     /// lies at or behind `sending_next`.
     pub(super) fn is_complete_until(&self, sending_next: SeqNum) -> bool {
-        !self.next.precedes(sending_next) && self.waiting_bytes == 0
+        !self.next.precedes(sending_next) && self.waiting_bytes() == 0
     }
 
     /// Whether something is missing, or the peer, which knows of everything before `sending_next`,
     /// has not said yet that it knows what has arrived.
     pub(super) fn is_unfinished(&self, sending_next: SeqNum) -> bool {
-        sending_next.precedes(self.next) || !self.waiting.is_empty()
+        sending_next.precedes(self.next) || self.has_gap()
     }
 
     pub(super) fn ready_bytes(&self) -> usize {
@@ -399,27 +370,30 @@ impl ReceiveHalf {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.ready.len() + self.waiting_bytes
+        self.ready.len() + self.waiting_bytes()
+    }
+
+    fn gaps(&self) -> Option<&Gaps> {
+        self.gaps.as_deref()
+    }
+
+    fn has_gap(&self) -> bool {
+        self.gaps().is_some_and(|gaps| !gaps.is_empty())
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.gaps().map_or(0, Gaps::bytes)
     }
 
     /// Bytes of the places for what waits, and for what is missing before it.
     pub(super) fn bookkeeping(&self) -> usize {
-        self.waiting.len() * size_of::<Option<Vec<u8>>>()
+        self.gaps().map_or(0, Gaps::bookkeeping)
     }
 
     pub(super) fn check_invariants(&self) {
-        assert!(
-            !matches!(self.waiting.front(), Some(Some(_))),
-            "contiguous bytes left waiting"
-        );
-        let waiting: usize = self
-            .waiting
-            .iter()
-            .flatten()
-            .map(|payload| payload.len())
-            .sum();
-        assert_eq!(waiting, self.waiting_bytes);
-        assert_eq!(self.waiting.iter().flatten().count(), self.waiting_count);
+        if let Some(gaps) = self.gaps() {
+            gaps.check_invariants();
+        }
         assert!(
             !self.limit.precedes(self.told_limit),
             "the window moved back"

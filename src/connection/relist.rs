@@ -18,23 +18,19 @@ const MOST_WAITING: usize = 8192;
 pub(super) struct Relist {
     /// ACKs so far.
     acks: u64,
-    /// By how often they have been listed again: when they are due, and what; oldest first.
-    waiting: [VecDeque<(u64, Entry)>; LISTINGS],
+    /// Once there was a gap.
+    waiting: Option<Box<Waiting>>,
 }
+
+/// By how often they have been listed again: when they are due, and what; oldest first.
+type Waiting = [VecDeque<(u64, Entry)>; LISTINGS];
 
 impl Relist {
     /// Notes a number that has just been listed for the first time.
+    #[inline]
     pub(super) fn add(&mut self, entry: Entry) {
-        self.wait(0, entry);
-    }
-
-    fn wait(&mut self, listing: usize, entry: Entry) {
-        let due = self.acks + (1 << listing);
-        if let Some(waiting) = self.waiting.get_mut(listing)
-            && waiting.len() < MOST_WAITING
-        {
-            waiting.push_back((due, entry));
-        }
+        let waiting = self.waiting.get_or_insert_default();
+        wait(waiting, self.acks, 0, entry);
     }
 
     /// How many `take` gives at most.
@@ -42,38 +38,51 @@ impl Relist {
         let acks = self.acks + 1;
         let due =
             |waiting: &VecDeque<(u64, Entry)>| waiting.partition_point(|&(due, _)| due <= acks);
-        self.waiting.iter().map(due).sum()
+        let all = self.waiting.iter().flat_map(|waiting| waiting.iter());
+        all.map(due).sum()
     }
 
     /// For the next ACK, which has room for so many: those due that lie at or beyond `next`.
     #[inline]
     pub(super) fn take(&mut self, room: usize, next: SeqNum, mut list: impl FnMut(Entry)) {
         self.acks += 1;
+        let Some(waiting) = self.waiting.as_deref_mut() else {
+            return;
+        };
         let mut left = room;
         for listing in 0..LISTINGS {
             while left > 0
-                && let Some(&(due, entry)) = self.waiting[listing].front()
+                && let Some(&(due, entry)) = waiting[listing].front()
                 && due <= self.acks
             {
-                self.waiting[listing].pop_front();
+                waiting[listing].pop_front();
                 if !entry.number.precedes(next) {
                     list(entry);
                     left -= 1;
-                    self.wait(listing + 1, entry);
+                    wait(waiting, self.acks, listing + 1, entry);
                 }
             }
         }
     }
 
-    /// Gives back memory that holds nothing.
-    pub(super) fn release_memory(&mut self) {
-        for waiting in self.waiting.iter_mut().filter(|list| list.is_empty()) {
-            *waiting = VecDeque::new();
-        }
+    /// Whether nothing at or beyond `next` waits.
+    pub(super) fn is_done(&self, next: SeqNum) -> bool {
+        let mut waiting = self
+            .waiting
+            .iter()
+            .flat_map(|waiting| waiting.iter().flatten());
+        waiting.all(|(_, entry)| entry.number.precedes(next))
     }
+}
 
-    pub(super) fn clear(&mut self) {
-        self.waiting = Default::default();
+/// Lets a number that has been listed again so often wait for the next time, if there is one.
+#[inline]
+fn wait(waiting: &mut Waiting, acks: u64, listing: usize, entry: Entry) {
+    let due = acks + (1 << listing);
+    if let Some(waiting) = waiting.get_mut(listing)
+        && waiting.len() < MOST_WAITING
+    {
+        waiting.push_back((due, entry));
     }
 }
 

@@ -93,9 +93,8 @@ pub(super) struct SendHalf {
     next_number: SeqNum,
     /// The first number that the peer does not accept.
     limit: SeqNum,
-    lost: VecDeque<SeqNum>,
-    /// Repeated lately.
-    repeated: VecDeque<SeqNum>,
+    /// Once something has got lost.
+    repetition: Option<Box<Repetition>>,
     in_flight: u64,
     max_payload: usize,
     max_held: usize,
@@ -103,6 +102,13 @@ pub(super) struct SendHalf {
     proven: bool,
     discarded: Discarded,
     scratch: Vec<u8>,
+}
+
+/// What is to be sent again, and what was lately.
+#[derive(Debug, Default)]
+struct Repetition {
+    lost: VecDeque<SeqNum>,
+    repeated: VecDeque<SeqNum>,
 }
 
 impl SendHalf {
@@ -117,8 +123,7 @@ impl SendHalf {
             first_unacked: first,
             next_number: first,
             limit: first.plus(INITIAL_LIMIT),
-            lost: VecDeque::new(),
-            repeated: VecDeque::new(),
+            repetition: None,
             in_flight: 0,
             max_payload,
             max_held,
@@ -190,38 +195,15 @@ impl SendHalf {
 
     /// The next segment to send, a lost one before a new one.
     pub(super) fn candidate(&mut self) -> Option<Candidate> {
-        while let Some(&number) = self.lost.front() {
-            match self.get(number) {
-                Some(sent) if sent.status == Status::Lost => {
-                    return Some(Candidate::Repeat {
-                        number,
-                        len: sent.len,
-                    });
-                }
-                _ => self.lost.pop_front(),
-            };
-        }
-        match self.copy() {
+        let again = self.repetition.take().and_then(|mut repetition| {
+            let again = repetition.next(self);
+            self.repetition = Some(repetition);
+            again
+        });
+        match again {
             None if self.window() > 0 => self.candidate_beyond_window(),
-            copy => copy,
+            again => again,
         }
-    }
-
-    /// A repetition once more: if it has been lost often and others follow, or if only that keeps
-    /// the peer's window closed to what is waiting. A few bytes that are not answered may be due to
-    /// a dark path.
-    fn copy(&mut self) -> Option<Candidate> {
-        while let Some(&number) = self.repeated.front() {
-            let outstanding = |sent: &&Sent| sent.status == Status::Outstanding;
-            if let Some(sent) = self.get(number).filter(outstanding) {
-                let often = sent.transmissions > OFTEN && !self.is_thin();
-                let copied = often || self.is_blocked();
-                let len = sent.len;
-                return copied.then_some(Candidate::Copy { number, len });
-            }
-            self.repeated.pop_front();
-        }
-        None
     }
 
     /// As `candidate`, but new bytes even if the peer's window is closed.
@@ -239,7 +221,7 @@ impl SendHalf {
             }
             Candidate::New { len } => self.assign_number(len, stamp),
             Candidate::Copy { number, .. } => {
-                self.repeated.pop_front();
+                self.repetition().repeated.pop_front();
                 number
             }
         };
@@ -263,12 +245,17 @@ impl SendHalf {
         let often = self
             .get(number)
             .is_some_and(|sent| sent.transmissions >= OFTEN);
+        let repeated = &mut self.repetition().repeated;
         if often {
-            self.repeated.truncate(MOST_REPEATED - 1);
-            self.repeated.push_front(number);
-        } else if self.repeated.len() < MOST_REPEATED {
-            self.repeated.push_back(number);
+            repeated.truncate(MOST_REPEATED - 1);
+            repeated.push_front(number);
+        } else if repeated.len() < MOST_REPEATED {
+            repeated.push_back(number);
         }
+    }
+
+    fn repetition(&mut self) -> &mut Repetition {
+        self.repetition.get_or_insert_default()
     }
 
     /// Where its bytes are.
@@ -348,8 +335,7 @@ impl SendHalf {
         if self.bytes.is_empty() {
             self.segments = VecDeque::new();
             self.scratch = Vec::new();
-            self.lost = VecDeque::new();
-            self.repeated = VecDeque::new();
+            self.repetition = None;
         }
     }
 
@@ -364,7 +350,7 @@ impl SendHalf {
         sent.status = Status::Lost;
         let len = sent.len as u64;
         self.in_flight -= len;
-        self.lost.push_back(number);
+        self.repetition().lost.push_back(number);
         len
     }
 
@@ -401,8 +387,7 @@ impl SendHalf {
         }
         self.bytes.clear();
         self.segments = VecDeque::new();
-        self.lost = VecDeque::new();
-        self.repeated = VecDeque::new();
+        self.repetition = None;
         self.scratch = Vec::new();
         self.start = self.numbered;
         self.first_unacked = self.next_number;
@@ -473,6 +458,42 @@ impl SendHalf {
                 .front()
                 .is_none_or(|sent| sent.status != Status::Acked)
         );
+    }
+}
+
+impl Repetition {
+    /// A lost segment, or one that has just been repeated.
+    #[inline]
+    fn next(&mut self, send: &SendHalf) -> Option<Candidate> {
+        while let Some(&number) = self.lost.front() {
+            match send.get(number) {
+                Some(sent) if sent.status == Status::Lost => {
+                    return Some(Candidate::Repeat {
+                        number,
+                        len: sent.len,
+                    });
+                }
+                _ => self.lost.pop_front(),
+            };
+        }
+        self.copy(send)
+    }
+
+    /// A repetition once more: if it has been lost often and others follow, or if only that keeps
+    /// the peer's window closed to what is waiting. A few bytes that are not answered may be due to
+    /// a dark path.
+    fn copy(&mut self, send: &SendHalf) -> Option<Candidate> {
+        while let Some(&number) = self.repeated.front() {
+            let outstanding = |sent: &&Sent| sent.status == Status::Outstanding;
+            if let Some(sent) = send.get(number).filter(outstanding) {
+                let often = sent.transmissions > OFTEN && !send.is_thin();
+                let copied = often || send.is_blocked();
+                let len = sent.len;
+                return copied.then_some(Candidate::Copy { number, len });
+            }
+            self.repeated.pop_front();
+        }
+        None
     }
 }
 

@@ -80,18 +80,19 @@ impl Connection {
     }
 
     pub fn stats(&self) -> ConnectionStats {
-        let mut stats = self.stats;
-        stats.rtt = self.rtt.smoothed().unwrap_or_default();
-        stats.min_rtt = self.rtt.min().unwrap_or_default();
-        stats.rtt_variation = self.rtt.variation();
-        stats.rto = self.rtt.rto();
-        stats.congestion_window = self.controller.window();
-        stats.bytes_in_flight = self.send.in_flight();
-        stats.pacing_rate = self.pacer.rate().unwrap_or(0);
-        stats.send_queue = self.send.len() as u64;
-        stats.receive_queue = self.receive.ready_bytes() as u64;
-        stats.peer_window = u64::from(self.send.window());
-        stats
+        ConnectionStats {
+            rtt: self.rtt.smoothed().unwrap_or_default(),
+            min_rtt: self.rtt.min().unwrap_or_default(),
+            rtt_variation: self.rtt.variation(),
+            rto: self.rtt.rto(),
+            congestion_window: self.controller.window(),
+            bytes_in_flight: self.send.in_flight(),
+            pacing_rate: self.pacer.rate().unwrap_or(0),
+            send_queue: self.send.len() as u64,
+            receive_queue: self.receive.ready_bytes() as u64,
+            peer_window: u64::from(self.send.window()),
+            ..self.stats.stats()
+        }
     }
 
     /// Bytes of payload held for the reader and for repetition.
@@ -110,7 +111,7 @@ impl Connection {
         self.send.release_memory();
         self.receive.release_memory();
         self.loss.release_memory();
-        self.acks.release_memory();
+        self.acks.release_memory(self.receive.next());
     }
 
     /// The Terminate with which a late datagram is to be answered after this connection is gone.

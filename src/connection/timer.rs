@@ -20,6 +20,7 @@ pub enum Timer {
 
 /// The earliest of some deadlines, with its reason. Deadlines are derived from the state of the
 /// parts each time, so none can be stale.
+#[inline]
 pub(super) fn earliest<const N: usize>(
     deadlines: [(Timer, Option<Instant>); N],
 ) -> Option<(Instant, Timer)> {

@@ -21,12 +21,13 @@ use super::{
 /// Asked for more, an application gets this: times are added to times.
 const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// So long a session keeps memory that is empty: given back at once, it would be asked for anew
-/// with each message.
-const KEEP: Duration = Duration::from_secs(1);
+/// with each message. And if it were kept for long, what is given back by many sessions would lie
+/// between what they go on to need, and the process would not become smaller.
+const KEEP: Duration = Duration::from_millis(200);
 /// How long datagrams from an address that the peer has left may take.
 const LATE: Duration = Duration::from_secs(15);
 /// One that has moved so many bytes in that time keeps it longer.
-const BUSY: u64 = 1024 * 1024;
+const BUSY: u64 = 256 * 1024;
 
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]

@@ -33,6 +33,24 @@ pub(in crate::connection) struct RateSample {
     pub(in crate::connection) prior_delivered: u64,
 }
 
+/// The segment whose delivery makes a sample: among those acknowledged together, the one with which
+/// most had been delivered when it left.
+#[derive(Debug, Default)]
+pub(in crate::connection) struct Sampled(Option<(Snapshot, Instant)>);
+
+impl Sampled {
+    /// What was delivered left at this time, with this known then. Must be certain: of a repeated
+    /// segment another copy may have arrived, much earlier than this one could have.
+    pub(in crate::connection) fn on_certain(&mut self, snapshot: Snapshot, sent_at: Instant) {
+        if self
+            .0
+            .is_none_or(|(best, _)| snapshot.delivered >= best.delivered)
+        {
+            self.0 = Some((snapshot, sent_at));
+        }
+    }
+}
+
 /// Follows the bytes that the peer acknowledges.
 #[derive(Debug)]
 pub(in crate::connection) struct RateSampler {
@@ -41,7 +59,6 @@ pub(in crate::connection) struct RateSampler {
     first_sent_at: Instant,
     /// Samples are application-limited until this much has been delivered.
     app_limited_until: u64,
-    candidate: Option<(Snapshot, Instant)>,
 }
 
 impl RateSampler {
@@ -51,7 +68,6 @@ impl RateSampler {
             delivered_at: now,
             first_sent_at: now,
             app_limited_until: 0,
-            candidate: None,
         }
     }
 
@@ -79,24 +95,17 @@ impl RateSampler {
         self.delivered_at = now;
     }
 
-    /// What was delivered left at this time, with this known then. Must be certain: of a repeated
-    /// segment another copy may have arrived, much earlier than this one could have.
-    pub(in crate::connection) fn on_certain(&mut self, snapshot: Snapshot, sent_at: Instant) {
-        if self
-            .candidate
-            .is_none_or(|(best, _)| snapshot.delivered >= best.delivered)
-        {
-            self.candidate = Some((snapshot, sent_at));
-        }
-    }
-
     pub(in crate::connection) fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// The sample of the acknowledgements since the last call.
-    pub(in crate::connection) fn sample(&mut self, now: Instant) -> Option<RateSample> {
-        let (snapshot, sent_at) = self.candidate.take()?;
+    /// What an acknowledgement says, of which this was the segment to sample.
+    pub(in crate::connection) fn sample(
+        &mut self,
+        now: Instant,
+        sampled: &Sampled,
+    ) -> Option<RateSample> {
+        let (snapshot, sent_at) = sampled.0?;
         self.first_sent_at = sent_at;
         let sending = sent_at.saturating_duration_since(snapshot.first_sent_at);
         let acking = now.saturating_duration_since(snapshot.delivered_at);
@@ -115,6 +124,10 @@ impl RateSampler {
 mod tests {
     use super::*;
 
+    fn only(snapshot: Snapshot, sent_at: Instant) -> Sampled {
+        Sampled(Some((snapshot, sent_at)))
+    }
+
     #[test]
     fn the_rate_is_that_of_the_slower_of_sending_and_acknowledging() {
         let start = Instant::now();
@@ -123,14 +136,15 @@ mod tests {
         let sent: Vec<_> = (0..10)
             .map(|i| (sampler.on_sent(start, i * 1000), start))
             .collect();
+        let mut sampled = Sampled::default();
         for (i, (snapshot, sent_at)) in sent.into_iter().enumerate() {
             sampler.on_delivered(at(100 + 10 * i as u64), 1000);
-            sampler.on_certain(snapshot, sent_at);
+            sampled.on_certain(snapshot, sent_at);
         }
-        let sample = sampler.sample(at(190)).unwrap();
+        let sample = sampler.sample(at(190), &sampled).unwrap();
         assert_eq!(sample.bytes_per_second, 10_000 * 1000 / 190);
         assert!(!sample.app_limited);
-        assert_eq!(sampler.sample(at(200)), None);
+        assert_eq!(sampler.sample(at(200), &Sampled::default()), None);
     }
 
     #[test]
@@ -141,11 +155,19 @@ mod tests {
         let snapshot = sampler.on_sent(start, 0);
         let now = start + Duration::from_millis(1);
         sampler.on_delivered(now, 500);
-        sampler.on_certain(snapshot, start);
-        assert!(sampler.sample(now).unwrap().app_limited);
+        assert!(
+            sampler
+                .sample(now, &only(snapshot, start))
+                .unwrap()
+                .app_limited
+        );
         let snapshot = sampler.on_sent(now, 0);
         sampler.on_delivered(now, 500);
-        sampler.on_certain(snapshot, now);
-        assert!(!sampler.sample(now).unwrap().app_limited);
+        assert!(
+            !sampler
+                .sample(now, &only(snapshot, now))
+                .unwrap()
+                .app_limited
+        );
     }
 }

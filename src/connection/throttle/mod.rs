@@ -52,7 +52,8 @@ enum Peer {
 #[derive(Debug)]
 pub(super) struct Throttle {
     peer: Peer,
-    burst: Option<Burst>,
+    /// Apart, for a peer that is trusted needs none.
+    burst: Option<Box<Burst>>,
     /// The usual time between ticks, in milliseconds.
     tick: f64,
 }
@@ -72,6 +73,7 @@ impl Throttle {
     /// The peer is one of ours: it keeps to any window.
     pub(super) fn trust(&mut self) {
         self.peer = Peer::Trusted;
+        self.burst = None;
     }
 
     /// The most segments to let the peer send, if it needs a limit.
@@ -107,7 +109,9 @@ impl Throttle {
     /// The burst to which a segment belongs, unless that is over.
     fn burst_of(&mut self, now: Instant, data: &Data<'_>, limit: SeqNum) -> Option<&mut Burst> {
         let mut start = data.number;
-        if let Some(before) = self.burst.filter(|b| b.timestamp != data.timestamp) {
+        let latest = self.burst.as_deref().copied();
+        let before = latest.filter(|b| b.timestamp != data.timestamp);
+        if let Some(before) = before {
             let is_stale = now.saturating_duration_since(before.last) > STALE;
             if before.timestamp.take(data.timestamp) != data.timestamp && !is_stale {
                 return None;
@@ -122,10 +126,13 @@ impl Throttle {
                 start.latest(before.end)
             };
             self.on_burst_over(&before, f64::from(period));
-            self.burst = None;
         }
         let new = || Burst::new(now, data.timestamp, start, limit);
-        Some(self.burst.get_or_insert_with(new))
+        let burst = self.burst.get_or_insert_with(|| Box::new(new()));
+        if before.is_some() {
+            **burst = new();
+        }
+        Some(burst)
     }
 
     fn on_burst_over(&mut self, burst: &Burst, period: f64) {
