@@ -20,27 +20,32 @@ use crate::{
 /// where it is. Go peers say every tick what they have received, and again until that is known.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Since when a path is in use: what was sent before says nothing of it.
+/// Since when a path is in use, unless it always was: what was sent before says nothing of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PathStart(Option<Box<Moved>>);
+
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PathStart {
+struct Moved {
     at: Instant,
-    /// The index of the first transmission on it.
+    /// The index of the first transmission on the new path.
     first: u64,
 }
 
 impl PathStart {
-    pub(super) fn new(at: Instant, first: u64) -> Self {
-        Self { at, first }
+    fn new(at: Instant, first: u64) -> Self {
+        Self(Some(Box::new(Moved { at, first })))
     }
 
     /// Whether this transmission, of so many, was made on the path.
-    pub(super) fn has_carried(self, transmission: u64) -> bool {
-        transmission >= self.first
+    pub(super) fn has_carried(&self, transmission: u64) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|moved| transmission >= moved.first)
     }
 
     /// Whether what was sent at this time left on the path.
-    pub(super) fn was_used_at(self, time: Instant) -> bool {
-        time >= self.at
+    pub(super) fn was_used_at(&self, time: Instant) -> bool {
+        self.0.as_ref().is_none_or(|moved| time >= moved.at)
     }
 }
 

@@ -213,7 +213,7 @@ impl Connection {
             controller,
             pings,
             validation: validation::Validation::new(now, mtu),
-            path: migration::PathStart::new(now, 0),
+            path: migration::PathStart::default(),
             output: output::Output::default(),
             stats: counters::Counters::default(),
         };

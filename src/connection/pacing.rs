@@ -28,7 +28,7 @@ pub(super) fn burst(rate: Option<u64>, max_payload: u64, min_rtt: Option<Duratio
 /// Lets payload pass at a rate, with bursts up to its capacity.
 #[derive(Clone, Debug)]
 pub(super) struct Pacer {
-    max_payload: u64,
+    max_payload: u32,
     /// Bytes per second, or `None` while sending is not paced.
     rate: Option<u64>,
     min_rtt: Option<Duration>,
@@ -40,12 +40,12 @@ pub(super) struct Pacer {
 
 impl Pacer {
     pub(super) fn new(now: Instant, max_payload: usize, rate: Option<u64>) -> Self {
-        let max_payload = max_payload as u64;
+        let max_payload = u32::try_from(max_payload).unwrap_or(u32::MAX);
         Self {
             max_payload,
             rate,
             min_rtt: None,
-            tokens: FIRST_BURST * max_payload,
+            tokens: FIRST_BURST * u64::from(max_payload),
             resting: false,
             refilled_at: now,
         }
@@ -72,7 +72,7 @@ impl Pacer {
         let available = self.available(now, rate);
         // Waiting for half a burst makes few wake-ups and large system calls.
         let half = self.capacity(rate) / 2;
-        let train = TRAIN * self.max_payload;
+        let train = TRAIN * u64::from(self.max_payload);
         let least = match self.resting && half >= train {
             true => train.max(payload),
             false => payload,
@@ -118,7 +118,7 @@ impl Pacer {
     }
 
     fn capacity(&self, rate: u64) -> u64 {
-        burst(Some(rate), self.max_payload, self.min_rtt)
+        burst(Some(rate), self.max_payload.into(), self.min_rtt)
     }
 }
 

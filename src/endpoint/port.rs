@@ -199,13 +199,13 @@ impl Port {
         let sessions = self.sessions();
         self.admission
             .check_room(standing, sessions, unaccepted + 1)?;
-        if permit.from_source > self.admission.limits.per_source {
+        if permit.from_source as usize > self.admission.limits.per_source {
             return Err(DropReason::TooManyFromSource);
         }
         if self.is_over_memory() {
             return Err(DropReason::OverMemory);
         }
-        let attempt = Attempt::new(source, conversation, permit.from_source - 1);
+        let attempt = Attempt::new(source, conversation, permit.from_source as usize - 1);
         if !self.admission.asks_hook(&attempt) {
             return Err(DropReason::Refused);
         }
@@ -352,7 +352,7 @@ pub(super) struct Permit {
     port: Arc<Port>,
     source: Option<IpAddr>,
     /// How many sessions this source has, this one included, when it was given.
-    from_source: usize,
+    from_source: u32,
     /// The conversation id that was taken for it here.
     conversation: Option<(SocketAddr, u16)>,
     validated: bool,
@@ -364,7 +364,7 @@ pub(super) struct Permit {
 impl Permit {
     fn new(port: &Arc<Port>, source: Option<IpAddr>) -> Self {
         port.sessions.fetch_add(1, Ordering::SeqCst);
-        let from_source = source.map_or(0, |source| port.admission.enter(source));
+        let from_source = source.map_or(0, |source| port.admission.enter(source) as u32);
         Self {
             port: port.clone(),
             source,

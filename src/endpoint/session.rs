@@ -54,8 +54,8 @@ pub(super) struct Session {
     /// The kernel said that nobody listens at the peer.
     pub(super) refused: bool,
     permit: Permit,
-    /// Which address the peer has left, and when, if it moved.
-    left: Option<(SocketAddr, Instant)>,
+    /// Which address the peer has left, and when, if it moved. Apart, for few ever do.
+    left: Option<Box<(SocketAddr, Instant)>>,
     /// Whether the application, or the end of the endpoint, has ended each direction ...
     no_reader: bool,
     no_writer: bool,
@@ -155,7 +155,7 @@ impl Session {
         // The other socket may have room.
         self.blocked &= self.path.lane == path.lane;
         self.told.validated = false;
-        self.left = Some((self.id.remote, now));
+        self.left = Some(Box::new((self.id.remote, now)));
         self.id = id;
         self.path = path;
         Ok(())
@@ -164,8 +164,10 @@ impl Session {
     /// Whether the peer has been at this address a short while ago, so that something may still come
     /// from there.
     pub(super) fn has_left(&self, now: Instant, address: SocketAddr) -> bool {
-        self.left
-            .is_some_and(|(left, at)| left == address && now.saturating_duration_since(at) < LATE)
+        self.left.as_ref().is_some_and(|left| {
+            let (left, at) = **left;
+            left == address && now.saturating_duration_since(at) < LATE
+        })
     }
 
     /// Ends both directions after delivering what was written; readers get this error.
