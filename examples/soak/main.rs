@@ -77,8 +77,9 @@ struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     patience: u64,
 
-    /// How fast resident memory may grow, after a quarter of the time, beyond what the scatter of
-    /// its samples explains; not judged in runs of less than 4 minutes
+    /// How fast what is held on the heap may grow, after a quarter of the time, beyond what the
+    /// scatter of its samples explains; not judged in runs of less than 4 minutes. Resident memory
+    /// grows longer, by holes in the heap, and is only told
     #[arg(long, value_name = "KIB/MINUTE", default_value_t = 128.0)]
     max_slope: f64,
 

@@ -62,7 +62,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     watch.until(u64::MAX, || stage.ledger.serving.load(Relaxed) == 0);
     watch.until(options.patience, || sessions_left(&stage.lanes) == 0);
 
-    let slope = samples::slope(&samples, ran / 4);
+    let slope = samples::slope(&samples, ran / 4, |sample| sample.rss_kib);
+    let heap_slope = samples::slope(&samples, ran / 4, |sample| sample.heap_kib);
     let mut report = Report {
         seed,
         ran,
@@ -70,6 +71,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         drops: drops(&stage.lanes),
         injected: relay.injected.counts(),
         slope,
+        heap_slope,
         max_slope: (ran >= SHORTEST_JUDGED).then_some(options.max_slope),
         last: samples.last().copied().unwrap_or(before),
         threads_left: 0,
@@ -226,13 +228,14 @@ impl<'a> Watch<'a> {
         let [(_, datagrams), .., (_, forged)] = self.relay.injected.counts();
         eprintln!(
             "{:.0} s: {} sessions opened, {} finished, {:.1} MB up, {:.1} MB down, {datagrams} \
-             datagrams, {forged} forged; {} KiB, {} descriptors, {} threads",
+             datagrams, {forged} forged; {} KiB, {} of them asked for, {} descriptors, {} threads",
             self.started.elapsed().as_secs_f64(),
             ledger.opened.load(Relaxed),
             ledger.all_finished(),
             mb(ledger.bytes_up.load(Relaxed)),
             mb(ledger.bytes_down.load(Relaxed)),
             sample.rss_kib,
+            sample.heap_kib,
             sample.descriptors,
             sample.threads,
         );

@@ -38,7 +38,7 @@ fn soak_finds_nothing_wrong() {
     for left in ["sessions_left", "threads_left", "descriptors_left"] {
         assert_eq!(object[left], 0, "{object}");
     }
-    assert_keys(&object, &["ended_by_forgery", "drops", "rss_judged"]);
+    assert_keys(&object, &["ended_by_forgery", "drops", "heap_judged"]);
 }
 
 #[test]
