@@ -50,6 +50,10 @@ pub fn judge(plaintext: &[u8], window: u32) -> Stranger {
     }
 }
 
+/// How many numbers beyond what the peer has said that it received. Meanwhile it may have received
+/// more, and an ACK says less than that as long as it lists what is new.
+const BEYOND: u32 = 1 << 30;
+
 /// The end of a connection that is not known here. Its fields claim that more was sent than the
 /// peer has received, so that a peer which looks at them reads an error and not the end of file.
 fn terminate(stray: &Segment<'_>, receiving_next: Option<SeqNum>) -> Command {
@@ -61,7 +65,7 @@ fn terminate(stray: &Segment<'_>, receiving_next: Option<SeqNum>) -> Command {
             true => Options::OPENER,
             false => Options::ACCEPTOR,
         },
-        sending_next: receiving_next.map_or(SeqNum::new(1 << 30), SeqNum::next),
+        sending_next: receiving_next.unwrap_or(SeqNum::ZERO).plus(BEYOND),
         receiving_next: SeqNum::ZERO,
         // Go peers believe it, and would repeat everything all the time for none.
         peer_rto: 100,
@@ -183,10 +187,10 @@ mod tests {
 
     #[test]
     fn remains_of_an_older_life_are_answered_by_a_terminate_beyond_what_they_know() {
-        assert_eq!(answered_beyond(judge_one(data(5, 3))), 1 << 30);
+        assert_eq!(answered_beyond(judge_one(data(5, 3))), BEYOND);
         assert_eq!(
             answered_beyond(judge_one(command(CommandKind::Ping, 1, 8))),
-            9
+            8 + BEYOND
         );
         let ack = Ack {
             conversation: 7,
@@ -196,7 +200,7 @@ mod tests {
             timestamp: Timestamp::ZERO,
             numbers: Numbers::EMPTY,
         };
-        assert_eq!(answered_beyond(judge_one(Segment::Ack(ack))), 1);
+        assert_eq!(answered_beyond(judge_one(Segment::Ack(ack))), BEYOND);
     }
 
     #[test]
