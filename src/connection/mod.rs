@@ -78,7 +78,8 @@ pub enum Side {
 }
 
 impl Side {
-    /// What every segment of this end carries, and none of the other.
+    /// What the segments of this end carry, but for a Ping with the Close option, and none of the
+    /// other's.
     fn mark(self) -> Options {
         match self {
             Self::Client => Options::OPENER,

@@ -56,6 +56,25 @@ fn a_client_that_waits_learns_of_a_restart_by_its_keepalive() {
     assert_eq!(end, Some(Err(ConnectionError::Reset)));
 }
 
+/// An ACK says less than its sender has received: the end of a stray one must lie beyond that.
+#[test]
+fn a_download_that_a_restart_cuts_short_ends_in_an_error() {
+    for milliseconds in (0..200).step_by(5) {
+        let mut town = Town::new(Lab::new());
+        town.program.greeting = 400_000;
+        let client = town.add(address(2), 7, DELAY);
+        town.run_while(10 * SECOND, |town| town.clients[client].received == 0);
+        town.run_until(town.lab.now + Duration::from_millis(milliseconds));
+        assert!(town.clients[client].received < 400_000);
+        town.restart();
+        town.run_while(30 * SECOND, |town| {
+            town.clients[client].connection.read_end().is_none()
+        });
+        let end = town.clients[client].connection.read_end();
+        assert_eq!(end, Some(Err(ConnectionError::Reset)), "{milliseconds} ms");
+    }
+}
+
 /// The server loses its state when some of what the client sent has arrived, and the rest, which
 /// looks like a beginning, has not.
 #[test]
