@@ -5,6 +5,8 @@ mod forged;
 mod hostile;
 mod life;
 mod migration;
+#[path = "../common/nat.rs"]
+mod nat;
 mod replay;
 mod support;
 mod traffic;

@@ -10,6 +10,8 @@ mod behaviour;
 mod differential;
 mod exchange;
 mod link;
+mod migration;
+#[path = "../common/nat.rs"]
 mod nat;
 mod our_client;
 mod our_server;
