@@ -2,6 +2,7 @@
 //! them. The sockets are real.
 
 use std::{
+    collections::HashSet,
     io::{ErrorKind, Read, Write},
     net::UdpSocket,
     sync::atomic::{AtomicUsize, Ordering},
@@ -327,6 +328,17 @@ fn tiny_socket_buffers_lose_much_and_stop_nothing() {
         };
         expect_transfer(&open_tiny(), &open_tiny());
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_port_that_the_system_chooses_is_shared_by_chance() {
+    let sockets: Vec<_> = (0..400)
+        .map(|_| socket::bind(HERE, Sharing::ReusePort).unwrap())
+        .collect();
+    let port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
+    let ports: HashSet<u16> = sockets.iter().map(port).collect();
+    assert_eq!(ports.len(), sockets.len());
 }
 
 /// When a socket joins those that share an address, the system gives it some of the peers that

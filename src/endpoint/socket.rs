@@ -75,17 +75,30 @@ pub(super) fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocke
         // One socket for both families wherever the system can; Windows must be asked to.
         let _ = socket.set_only_v6(false);
     }
-    if sharing == Sharing::ReusePort {
-        #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
-        socket.set_reuse_port(true)?;
-        #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos")))))]
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "several poll threads need SO_REUSEPORT, which this system lacks",
-        ));
+    // Were it to choose a port for a socket that shares already, the kernel might take one that
+    // another program of the same user shares, too: each would get a part of both's datagrams.
+    let is_chosen = address.port() == 0;
+    if sharing == Sharing::ReusePort && !is_chosen {
+        share(&socket)?;
     }
     socket.bind(&address.into())?;
+    if sharing == Sharing::ReusePort && is_chosen {
+        share(&socket)?;
+    }
     Ok(socket.into())
+}
+
+#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+fn share(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos")))))]
+fn share(_socket: &socket2::Socket) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "several poll threads need SO_REUSEPORT, which this system lacks",
+    ))
 }
 
 impl Socket {
