@@ -95,6 +95,11 @@ impl LossDetector {
         );
     }
 
+    /// Whether this is a later transmission than any that the peer is known to have received.
+    pub(super) fn is_later(&self, index: u64) -> bool {
+        self.largest_acked.is_none_or(|largest| index > largest)
+    }
+
     /// The peer acknowledged something new.
     pub(super) fn on_progress(&mut self) {
         self.probes = 0;
@@ -146,7 +151,7 @@ impl LossDetector {
                 self.log.pop_front();
                 continue;
             }
-            if self.largest_acked.is_none_or(|largest| index > largest) {
+            if self.is_later(index) {
                 break;
             }
             let overtaken_alone = !tick.is_zero() && !self.is_run_long(send);

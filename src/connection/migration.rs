@@ -5,12 +5,16 @@
 //! at random (`clock.rs`). So a datagram is the peer's if it acknowledges a segment that is in
 //! flight and echoes its timestamp. It is that once only: a copy acknowledges nothing new.
 //!
+//! Where the peer is now, only its latest says (RFC 9000, section 9.3): what it has sent from one
+//! place may arrive after what it has sent from the next. An acknowledgement is later than another if
+//! it is that of a later transmission.
+//!
 //! Who has once seen the clock knows it ever after, the peer too. From a move on it shows another
 //! time, so that nobody can vouch for an address at which nothing was received.
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, congestion, pacing, rtt};
+use super::{Connection, congestion, pacing, rtt, send::Echo};
 use crate::{
     config::{Config, derive},
     wire::{Segment, Segments},
@@ -19,6 +23,8 @@ use crate::{
 /// For so long after the peer was last heard, its datagrams from elsewhere wait for one that proves
 /// where it is. Go peers say every tick what they have received, and again until that is known.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After such a silence of the address in use, what comes from another was not overtaken.
+const OVERTAKING: Duration = Duration::from_millis(300);
 
 /// Since when a path is in use, unless it always was: what was sent before says nothing of it.
 #[derive(Clone, Debug, Default)]
@@ -50,22 +56,35 @@ impl PathStart {
 }
 
 impl Connection {
-    /// Whether a datagram proves that its sender is the peer, wherever it comes from.
-    pub fn is_proof_of_peer(&self, plaintext: &[u8]) -> bool {
-        self.could_be_of_peer(plaintext)
-            && Segments::new(plaintext).any(|segment| match segment {
-                Segment::Ack(ack) => {
-                    let mut numbers = ack.numbers.iter();
-                    numbers.any(|number| self.send.is_echo(number, ack.timestamp))
-                }
-                Segment::Data(_) | Segment::Command(_) => false,
-            })
+    /// Whether a datagram proves that the peer is where it comes from.
+    pub fn is_proof_of_peer(&self, now: Instant, plaintext: &[u8]) -> bool {
+        if !self.could_be_of_peer(plaintext) {
+            return false;
+        }
+        let quiet = self.silence(now) >= OVERTAKING;
+        let is_latest = |echo| match echo {
+            Echo::Latest(transmission) => quiet || self.loss.is_later(transmission),
+            Echo::First => quiet,
+        };
+        Segments::new(plaintext).any(|segment| match segment {
+            Segment::Ack(ack) => {
+                let mut numbers = ack.numbers.iter();
+                numbers.any(|number| self.send.echo(number, ack.timestamp).is_some_and(is_latest))
+            }
+            Segment::Data(_) | Segment::Command(_) => false,
+        })
     }
 
     /// Whether a datagram may be the peer's, and one that proves it can be expected soon.
     pub fn expects_proof_of_peer(&self, now: Instant, plaintext: &[u8]) -> bool {
-        let silence = now.saturating_duration_since(self.life.heard_at());
-        silence < PATIENCE && self.send.is_answer_due() && self.could_be_of_peer(plaintext)
+        self.silence(now) < PATIENCE
+            && self.send.is_answer_due()
+            && self.could_be_of_peer(plaintext)
+    }
+
+    /// For how long nothing has come from the address in use.
+    fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.life.heard_at())
     }
 
     /// Whether all numbers lie where the peer's would.

@@ -1,9 +1,12 @@
 //! The send half: bytes to numbered segments, which of them the peer has, and which go next.
 
+mod echo;
+
 use std::{collections::VecDeque, ops::Range, time::Instant};
 
 use super::{UNPROVEN_BYTES, bytes::ByteQueue, congestion::rate::Snapshot};
 use crate::wire::{SeqNum, Timestamp};
+pub(super) use echo::Echo;
 
 /// mKCP: before the first ACK a peer takes 32 segments.
 const INITIAL_LIMIT: u32 = 32;
@@ -301,13 +304,6 @@ impl SendHalf {
     pub(super) fn is_awaited(&self, ahead: u32) -> bool {
         let sent = self.segments.get(ahead as usize);
         sent.is_some_and(|sent| sent.status != Status::Acked)
-    }
-
-    /// Whether this segment is awaited, and left at the time that is echoed: at first, or the last
-    /// time. A peer that has moved has received nothing of what was sent after it.
-    pub(super) fn is_echo(&self, number: SeqNum, echo: Timestamp) -> bool {
-        let sent = self.get(number).filter(|sent| sent.status != Status::Acked);
-        sent.is_some_and(|sent| echo == sent.timestamp || echo == sent.first_timestamp)
     }
 
     /// Whether anything has been sent that is not acknowledged.

@@ -26,9 +26,6 @@ const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 const KEEP: Duration = Duration::from_millis(200);
 /// How long datagrams from an address that the peer has left may take.
 const LATE: Duration = Duration::from_secs(15);
-/// How long those may take that others from the new address have overtaken, on the way or from one
-/// socket to another. They must not take the session back to where nobody is any more.
-const OVERTAKEN: Duration = Duration::from_millis(300);
 /// One that has moved so many bytes in that time keeps it longer.
 const BUSY: u64 = 256 * 1024;
 
@@ -167,18 +164,9 @@ impl Session {
     /// Whether the peer has been at this address a short while ago, so that something may still come
     /// from there.
     pub(super) fn has_left(&self, now: Instant, address: SocketAddr) -> bool {
-        self.left_within(LATE, now, address)
-    }
-
-    /// Whether it has left this address just now, so that what comes from there may be older.
-    pub(super) fn has_just_left(&self, now: Instant, address: SocketAddr) -> bool {
-        self.left_within(OVERTAKEN, now, address)
-    }
-
-    fn left_within(&self, time: Duration, now: Instant, address: SocketAddr) -> bool {
         self.left.as_ref().is_some_and(|left| {
             let (left, at) = **left;
-            left == address && now.saturating_duration_since(at) < time
+            left == address && now.saturating_duration_since(at) < LATE
         })
     }
 

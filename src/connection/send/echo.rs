@@ -3,19 +3,25 @@
 use super::{SendHalf, Status};
 use crate::wire::{SeqNum, Timestamp};
 
-impl SendHalf {
-    /// Whether this segment is awaited, and left at the time that is echoed: at first, or the last
-    /// time. A peer that has moved has received nothing of what was sent after it.
-    pub(in crate::connection) fn is_echo(&self, number: SeqNum, echo: Timestamp) -> bool {
-        let sent = self.get(number).filter(|sent| sent.status != Status::Acked);
-        sent.is_some_and(|sent| echo == sent.timestamp || echo == sent.first_timestamp)
-    }
+/// Which transmission of a segment left at the time that is echoed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::connection) enum Echo {
+    /// The latest, by its index.
+    Latest(u64),
+    /// The first of several.
+    First,
+}
 
-    /// The number that follows the highest one that has been acknowledged.
-    pub(in crate::connection) fn after_acknowledged(&self) -> SeqNum {
-        let is_acked = |sent: &super::Sent| sent.status == Status::Acked;
-        let acked = self.segments.iter().rposition(is_acked);
-        let ahead = acked.map_or(0, |index| index as u32 + 1);
-        self.first_unacked.plus(ahead)
+impl SendHalf {
+    /// What is echoed of this segment, if it is awaited and left at that time: at first, or the last
+    /// time. A peer that has moved has received nothing of what was sent after it.
+    pub(in crate::connection) fn echo(&self, number: SeqNum, time: Timestamp) -> Option<Echo> {
+        let sent = self.get(number)?;
+        match sent.status {
+            Status::Acked => None,
+            _ if time == sent.timestamp => Some(Echo::Latest(sent.transmission)),
+            _ if time == sent.first_timestamp => Some(Echo::First),
+            _ => None,
+        }
     }
 }

@@ -26,10 +26,8 @@ impl Worker {
         id: ConnectionId,
         datagram: Datagram<'_>,
     ) -> Result<Option<Slot>, DropReason> {
-        let proven = |session: &Session| {
-            !session.has_just_left(now, id.remote)
-                && session.connection.is_proof_of_peer(datagram.plaintext)
-        };
+        let plaintext = datagram.plaintext;
+        let proven = |session: &Session| session.connection.is_proof_of_peer(now, plaintext);
         let mut candidates = self.table.candidates(&id);
         let found = candidates.find(|(_, session)| proven(session));
         let Some((slot, _)) = found.filter(|_| !datagram.replayed) else {

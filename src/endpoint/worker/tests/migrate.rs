@@ -275,7 +275,6 @@ fn another_port_of_a_proven_address_loses_no_time() {
 fn a_session_that_has_moved_may_move_back_by_the_same_rule() {
     let mut download = Download::new(FOLLOWING);
     let moves = [3, 2, 3, 2].map(|port| {
-        download.run(400 * MS);
         download.acknowledge(address(port));
         assert_eq!(download.peer(), address(port));
         download.moves()
@@ -288,15 +287,29 @@ fn a_session_that_has_moved_may_move_back_by_the_same_rule() {
 #[test]
 fn what_comes_late_from_the_old_address_opens_and_ends_nothing() {
     let mut download = Download::new(FOLLOWING);
+    let overtaken = download.in_flight.pop_front().unwrap();
     download.acknowledge(address(3));
     download.run(10 * MS);
     download.bytes = 0;
     download.post(address(2), &later_data(1));
     download.post(address(2), &encoded(data(CONVERSATION, 0)));
     // This would prove that the peer is back, if nothing had overtaken it.
-    download.acknowledge(address(2));
+    download.post(address(2), &ack(&[overtaken.number], overtaken.timestamp));
     assert_eq!(download.bytes, 0);
     assert_eq!((download.moves(), download.peer()), (1, address(3)));
+    download.expect_alone();
+}
+
+#[test]
+fn what_was_overtaken_by_two_moves_takes_no_session_back() {
+    let mut download = Download::new(FOLLOWING);
+    let overtaken = download.in_flight.pop_front().unwrap();
+    download.acknowledge(address(3));
+    download.acknowledge(address(4));
+    assert_eq!((download.moves(), download.peer()), (2, address(4)));
+    download.post(address(2), &ack(&[overtaken.number], overtaken.timestamp));
+    assert_eq!((download.moves(), download.peer()), (2, address(4)));
+    download.acknowledge(address(4));
     download.expect_alone();
 }
 
