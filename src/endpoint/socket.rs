@@ -17,8 +17,9 @@ use socket2::{Domain, Protocol, SockRef, Type};
 use self::trains::Trains;
 use super::transmit::SendDatagrams;
 
-/// Datagrams that leave in one system call; more were measured to gain nothing.
-const MAX_SEGMENTS: usize = 16;
+/// Datagrams that leave in one system call, at most: as many as Linux takes (`UDP_MAX_SEGMENTS`).
+/// With 16, both ends together needed a third more time for a byte.
+const MAX_SEGMENTS: usize = 64;
 /// The longest datagram, or train of datagrams merged by the kernel.
 const MAX_DATAGRAM: usize = 64 * 1024;
 

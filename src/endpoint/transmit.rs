@@ -24,8 +24,8 @@ use super::{
     table::{Slot, canonical},
 };
 
-/// Datagrams that one session may send before others have their turn.
-const BUDGET: usize = 64;
+/// Datagrams that one session may send before others have their turn: two trains of full ones.
+const BUDGET: usize = 96;
 /// The longest train that the kernel takes.
 const MAX_TRAIN: usize = 65_507;
 
