@@ -35,7 +35,7 @@ const SMALL: u32 = 70;
 
 /// A name, the segments in a datagram, and the datagrams. The first is what an upload brings; a
 /// segment of the others may cost twice as much.
-pub(crate) const FLOODS: [(&str, u32, Make); 12] = [
+pub(crate) const FLOODS: [(&str, u32, Make); 13] = [
     ("good", 1, |index| data(index, index, &[1; 1326])),
     ("duplicates", 1, |_| data(0, 0, &[1; 1326])),
     ("duplicates-ahead", 1, |_| data(5, 0, &[1; 1326])),
@@ -54,6 +54,13 @@ pub(crate) const FLOODS: [(&str, u32, Make); 12] = [
     ("pings", 1, ping),
     ("data-in-one", SMALL, |index| {
         let small = |place| data(index * SMALL + place, index * SMALL, b"x");
+        (0..SMALL).flat_map(small).collect()
+    }),
+    // The second half of what arrives together says of each segment that one more is known.
+    ("data-in-one-known", SMALL, |index| {
+        let first = index / 16 * 16 * SMALL;
+        let known = |place| (index % 16).saturating_sub(8) * SMALL + place;
+        let small = |place| data(index * SMALL + place, first + known(place), b"x");
         (0..SMALL).flat_map(small).collect()
     }),
     ("pings-in-one", SMALL, |index| {

@@ -61,6 +61,29 @@ struct Lists {
     scratch: Vec<SeqNum>,
 }
 
+impl Lists {
+    /// Drops what the peer knows of and lies in front; what lies behind waits until it does. A
+    /// hostile peer can ask for this with each segment, so it must not take a look at all.
+    fn forget_before(&mut self, known: SeqNum) {
+        let is_known = |entry: &Entry| entry.number.precedes(known);
+        while self.pending.front().is_some_and(is_known) {
+            self.pending.pop_front();
+        }
+    }
+
+    /// Moves so many of the oldest that the peer does not know of from `pending` to `fresh`.
+    fn take_fresh(&mut self, known: SeqNum, most: usize) {
+        self.fresh.clear();
+        self.forget_before(known);
+        while self.fresh.len() < most
+            && let Some(entry) = self.pending.pop_front()
+        {
+            self.fresh.push(entry);
+            self.forget_before(known);
+        }
+    }
+}
+
 impl AckQueue {
     /// `max_plaintext` bounds an ACK segment.
     pub(super) fn new(first: SeqNum, max_plaintext: usize) -> Self {
@@ -126,9 +149,7 @@ impl AckQueue {
         if self.known.precedes(sending_next) {
             self.known = sending_next;
             if let Some(lists) = &mut self.lists {
-                lists
-                    .pending
-                    .retain(|entry| !entry.number.precedes(sending_next));
+                lists.forget_before(sending_next);
             }
         }
     }
@@ -162,9 +183,7 @@ impl AckQueue {
         lists.scratch.clear();
         let mut timestamp = Timestamp::ZERO;
         let mut receiving_next = next;
-        let fresh = lists.pending.len().min(self.max_numbers);
-        lists.fresh.clear();
-        lists.fresh.extend(lists.pending.drain(..fresh));
+        lists.take_fresh(self.known, self.max_numbers);
         for entry in &lists.fresh {
             lists.scratch.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
@@ -174,7 +193,7 @@ impl AckQueue {
                 receiving_next = receiving_next.earliest(entry.number);
             }
         }
-        let room = self.max_numbers - fresh;
+        let room = self.max_numbers - lists.fresh.len();
         let listed = &mut lists.scratch;
         lists.relist.take(room, next, |entry| {
             listed.push(entry.number);
