@@ -179,13 +179,22 @@ impl Connection {
     }
 
     fn on_command(&mut self, now: Instant, command: Command) {
-        self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
+        if !self.could_be_own(&command) {
+            self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
+        }
         self.on_sending_next(command.sending_next);
         if command.kind == CommandKind::Terminate {
             self.on_terminate(now, &command);
         } else {
             self.pings.on_ping(now, self.round_trip());
         }
+    }
+
+    /// Whether this may be what this end says while it is closing, sent back to it. Its Ping has no
+    /// mark then. What a peer acknowledges by such a Ping its ACKs acknowledge, too.
+    fn could_be_own(&self, command: &Command) -> bool {
+        let is_closing = self.life.state == State::ReadyToClose;
+        is_closing && command.kind == CommandKind::Ping && command.options == Options::CLOSE
     }
 
     /// Tells a peer that floods to send less. Only a proven peer gets more room for what it sends

@@ -41,3 +41,25 @@ fn not_even_its_own_end_ends_it() {
     pair.drops = |_, _| false;
     pair.run_until(5000 * MS, |pair| pair.server.received == b"last words");
 }
+
+/// What it has received says nothing of what the other has.
+#[test]
+fn its_own_end_acknowledges_nothing() {
+    let mut pair = Pair::new(10 * MS);
+    pair.establish();
+    pair.server.connection.write(&[1; 20_000]);
+    pair.run_for(200 * MS);
+    assert_eq!(pair.client.received.len(), 20_000);
+    pair.drops = |side, _| side == Side::Client;
+    pair.client.connection.write(&[2; 10_000]);
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Both);
+    pair.run_for(500 * MS);
+    let now = pair.now;
+    for datagram in &pair.client.sent {
+        pair.client.connection.handle_datagram(now, datagram);
+    }
+    assert!(!pair.client.connection.is_flushed());
+    pair.drops = |_, _| false;
+    pair.run_until(9000 * MS, |pair| pair.server.received == [2; 10_000]);
+}
