@@ -1,6 +1,6 @@
 //! How a connection stands, for whoever drives it.
 
-use super::{Connection, State};
+use super::{Connection, Side, State};
 use crate::{
     error::ConnectionError,
     stats::ConnectionStats,
@@ -54,6 +54,11 @@ impl Connection {
     /// Whether anything valid has been received from the peer.
     pub fn is_established(&self) -> bool {
         self.life.established
+    }
+
+    /// Whether the peer opened it.
+    pub fn is_server(&self) -> bool {
+        self.side == Side::Server
     }
 
     /// Whether the peer has proven that it receives what is sent to its address.

@@ -61,6 +61,7 @@ impl AcceptQueue {
     pub(crate) fn try_push(&self, session: Arc<SessionHandle>) -> Result<(), Arc<SessionHandle>> {
         self.queue.update(|queue| {
             if queue.has_room() {
+                session.set_queued(true);
                 queue.sessions.push_back(session);
                 (Ok(()), Wake::One)
             } else {
@@ -74,20 +75,15 @@ impl AcceptQueue {
         self.queue.read(|queue| queue.sessions.len())
     }
 
-    /// Whether nobody has accepted this session yet.
-    pub(crate) fn contains(&self, session: &Arc<SessionHandle>) -> bool {
-        self.queue.read(|queue| {
-            let mut queued = queue.sessions.iter();
-            queued.any(|queued| Arc::ptr_eq(queued, session))
-        })
-    }
-
     /// Takes a session out if nobody has accepted it yet.
     pub(crate) fn remove(&self, session: &Arc<SessionHandle>) {
+        if !session.is_queued() {
+            return;
+        }
         self.queue.update(|queue| {
-            queue
-                .sessions
-                .retain(|queued| !Arc::ptr_eq(queued, session));
+            session.set_queued(false);
+            let is_another = |queued: &Arc<SessionHandle>| !Arc::ptr_eq(queued, session);
+            queue.sessions.retain(is_another);
             ((), Wake::Nobody)
         });
     }
@@ -105,7 +101,9 @@ impl AcceptQueue {
     fn end(&self, error: AcceptError) -> Vec<Arc<SessionHandle>> {
         self.queue.update(|queue| {
             queue.end.get_or_insert(error);
-            (queue.sessions.drain(..).collect(), Wake::All)
+            let left: Vec<_> = queue.sessions.drain(..).collect();
+            left.iter().for_each(|session| session.set_queued(false));
+            (left, Wake::All)
         })
     }
 }
@@ -139,7 +137,10 @@ impl Queue {
 
     fn next(&mut self) -> Option<(Accepted, Wake)> {
         let next = match (self.sessions.pop_front(), self.end) {
-            (Some(session), _) => Ok(session),
+            (Some(session), _) => {
+                session.set_queued(false);
+                Ok(session)
+            }
             (None, Some(error)) => Err(error),
             (None, None) => return None,
         };

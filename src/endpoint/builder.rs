@@ -82,7 +82,8 @@ use super::{
 ///   take a session away to any address, where its bytes go from then on; with a seed only who knows
 ///   it can. TLS keeps what is said from both. [`Security::Aes128Gcm`](crate::Security::Aes128Gcm)
 ///   says more.
-/// * Of sessions with the same conversation id, which clients choose, the oldest eight can move.
+/// * Of sessions with the same conversation id, which clients choose, eight can move: the first to
+///   have proven their address, as long as they last.
 /// * All sessions with the same conversation id belong to the same worker, so that they are found; a
 ///   flood that keeps to one id keeps that one busy.
 /// * [`on_attempt`](Self::on_attempt) is not asked again; [`max_per_source`](Self::max_per_source)

@@ -80,6 +80,8 @@ pub(crate) struct SessionHandle {
     wishes: Mutex<Wishes>,
     progress: Monitor<Progress>,
     stats: Mutex<ConnectionStats>,
+    /// Whether it waits to be accepted.
+    queued: AtomicBool,
     /// Whether `take_error` has nothing to tell any more.
     error_taken: AtomicBool,
     default_linger: Duration,
@@ -119,6 +121,7 @@ impl SessionHandle {
             }),
             progress: Monitor::default(),
             stats: Mutex::default(),
+            queued: AtomicBool::new(false),
             error_taken: AtomicBool::new(false),
             default_linger: config.linger(),
         })
@@ -130,6 +133,15 @@ impl SessionHandle {
 
     pub(crate) fn addresses(&self) -> Addresses {
         *self.addresses.lock()
+    }
+
+    /// Whether it is in the queue of those to be accepted, which keeps this up to date.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_queued(&self, queued: bool) {
+        self.queued.store(queued, Ordering::Relaxed);
     }
 }
 

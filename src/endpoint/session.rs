@@ -282,6 +282,17 @@ impl Session {
         )
     }
 
+    /// Whether nobody has accepted it yet.
+    pub(super) fn is_queued(&self) -> bool {
+        self.handle.is_queued()
+    }
+
+    /// Whether it follows its peer to another address: from the time on at which the peer has
+    /// proven the first.
+    pub(super) fn is_movable(&self) -> bool {
+        self.told.validated && self.connection.is_server() && self.port().allows_migration()
+    }
+
     /// Whether nothing but its beginning shows that there is a peer.
     pub(super) fn is_silent(&self) -> bool {
         !self.connection.is_answering()

@@ -59,8 +59,8 @@ impl Slot {
     }
 }
 
-/// How many sessions with the same port and conversation may move, the oldest ones: that is how many
-/// are looked at for a datagram of unknown origin.
+/// How many sessions with the same port and conversation may move, those that could first: that is
+/// how many are looked at for a datagram of unknown origin.
 const MOST_MOVABLE: usize = 8;
 
 /// The sessions of one worker.
@@ -156,7 +156,7 @@ impl<T> Table<T> {
     /// From now on the session may move.
     pub(super) fn set_movable(&mut self, slot: Slot, id: ConnectionId) {
         let slots = self.movable.entry((id.port, id.conversation)).or_default();
-        if slots.len() < MOST_MOVABLE {
+        if slots.len() < MOST_MOVABLE && !slots.contains(&slot) {
             slots.push(slot);
         }
     }

@@ -294,12 +294,26 @@ impl Worker {
         }
     }
 
-    fn visit(&mut self, now: Instant, slot: Slot) {
+    /// Between the application and the connection. A session whose peer proves its address by what
+    /// has come may follow it to another from then on.
+    fn exchange(&mut self, now: Instant, slot: Slot) {
         let Some(session) = self.table.get_mut(slot) else {
             return;
         };
         session.touched = false;
+        let was_movable = session.is_movable();
         session.exchange(now);
+        if !was_movable && session.is_movable() {
+            let id = session.id;
+            self.table.set_movable(slot, id);
+        }
+    }
+
+    fn visit(&mut self, now: Instant, slot: Slot) {
+        self.exchange(now, slot);
+        let Some(session) = self.table.get_mut(slot) else {
+            return;
+        };
         let flushed = if session.blocked {
             Flushed::Blocked
         } else {

@@ -89,7 +89,9 @@ impl Worker {
             return Err(DropReason::NotListening);
         };
         match stranger {
-            Stranger::Genuine if self.is_late(now, &id) => Err(DropReason::Stray),
+            Stranger::Genuine | Stranger::Stray(_) if self.is_late(now, &id) => {
+                Err(DropReason::Stray)
+            }
             Stranger::Genuine if datagram.replayed => Err(DropReason::Replay),
             Stranger::Genuine => self.accept(now, id, datagram, &queue),
             Stranger::Stray(_) if self.expects_proof(now, &id, datagram) => Err(DropReason::Stray),
@@ -121,9 +123,6 @@ impl Worker {
         };
         // First in the table: if this thread dies from here on, nobody waits for the session.
         let slot = self.insert(now, opening, Side::Server);
-        if port.allows_migration() {
-            self.table.set_movable(slot, id);
-        }
         if queue.try_push(handle).is_err() {
             self.table.remove(slot);
             return Err(DropReason::AcceptQueueFull);
@@ -163,7 +162,7 @@ impl Worker {
         match ask(standing) {
             Err(reason) if reason.is_crowding() => {
                 let backlogged = port.admission.is_backlogged(standing, queue.len() + 1);
-                match self.displace(now, port, backlogged.then_some(queue)) {
+                match self.displace(now, port, backlogged) {
                     true => ask(standing),
                     false => Err(reason),
                 }
@@ -173,14 +172,11 @@ impl Worker {
     }
 
     /// Ends the oldest session of a port of which nothing was heard but its beginning, and which
-    /// waits in this queue if room is wanted there. Its peer, if there is any, learns of it with
+    /// waits to be accepted if room is wanted there. Its peer, if there is any, learns of it with
     /// what it sends next.
-    fn displace(&mut self, now: Instant, port: &Port, full: Option<&AcceptQueue>) -> bool {
+    fn displace(&mut self, now: Instant, port: &Port, backlogged: bool) -> bool {
         let table = &self.table;
-        let makes_room = |slot| match (full, table.get(slot)) {
-            (Some(queue), Some(session)) => queue.contains(&session.handle),
-            _ => true,
-        };
+        let makes_room = |slot| !backlogged || table.get(slot).is_some_and(Session::is_queued);
         let newcomers = &mut self.gate.newcomers;
         let oldest = newcomers.take_oldest(port.id, |slot| is_silent(table, slot), makes_room);
         let Some(slot) = oldest else {

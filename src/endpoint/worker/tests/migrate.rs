@@ -301,6 +301,22 @@ fn what_comes_late_from_the_old_address_opens_and_ends_nothing() {
 }
 
 #[test]
+fn what_comes_late_is_not_answered_when_all_has_been_acknowledged() {
+    let mut download = Download::new(FOLLOWING);
+    while !download.in_flight.is_empty() {
+        download.acknowledge(address(3));
+    }
+    assert_eq!((download.moves(), download.peer()), (1, address(3)));
+    download.bytes = 0;
+    download.post(address(2), &later_data(1));
+    assert_eq!(
+        download.bytes, 0,
+        "that would end the session that has moved"
+    );
+    download.expect_alone();
+}
+
+#[test]
 fn what_was_overtaken_by_two_moves_takes_no_session_back() {
     let mut download = Download::new(FOLLOWING);
     let overtaken = download.in_flight.pop_front().unwrap();
