@@ -29,12 +29,16 @@ use super::{
 /// than one call brings, timers would fire before acknowledgements that have come are read.
 const MAX_DATAGRAMS: u64 = 512;
 const MAX_BYTES: u64 = 256 * 1024;
+/// Errors of other kinds than are known that a round bears. Whatever may be wrong with a socket,
+/// it must not keep its thread busy.
+const MAX_ERRORS: u64 = 32;
 
 /// What a round may still receive.
 #[derive(Debug)]
 pub(super) struct Budget {
     datagrams: u64,
     bytes: u64,
+    errors: u64,
 }
 
 impl Default for Budget {
@@ -42,6 +46,7 @@ impl Default for Budget {
         Self {
             datagrams: MAX_DATAGRAMS,
             bytes: MAX_BYTES,
+            errors: MAX_ERRORS,
         }
     }
 }
@@ -55,6 +60,12 @@ impl Budget {
         // A call that brings nothing takes time too.
         self.datagrams = self.datagrams.saturating_sub(datagrams.max(1));
         self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Whether another error may come.
+    fn bear_error(&mut self) -> bool {
+        self.errors = self.errors.saturating_sub(1);
+        self.errors > 0
     }
 }
 
@@ -114,13 +125,14 @@ impl Router {
         match received {
             // If not, the next arrival is reported.
             Ok(count) => buffers.may_be_more(count),
-            Err(error) => self.continue_after(inlet, &error),
+            Err(error) => self.continue_after(inlet, &error, budget),
         }
     }
 
-    /// Errors of a UDP socket are information about datagrams sent earlier. None ends or slows
-    /// the loop; after an unknown one the next datagram reports readiness again.
-    fn continue_after(&self, inlet: &Inlet, error: &io::Error) -> bool {
+    /// Errors of a UDP socket are information about datagrams sent earlier, and datagrams that have
+    /// come lie behind them. None ends or slows the loop; after many unknown ones the next arrival
+    /// reports readiness again.
+    fn continue_after(&self, inlet: &Inlet, error: &io::Error, budget: &mut Budget) -> bool {
         let port = &inlet.port;
         match error.kind() {
             ErrorKind::WouldBlock => false,
@@ -135,7 +147,7 @@ impl Router {
                 if port.counters.warnings.allows(Instant::now()) {
                     log::warn!("receiving on {}: {error}", port.local);
                 }
-                false
+                budget.bear_error()
             }
         }
     }

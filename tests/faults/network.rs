@@ -27,14 +27,28 @@ fn in_a_namespace(test: &str, body: impl FnOnce()) {
 }
 
 fn ip(arguments: &str) {
-    let mut command = Command::new("ip");
-    let status = command.args(arguments.split(' ')).status().unwrap();
-    assert!(status.success(), "ip {arguments}");
+    run("ip", arguments);
 }
 
-/// Breaks the network for a second in the midst of a transfer, which goes on afterwards.
-fn survive(break_it: impl Fn(), mend: impl Fn()) {
+fn nft(arguments: &str) {
+    run("nft", arguments);
+}
+
+fn run(program: &str, arguments: &str) {
+    let mut command = Command::new(program);
+    let status = command.args(arguments.split(' ')).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "{program} {arguments}"
+    );
+}
+
+/// Breaks the network for a second in the midst of a transfer, which goes on afterwards, as does a
+/// session that begins meanwhile. Does so with several sessions; returns how many datagrams a server
+/// was refused at the least.
+fn survive(break_it: impl Fn(), mend: impl Fn()) -> u64 {
     const BYTES: usize = 20_000_000;
+    let mut refused = u64::MAX;
     for builder in ARRANGEMENTS {
         let server = EchoServer::start(builder());
         let client = builder().bind("127.0.0.1:0").unwrap();
@@ -43,6 +57,7 @@ fn survive(break_it: impl Fn(), mend: impl Fn()) {
             Stream::connect(server.address).unwrap(),
         ] {
             exchange(&stream, b"hello");
+            let before = server.listener.stats().send_errors;
             thread::scope(|scope| {
                 let transfer = scope.spawn(|| exchange(&stream, &bytes(BYTES)));
                 eventually("it has begun", PATIENCE, || {
@@ -50,13 +65,21 @@ fn survive(break_it: impl Fn(), mend: impl Fn()) {
                 });
                 break_it();
                 let broken = Instant::now();
+                let newcomer = client.connect(server.address).unwrap();
+                let newcomer = scope.spawn(move || exchange(&newcomer, b"hello"));
                 thread::sleep(Duration::from_secs(1));
                 assert!(!transfer.is_finished(), "{:?}", broken.elapsed());
+                assert!(!newcomer.is_finished(), "{:?}", broken.elapsed());
                 mend();
                 transfer.join().unwrap();
+                newcomer.join().unwrap();
             });
+            let stats = server.listener.stats();
+            assert_eq!(stats.sessions_failed, 0, "{stats:?}");
+            refused = refused.min(stats.send_errors - before);
         }
     }
+    refused
 }
 
 #[test]
@@ -109,8 +132,53 @@ fn rules_that_forbid_for_a_while() {
         ip("rule del pref 0");
         for rule in ["prohibit", "unreachable", "blackhole"] {
             let change = |how| ip(&format!("rule {how} pref 5 to 127.0.0.1 {rule}"));
-            survive(|| change("add"), || change("del"));
+            let refused = survive(|| change("add"), || change("del"));
+            assert!(refused > 0, "{rule} is not counted");
         }
+    });
+}
+
+/// Whose own packets a packet filter drops is told `EPERM`.
+#[test]
+#[ignore = "needs a network namespace"]
+fn a_packet_filter_that_drops_for_a_while() {
+    in_a_namespace("a_packet_filter_that_drops_for_a_while", || {
+        nft("add table ip filter");
+        nft("add chain ip filter output { type filter hook output priority 0 ; }");
+        let refused = survive(
+            || nft("add rule ip filter output meta l4proto udp drop"),
+            || nft("flush chain ip filter output"),
+        );
+        assert!(refused > 0, "it is not counted");
+        // Four servers and three endpoints of clients, each at most once: none lasts ten seconds.
+        let told = warnings("cannot send to 127.0.0.1:");
+        let refused = |line: &String| line.contains("Operation not permitted");
+        assert!(told.iter().all(refused), "{told:?}");
+        assert!((2..=8).contains(&told.len()), "{told:?}");
+    });
+}
+
+/// The sockets of streams are told so by ICMP, in the midst of all that is to be read.
+#[test]
+#[ignore = "needs a network namespace"]
+fn a_packet_filter_that_rejects_every_fourth_datagram() {
+    in_a_namespace("a_packet_filter_that_rejects_every_fourth_datagram", || {
+        nft("add table ip filter");
+        nft("add chain ip filter input { type filter hook input priority 0 ; }");
+        for answer in ["port-unreachable", "admin-prohibited"] {
+            let server = EchoServer::start(ARRANGEMENTS[0]());
+            let stream = Stream::connect(server.address).unwrap();
+            exchange(&stream, b"hello");
+            nft(&format!(
+                "add rule ip filter input meta l4proto udp numgen inc mod 4 0 \
+                 reject with icmp type {answer}"
+            ));
+            exchange(&stream, &bytes(2_000_000));
+            nft("flush chain ip filter input");
+            exchange(&stream, &bytes(2_000_000));
+        }
+        let told = warnings("No route to host");
+        assert_eq!(told.len(), 1, "{told:?}");
     });
 }
 

@@ -1,46 +1,93 @@
-//! Processes that are stopped in the midst of a transfer, as by Ctrl-Z, and go on.
+//! Processes that are stopped in the midst of a transfer, as by Ctrl-Z, and go on. What else the
+//! process at the other end does goes on all the time.
 
-use std::{io::Write, thread, time::Duration};
+use std::{
+    io::{Read, Write},
+    thread,
+    time::{Duration, Instant},
+};
 
+use mkcp::{Config, Endpoint, Header};
 use rustix::process::Signal;
 
 use crate::{
-    process::{Chain, Server},
-    service::{self, PAYLOAD, expect},
+    process::{Chain, DEADLINE, PLAIN, Server},
+    service::{self, PAYLOAD, exchange, expect},
 };
 
-const STOPPED: Duration = Duration::from_secs(3);
+/// Shorter than the idle timeout, and longer than everything else that an end waits for.
+const STOPPED: Duration = Duration::from_secs(20);
+
+/// Long for an exchange of a few bytes on a busy machine, short beside `STOPPED`.
+const STALL: Duration = Duration::from_secs(5);
 
 /// Longer than any queue on the way holds.
 const ROUNDS: usize = 10;
 
-/// Has one process of a chain stand still while bytes go both ways.
-fn stop_for_a_while(stopped: fn(&Chain) -> &Server) {
-    let chain = Chain::plain(service::echo(), &[]);
-    let socket = chain.entry.connect();
+/// What `PLAIN` says.
+fn settings() -> Config {
+    let config = Config::builder().seed("correct horse");
+    config.header(Header::Srtp).build().unwrap()
+}
+
+/// Has a process stand still while bytes go both ways through it. The other connection does
+/// not go through it.
+fn stop_for_a_while<S: Sync>(stopped: &Server, through: &S, other: &S)
+where
+    for<'a> &'a S: Read + Write,
+{
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
+            let mut writing = through;
             for _ in 0..ROUNDS {
-                (&socket).write_all(&PAYLOAD).unwrap();
+                writing.write_all(&PAYLOAD).unwrap();
             }
         });
-        expect(&socket, &PAYLOAD);
-        stopped(&chain).signal(Signal::STOP);
-        thread::sleep(STOPPED);
+        expect(through, &PAYLOAD);
+        exchange(other, &PAYLOAD[..10_000]);
+        stopped.signal(Signal::STOP);
+        let begun = Instant::now();
+        while begun.elapsed() < STOPPED {
+            let before = Instant::now();
+            exchange(other, &PAYLOAD[..10_000]);
+            let took = before.elapsed();
+            assert!(took < STALL, "another session stood still for {took:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
         assert!(!writer.is_finished(), "what was stopped?");
-        stopped(&chain).signal(Signal::CONT);
+        stopped.signal(Signal::CONT);
         for _ in 1..ROUNDS {
-            expect(&socket, &PAYLOAD);
+            expect(through, &PAYLOAD);
         }
     });
+    exchange(other, &PAYLOAD);
 }
 
+/// The process that goes on is this one: the client of both servers.
 #[test]
 fn a_transfer_survives_a_server_that_is_stopped() {
-    stop_for_a_while(|chain| &chain.exit);
+    let target = format!("tcp://{}", service::echo());
+    let server = || {
+        let listen = format!("mkcp://127.0.0.1:0?{PLAIN}");
+        Server::between(&listen, &target, &[])
+    };
+    let (stopped, lasting) = (server(), server());
+    let client = Endpoint::builder().config(settings());
+    let client = client.bind("127.0.0.1:0").unwrap();
+    let [through, other] = [&stopped, &lasting].map(|server| {
+        let stream = client.connect(server.socket_addr()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream
+    });
+    stop_for_a_while(&stopped, &through, &other);
 }
 
+/// The process that goes on is the server of both clients.
 #[test]
 fn a_transfer_survives_a_client_that_is_stopped() {
-    stop_for_a_while(|chain| &chain.entry);
+    let chain = Chain::plain(service::echo(), &[]);
+    let lasting = Server::entry(&chain.exit, PLAIN, &[]);
+    let (through, other) = (chain.entry.connect(), lasting.connect());
+    stop_for_a_while(&chain.entry, &through, &other);
 }

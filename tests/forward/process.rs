@@ -72,6 +72,12 @@ impl Server {
         Self::forward(&all)
     }
 
+    /// From TCP to the mKCP of another.
+    pub(crate) fn entry(exit: &Self, parameters: &str, more: &[&str]) -> Self {
+        let to = format!("mkcp://{}?{parameters}", exit.address);
+        Self::between("tcp://127.0.0.1:0", &to, more)
+    }
+
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::try_start(command).unwrap_or_else(|| panic!("{command:?} does not start"))
     }
@@ -178,6 +184,9 @@ fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
+/// The parameters of the mKCP between two forwarders, where a test asks for none of its own.
+pub(crate) const PLAIN: &str = "seed=correct%20horse&header=srtp";
+
 /// Two forwarders: TCP in, mKCP between them, TCP out.
 pub(crate) struct Chain {
     pub(crate) entry: Server,
@@ -189,13 +198,11 @@ impl Chain {
     pub(crate) fn new(server: &str, client: &str, target: SocketAddr, more: &[&str]) -> Self {
         let listen = format!("mkcp://127.0.0.1:0?{server}");
         let exit = Server::between(&listen, &format!("tcp://{target}"), more);
-        let to = format!("mkcp://{}?{client}", exit.address);
-        let entry = Server::between("tcp://127.0.0.1:0", &to, more);
+        let entry = Server::entry(&exit, client, more);
         Self { entry, exit }
     }
 
     pub(crate) fn plain(target: SocketAddr, more: &[&str]) -> Self {
-        let parameters = "seed=correct%20horse&header=srtp";
-        Self::new(parameters, parameters, target, more)
+        Self::new(PLAIN, PLAIN, target, more)
     }
 }

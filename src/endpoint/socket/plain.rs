@@ -7,7 +7,7 @@
 
 use std::{
     io::{self, ErrorKind, IoSliceMut},
-    net::{Ipv4Addr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::OnceLock,
     time::Duration,
 };
@@ -67,23 +67,35 @@ pub(super) fn receive(
     bytes: &mut [u8],
     metas: &mut [RecvMeta],
 ) -> io::Result<usize> {
-    for (filled, (buffer, meta)) in bytes
-        .chunks_exact_mut(MAX_DATAGRAM)
-        .zip(metas.iter_mut())
-        .enumerate()
-    {
-        match socket.recv_from(buffer) {
+    fill(bytes, metas, |buffer| socket.recv_from(buffer))
+}
+
+/// Errors of a UDP socket are about datagrams sent earlier, and others that came lie behind them: one
+/// that follows a datagram takes up a call, of which there is one for each buffer, and no more. It
+/// came while these calls were made, so if they do not suffice, readiness is reported anew.
+fn fill(
+    bytes: &mut [u8],
+    metas: &mut [RecvMeta],
+    mut receive: impl FnMut(&mut [u8]) -> io::Result<(usize, SocketAddr)>,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    for _ in 0..metas.len() {
+        let buffer = &mut bytes[filled * MAX_DATAGRAM..][..MAX_DATAGRAM];
+        match receive(buffer) {
             Ok((length, peer)) => {
+                let meta = &mut metas[filled];
                 *meta = RecvMeta::default();
                 meta.addr = peer;
                 meta.len = length;
                 meta.stride = length;
+                filled += 1;
             }
-            Err(_) if filled > 0 => return Ok(filled),
-            Err(error) => return Err(error),
+            Err(error) if filled == 0 => return Err(error),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(_) => {}
         }
     }
-    Ok(metas.len())
+    Ok(filled)
 }
 
 /// Sends one datagram after the other.
@@ -96,4 +108,63 @@ pub(super) fn send(socket: &UdpSocket, connected: bool, transmit: &Transmit<'_>)
         };
     }
     Ok(())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const BUFFERS: usize = 8;
+
+    /// What a call of `fill` gives for these results of calls, how many of those it takes, and the
+    /// lengths of what it received.
+    fn fill_from(
+        mut results: impl Iterator<Item = Result<usize, ErrorKind>>,
+    ) -> (Result<usize, ErrorKind>, usize, Vec<usize>) {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let mut bytes = vec![0; BUFFERS * MAX_DATAGRAM];
+        let mut metas = [RecvMeta::default(); BUFFERS];
+        let mut calls = 0;
+        let filled = fill(&mut bytes, &mut metas, |_| {
+            calls += 1;
+            let result = results.next().unwrap_or(Err(ErrorKind::WouldBlock));
+            result.map(|length| (length, peer)).map_err(io::Error::from)
+        });
+        let count = *filled.as_ref().unwrap_or(&0);
+        let lengths = metas[..count].iter().map(|meta| meta.len).collect();
+        (filled.map_err(|error| error.kind()), calls, lengths)
+    }
+
+    #[test]
+    fn errors_in_the_midst_of_datagrams_hide_none() {
+        let refused = Err(ErrorKind::ConnectionRefused);
+        let prohibited = Err(ErrorKind::HostUnreachable);
+        let results = [Ok(10), refused, Ok(20), prohibited, refused, Ok(30)];
+        assert_eq!(fill_from(results.into_iter()), (Ok(3), 7, vec![10, 20, 30]));
+    }
+
+    #[test]
+    fn an_error_that_is_first_is_told() {
+        let refused = ErrorKind::ConnectionRefused;
+        let results = [Err(refused), Ok(10)];
+        assert_eq!(fill_from(results.into_iter()), (Err(refused), 1, vec![]));
+        let nothing = ErrorKind::WouldBlock;
+        assert_eq!(fill_from([].into_iter()), (Err(nothing), 1, vec![]));
+    }
+
+    #[test]
+    fn errors_without_end_end_a_call() {
+        let storm = std::iter::repeat(Err(ErrorKind::ConnectionRefused));
+        let results = [Ok(10)].into_iter().chain(storm);
+        assert_eq!(fill_from(results), (Ok(1), BUFFERS, vec![10]));
+    }
+
+    #[test]
+    fn as_much_is_received_as_there_are_buffers() {
+        let results = std::iter::repeat(Ok(10));
+        assert_eq!(
+            fill_from(results),
+            (Ok(BUFFERS), BUFFERS, vec![10; BUFFERS])
+        );
+    }
 }
