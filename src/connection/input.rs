@@ -150,6 +150,10 @@ impl Connection {
                 // The peer probes a window that it believes closed, or does not know its limit.
                 return self.acks.request(now);
             }
+            Accepted::OverMemory => {
+                self.stats.over_memory += 1;
+                return self.acks.request(now);
+            }
             Accepted::Duplicate => {
                 self.stats.duplicates_received += 1;
                 self.repeat_answer(now);
