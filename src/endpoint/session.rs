@@ -339,6 +339,12 @@ impl Session {
         }
         if self.has_failed() {
             self.port().counters.sessions_failed.add(1);
+            let Self { id, connection, .. } = &*self;
+            let (conversation, state) = (id.conversation, connection.state());
+            log::debug!(
+                "session {conversation:#06x} of {} failed in {state:?}: {error:?}",
+                id.remote
+            );
         }
     }
 

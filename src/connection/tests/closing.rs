@@ -62,6 +62,24 @@ fn the_end_of_one_acknowledges_nothing_that_it_does_not_have() {
     assert!(!pair.server.connection.is_flushed());
 }
 
+/// The first word of its end has got lost, and the program cannot wait for the next one.
+#[test]
+fn an_end_in_order_is_not_called_off_by_a_reset() {
+    let mut pair = exchanged();
+    pair.drops = |side, _| side == Side::Client;
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Both);
+    pair.run_for(30 * MS);
+    pair.drops = |_, _| false;
+    let now = pair.now;
+    assert_eq!(pair.client.connection.state(), State::Terminating);
+    pair.client
+        .connection
+        .reset(now, ConnectionError::EndpointClosed);
+    pair.run_for(30 * MS);
+    assert_eq!(pair.server.connection.read_end(), Some(Ok(())));
+}
+
 fn exchanged() -> Pair {
     let mut pair = Pair::new(10 * MS);
     pair.client.connection.write(b"question");
