@@ -63,6 +63,9 @@ impl Connection {
             self.break_silence(now);
             self.flush_if_closing(now);
             self.close_if_both_ended(now);
+            if self.life.state == State::Terminating {
+                self.life.on_talk();
+            }
         }
     }
 

@@ -80,6 +80,23 @@ fn an_end_in_order_is_not_called_off_by_a_reset() {
     assert_eq!(pair.server.connection.read_end(), Some(Ok(())));
 }
 
+/// The words of an end are repeated ever more rarely, but not to a peer that shows that it has got
+/// none.
+#[test]
+fn whoever_goes_on_talking_is_told_of_the_end_at_once() {
+    let mut pair = exchanged();
+    pair.drops = |side, _| side == Side::Client;
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Both);
+    pair.run_for(2000 * MS);
+    pair.drops = |_, _| false;
+    assert_eq!(pair.server.connection.read_end(), None);
+    pair.server.connection.write(b"more");
+    let soon = pair.elapsed() + 50 * MS;
+    pair.run_until(soon, |pair| pair.server.connection.read_end().is_some());
+    assert_eq!(pair.server.connection.read_end(), Some(Ok(())));
+}
+
 fn exchanged() -> Pair {
     let mut pair = Pair::new(10 * MS);
     pair.client.connection.write(b"question");
