@@ -187,7 +187,8 @@ drop_reasons! {
     Deferred = "deferred",
     /// The limit of sessions from one source is reached.
     TooManyFromSource = "too_many_from_source",
-    /// The memory limit is reached.
+    /// The memory limit is reached, or nearly so and this session holds its part: for a first
+    /// datagram, or a Data segment in one.
     OverMemory = "over_memory",
     /// The `on_attempt` hook said no.
     Refused = "refused",

@@ -48,6 +48,9 @@ pub struct ConnectionStats {
     pub duplicates_received: u64,
     /// Data segments received beyond the advertised window, and dropped.
     pub beyond_window: u64,
+    /// Data segments received while memory was scarce
+    /// ([`EndpointBuilder::memory_limit`](crate::EndpointBuilder::memory_limit)), and dropped.
+    pub over_memory: u64,
     /// Datagrams that this end has sent itself, and that somebody has sent back to it; dropped.
     pub reflected: u64,
     /// ACK segments sent.
@@ -141,7 +144,8 @@ pub struct EndpointStats {
     pub recv_buffer_size: u64,
     /// Bytes of kernel send buffer that the system granted.
     pub send_buffer_size: u64,
-    /// Bytes held by all sessions for their applications and for repetition.
+    /// Bytes held by all sessions for their applications and for repetition, and by those that are
+    /// over for readers that have not come to their ends.
     pub memory: u64,
     /// Threads of the endpoint that died of a defect.
     pub threads_lost: u64,

@@ -24,6 +24,8 @@ use crate::{
 const FIRST_WINDOW: u32 = 32;
 /// What fits into a datagram of one-byte segments.
 const SMALL: u32 = 70;
+/// Segments beyond what the server has, before they are sent again.
+const FLIGHT: u32 = 64;
 /// Datagrams between two looks at what came back.
 const AT_ONCE: u64 = 16;
 
@@ -98,6 +100,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         sealer: Sealer::new(&options.transport.config()),
         payload: vec![b'x'; options.size.into()],
         written: vec![0; options.sessions.into()],
+        arrived: vec![0; options.sessions.into()],
         heard: HashMap::new(),
         report: Report::default(),
     };
@@ -126,6 +129,8 @@ struct Crowd<'a> {
     payload: Vec<u8>,
     /// Segments written on each session.
     written: Vec<u32>,
+    /// Segments that the server has, on each session.
+    arrived: Vec<u32>,
     /// The next segment of the server's, on each session of which there were any.
     heard: HashMap<u16, u32>,
     report: Report,
@@ -135,7 +140,14 @@ impl Crowd<'_> {
     /// The next datagram of a session.
     fn send(&mut self, conversation: u16) {
         let (kind, payload) = (self.options.kind, &*self.payload);
-        let first = self.written[usize::from(conversation)];
+        let index = usize::from(conversation);
+        let arrived = self.arrived[index];
+        let first = match kind {
+            Kind::Good | Kind::Unread | Kind::Unacked if self.written[index] > arrived + FLIGHT => {
+                arrived
+            }
+            _ => self.written[index],
+        };
         let (count, size) = match kind {
             Kind::Small if first > 0 => (SMALL, 1),
             _ => (1, payload.len()),
@@ -144,7 +156,7 @@ impl Crowd<'_> {
             Kind::Repeats => data(conversation, 0, 0, payload),
             Kind::Gap if number > 0 => data(conversation, number + 1, 0, payload),
             Kind::Pings if number > 0 => command(conversation, CommandKind::Ping),
-            _ => data(conversation, number, first, &payload[..size]),
+            _ => data(conversation, number, arrived, &payload[..size]),
         };
         let segments = (first..first + count).map(segment);
         if let Ok(datagram) = self.sealer.seal(segments) {
@@ -154,7 +166,7 @@ impl Crowd<'_> {
                 Err(error) => self.report.add_error(&error),
             }
         }
-        self.written[usize::from(conversation)] += count;
+        self.written[index] = first + count;
     }
 
     /// Takes what has come back, and acknowledges what such a peer does.
@@ -171,6 +183,15 @@ impl Crowd<'_> {
 
     fn answer(&mut self, plaintext: &[u8]) {
         for segment in Segments::new(plaintext) {
+            if let Segment::Ack(Ack {
+                conversation,
+                receiving_next,
+                ..
+            }) = segment
+                && let Some(arrived) = self.arrived.get_mut(usize::from(conversation))
+            {
+                *arrived = receiving_next.get().max(*arrived);
+            }
             let Segment::Data(data) = segment else {
                 continue;
             };

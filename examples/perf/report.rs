@@ -235,6 +235,7 @@ pub(crate) fn statistics(stats: &ConnectionStats) -> impl Iterator<Item = (&'sta
         ("spurious", stats.spurious),
         ("duplicates_received", stats.duplicates_received),
         ("beyond_window", stats.beyond_window),
+        ("over_memory", stats.over_memory),
         ("reflected", stats.reflected),
         ("acks_sent", stats.acks_sent),
         ("acks_received", stats.acks_received),

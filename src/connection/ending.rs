@@ -52,7 +52,10 @@ impl Connection {
         if self.life.state == State::Terminated {
             return false;
         }
-        self.life.error.get_or_insert(error);
+        // What has ended in order is not called off: perhaps the peer has not heard of that end yet.
+        if self.life.state != State::Terminating {
+            self.life.error.get_or_insert(error);
+        }
         let is_known = self.is_known_to_peer();
         if is_known {
             self.life.owe_last_word();

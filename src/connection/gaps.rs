@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use super::{KEPT_BYTES, receive::Accepted};
 
+/// Bytes of a place for a segment.
+const SLOT: usize = size_of::<Option<Vec<u8>>>();
+
 /// What lies beyond the first gap in the peer's stream.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
@@ -81,7 +84,12 @@ impl Gaps {
 
     /// Bytes of the places for what waits, and for what is missing before it.
     pub(super) fn bookkeeping(&self) -> usize {
-        self.slots.len() * size_of::<Option<Vec<u8>>>()
+        self.slots.len() * SLOT
+    }
+
+    /// The same if this slot is to be filled.
+    pub(super) fn bookkeeping_with(&self, slot: usize) -> usize {
+        self.slots.len().max(slot + 1) * SLOT
     }
 
     pub(super) fn check_invariants(&self) {

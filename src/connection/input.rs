@@ -63,6 +63,9 @@ impl Connection {
             self.break_silence(now);
             self.flush_if_closing(now);
             self.close_if_both_ended(now);
+            if self.life.state == State::Terminating {
+                self.life.on_talk();
+            }
         }
     }
 
@@ -148,6 +151,10 @@ impl Connection {
             Accepted::BeyondWindow => {
                 self.stats.beyond_window += 1;
                 // The peer probes a window that it believes closed, or does not know its limit.
+                return self.acks.request(now);
+            }
+            Accepted::OverMemory => {
+                self.stats.over_memory += 1;
                 return self.acks.request(now);
             }
             Accepted::Duplicate => {

@@ -138,6 +138,13 @@ impl Life {
         self.owed = true;
     }
 
+    /// The peer goes on talking although it has been told that it is over.
+    pub(super) fn on_talk(&mut self) {
+        if let Some(schedule) = &mut self.terminate {
+            schedule.hasten();
+        }
+    }
+
     /// The last word, which may get lost, is said more than once.
     pub(super) fn repeat_last_word(&mut self, now: Instant, rto: Duration) {
         self.terminate = Some(Box::new(TerminateSchedule::last_word(now, rto)));

@@ -248,10 +248,13 @@ impl Connection {
         }
     }
 
-    /// Whether memory is scarce: the receive window then is no larger than at first, and for a peer
-    /// that has not proven its address no larger than a segment. What others have been told stands.
-    pub fn set_scarce(&mut self, scarce: bool) {
-        self.receive.set_scarce(scarce);
+    /// How many bytes each half may hold at present; `usize::MAX` leaves it to the settings. While
+    /// there is a limit, a peer that has not proven its address gets room for no more than a segment.
+    /// What a peer has been told stands, but what is beyond this limit is dropped; not so the next
+    /// segment if nothing waits before it.
+    pub fn set_allowance(&mut self, bytes: usize) {
+        self.send.set_allowance(bytes);
+        self.receive.set_allowance(bytes);
     }
 
     // ---- the clock; input from the network is in `input.rs`

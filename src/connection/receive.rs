@@ -30,6 +30,8 @@ pub(super) enum Accepted {
     Duplicate,
     /// Beyond the advertised window, or never possible, and dropped.
     BeyondWindow,
+    /// Dropped because memory is scarce.
+    OverMemory,
 }
 
 /// Reassembles the peer's stream.
@@ -60,8 +62,9 @@ pub(super) struct ReceiveHalf {
     /// its reader has taken from it already, and its gaps are no wider than what it sent allows.
     proven: bool,
     taken: usize,
-    /// Memory is scarce.
-    scarce: bool,
+    /// Bytes that may be held at present, places for segments included. Less than the most if
+    /// memory is scarce.
+    allowance: usize,
     /// Something has been missing since the budget was last fitted.
     gap_opened: bool,
     /// Round trips in a row in which nothing was missing.
@@ -98,7 +101,7 @@ impl ReceiveHalf {
             max_budget,
             proven: false,
             taken: 0,
-            scarce: false,
+            allowance: usize::MAX,
             gap_opened: false,
             whole_rounds: 0,
             segment_size,
@@ -126,6 +129,9 @@ impl ReceiveHalf {
         let fits = held == 0 || held + payload.len() <= self.most_held();
         if !number.precedes(self.limit) || !fits || self.is_too_sparse(ahead) {
             return Accepted::BeyondWindow;
+        }
+        if !self.is_allowed(ahead as usize, payload.len()) {
+            return Accepted::OverMemory;
         }
         // Only now: what is not accepted may be forged, and must not close the window.
         self.segment_size = self.segment_size.max(payload.len());
@@ -160,15 +166,33 @@ impl ReceiveHalf {
 
     /// Bytes that may be held at all.
     fn most_held(&self) -> usize {
-        match (self.proven, self.scarce) {
-            (true, _) => self.max_budget,
-            (false, false) => {
+        match self.proven {
+            true => self.max_budget,
+            false => {
                 let earned = self.taken.saturating_mul(LOSSY_ROUND_TRIPS);
                 self.first_budget.max(earned).min(self.max_budget)
             }
-            // One segment, then, whatever the peer has been told.
-            (false, true) => 0,
         }
+    }
+
+    /// Bytes that may be held while others need memory, too.
+    fn allowance(&self) -> usize {
+        match self.proven || self.allowance == usize::MAX {
+            true => self.allowance,
+            // One segment, then, whatever the peer has been told.
+            false => 0,
+        }
+    }
+
+    /// Whether there is memory for a segment. For the next one there is, if nothing waits to be read.
+    fn is_allowed(&self, ahead: usize, len: usize) -> bool {
+        let allowance = self.allowance();
+        if ahead == 0 {
+            return self.ready.is_empty() || self.ready.len() + len <= allowance;
+        }
+        let none = Gaps::default();
+        let places = self.gaps().unwrap_or(&none).bookkeeping_with(ahead);
+        self.memory() + places + len <= allowance
     }
 
     /// Gaps cost memory too, and a forged number is as cheap as any.
@@ -215,7 +239,8 @@ impl ReceiveHalf {
     }
 
     fn raise_limit(&mut self) {
-        let unused = self.most_held().saturating_sub(self.ready.len());
+        let most = self.most_held().min(self.allowance());
+        let unused = most.saturating_sub(self.ready.len());
         let room = self.window_bytes().min(unused) / self.segment_size;
         // Segments may be larger than the whole budget, but one has to get through.
         let least = usize::from(self.ready.is_empty());
@@ -224,11 +249,7 @@ impl ReceiveHalf {
 
     /// Bytes that the window spans if none of them waits for its reader.
     fn window_bytes(&self) -> usize {
-        let budget = self.budget.min(self.most_held());
-        match self.scarce {
-            true => budget.min(self.first_budget),
-            false => budget,
-        }
+        self.budget.min(self.most_held()).min(self.allowance())
     }
 
     pub(super) fn set_proven(&mut self) {
@@ -236,9 +257,10 @@ impl ReceiveHalf {
         self.raise_limit();
     }
 
-    /// When memory is scarce, the window is small. What a proven peer has been told stands.
-    pub(super) fn set_scarce(&mut self, scarce: bool) {
-        if std::mem::replace(&mut self.scarce, scarce) && !scarce {
+    /// When memory is scarce, the window is small. What the peer has been told stands, but what it
+    /// sends may be dropped.
+    pub(super) fn set_allowance(&mut self, bytes: usize) {
+        if std::mem::replace(&mut self.allowance, bytes) < bytes {
             self.raise_limit();
         }
     }

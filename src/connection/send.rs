@@ -101,6 +101,8 @@ pub(super) struct SendHalf {
     in_flight: u64,
     max_payload: usize,
     max_held: usize,
+    /// Bytes that may be held at present, what is known of segments included.
+    allowance: usize,
     /// The peer has proven its address.
     proven: bool,
     discarded: Discarded,
@@ -130,6 +132,7 @@ impl SendHalf {
             in_flight: 0,
             max_payload,
             max_held,
+            allowance: usize::MAX,
             proven: false,
             discarded: Discarded::Nothing,
             scratch: Vec::new(),
@@ -138,6 +141,10 @@ impl SendHalf {
 
     pub(super) fn set_proven(&mut self) {
         self.proven = true;
+    }
+
+    pub(super) fn set_allowance(&mut self, bytes: usize) {
+        self.allowance = bytes;
     }
 
     pub(super) fn is_proven(&self) -> bool {
@@ -168,7 +175,8 @@ impl SendHalf {
             true => self.max_held,
             false => self.max_held.min(UNPROVEN_BYTES),
         };
-        most.saturating_sub(self.bytes.len())
+        let allowed = self.allowance.saturating_sub(self.bookkeeping());
+        most.min(allowed).saturating_sub(self.bytes.len())
     }
 
     /// Bytes written that have no number yet.

@@ -94,9 +94,11 @@ const LAST_WORD_INTERVALS: u32 = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TerminateSchedule {
     next: Instant,
+    /// The least time between two, and the time to the one after the next.
+    least: Duration,
     interval: Duration,
     end: Instant,
-    sent: bool,
+    sent_at: Option<Instant>,
 }
 
 impl TerminateSchedule {
@@ -105,9 +107,10 @@ impl TerminateSchedule {
         let interval = TERMINATE_INTERVAL.max(rto);
         Self {
             next: now,
+            least: interval,
             interval,
             end: now + TERMINATE_LIMIT,
-            sent: false,
+            sent_at: None,
         }
     }
 
@@ -125,12 +128,19 @@ impl TerminateSchedule {
 
     pub(super) fn on_sent(&mut self, now: Instant) {
         self.next = now + self.interval;
-        self.interval *= 2;
-        self.sent = true;
+        self.interval = (2 * self.interval).min(TERMINATE_LIMIT);
+        self.sent_at = Some(now);
+    }
+
+    /// The peer goes on talking. If it could have heard of the end by now, it has not.
+    pub(super) fn hasten(&mut self) {
+        if let Some(sent_at) = self.sent_at {
+            self.next = self.next.min(sent_at + self.least);
+        }
     }
 
     pub(super) fn has_sent(&self) -> bool {
-        self.sent
+        self.sent_at.is_some()
     }
 
     /// Whether none is left to send.
@@ -262,5 +272,20 @@ mod tests {
         }
         assert_eq!(sent, [0, 100, 300, 700, 1500, 3100, 6300]);
         assert_eq!(now, start + TERMINATE_LIMIT);
+    }
+
+    #[test]
+    fn a_peer_that_goes_on_talking_is_told_sooner_but_not_at_once() {
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let mut schedule = TerminateSchedule::new(start, Duration::from_millis(20));
+        schedule.hasten();
+        assert!(schedule.is_due(start));
+        for millis in [0, 100, 300] {
+            schedule.on_sent(after(millis));
+        }
+        assert_eq!(schedule.deadline(), after(700));
+        schedule.hasten();
+        assert_eq!(schedule.deadline(), after(400));
     }
 }

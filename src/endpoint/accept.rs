@@ -156,7 +156,10 @@ mod tests {
     use super::*;
     use crate::{
         config::Config,
-        endpoint::handle::{Addresses, Doorbell, SessionInfo, SessionKey},
+        endpoint::{
+            handle::{Addresses, Doorbell, SessionInfo, SessionKey},
+            memory::Memory,
+        },
     };
 
     const SHORT: Duration = Duration::from_millis(20);
@@ -180,7 +183,14 @@ mod tests {
             local: "127.0.0.1:1".parse().unwrap(),
             peer: "127.0.0.1:2".parse().unwrap(),
         };
-        SessionHandle::new(info, addresses, &Config::default(), Arc::new(Silent))
+        let memory = Memory::new(usize::MAX);
+        SessionHandle::new(
+            info,
+            addresses,
+            &Config::default(),
+            &memory,
+            Arc::new(Silent),
+        )
     }
 
     fn conversation(accepted: Accepted) -> u16 {

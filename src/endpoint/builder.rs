@@ -207,11 +207,21 @@ impl EndpointBuilder {
         self
     }
 
-    /// How many bytes all sessions together may hold for their applications and for repetition.
-    /// While they hold more, peers can open no sessions and receive windows are no larger than at
-    /// first, or one segment for a peer that has not proven its address. What one session may hold is bounded by the buffers of its
-    /// [`Config`]. What TLS holds inside a stream is not counted: up to 64 KiB each of ciphertext
-    /// and of a handshake message while they are being read, some KiB while it is idle.
+    /// How many bytes all sessions together may hold: what waits to be read or to be sent, what is
+    /// kept for repetition, and the places of single segments. What one session may hold is bounded
+    /// by the buffers of its [`Config`] besides.
+    ///
+    /// Once half of it is held, each session may hold no more than its part of the other half in
+    /// each direction's pipe and window. At the limit nothing more is taken: peers can open no
+    /// sessions, writers wait, and segments are dropped without being acknowledged, even if a window
+    /// had been told in which they lie ([`DropReason::OverMemory`](crate::DropReason::OverMemory));
+    /// they are repeated later. Whoever reads, and whoever writes to a peer that reads, always gets
+    /// on: 16 KiB of each session are set aside for that. If all sessions need theirs and these are
+    /// more than half of the limit, it is exceeded by as much.
+    ///
+    /// The process takes more: memory that is kept for a moment after its use, unused ends of
+    /// buffers, the threads of the program, and what TLS holds inside a stream, up to 64 KiB each of
+    /// ciphertext and of a handshake message while they are being read, some KiB while it is idle.
     ///
     /// Default: no limit.
     pub fn memory_limit(mut self, bytes: usize) -> Self {

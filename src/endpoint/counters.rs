@@ -21,10 +21,6 @@ impl Count {
         self.0.fetch_add(count, Relaxed);
     }
 
-    pub(super) fn sub(&self, count: u64) {
-        self.0.fetch_sub(count, Relaxed);
-    }
-
     pub(super) fn set(&self, count: u64) {
         self.0.store(count, Relaxed);
     }
@@ -52,7 +48,6 @@ pub(super) struct Counters {
     pub(super) send_blocked: Count,
     pub(super) recv_buffer_size: Count,
     pub(super) send_buffer_size: Count,
-    pub(super) memory: Count,
     drops: [Count; DropReason::ALL.len()],
     pub(super) warnings: Throttle,
 }
@@ -66,7 +61,7 @@ impl Counters {
         self.drops[reason as usize].add(count);
     }
 
-    /// A copy for the user; what only others know (live sessions, lost threads) stays zero.
+    /// A copy for the user; what only others know (live sessions, memory, lost threads) stays zero.
     pub(super) fn snapshot(&self) -> EndpointStats {
         let mut drops = DropStats::default();
         for &reason in DropReason::ALL {
@@ -88,7 +83,6 @@ impl Counters {
             send_blocked: self.send_blocked.get(),
             recv_buffer_size: self.recv_buffer_size.get(),
             send_buffer_size: self.send_buffer_size.get(),
-            memory: self.memory.get(),
             drops,
             ..EndpointStats::default()
         }

@@ -15,7 +15,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::pipe::{ReceivePipe, SendPipe};
+use super::{
+    memory::Memory,
+    pipe::{ReceivePipe, SendPipe},
+};
 use crate::{
     config::{Config, derive},
     error::ConnectionError,
@@ -100,6 +103,7 @@ impl SessionHandle {
         info: SessionInfo,
         addresses: Addresses,
         config: &Config,
+        memory: &Arc<Memory>,
         doorbell: Arc<dyn Doorbell>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -107,9 +111,9 @@ impl SessionHandle {
             addresses: Mutex::new(addresses),
             doorbell,
             dirty: AtomicBool::new(false),
-            send: SendPipe::new(config.write_buffer()),
+            send: SendPipe::new(config.write_buffer(), memory.clone()),
             // The rest is for what the connection puts in order.
-            receive: ReceivePipe::new(derive::receive_pipe_bytes(config)),
+            receive: ReceivePipe::new(derive::receive_pipe_bytes(config), memory.clone()),
             wishes: Mutex::new(Wishes {
                 shutdown_read: false,
                 shutdown_write: false,

@@ -39,6 +39,7 @@ mod fallbacks;
 pub(crate) mod handle;
 mod knocks;
 mod known;
+mod memory;
 mod newcomers;
 mod pipe;
 mod poller;
@@ -164,6 +165,7 @@ impl Endpoint {
             sessions: self.active_sessions() as u64,
             sessions_unvalidated: admission.unvalidated() as u64,
             addresses_known: admission.known() as u64,
+            memory: self.inner.port.memory.held(),
             threads_lost: self.inner.runtime.shared().threads_lost(),
             ..self.inner.port.counters.snapshot()
         }

@@ -23,6 +23,7 @@ use super::{
     admission::{Admission, Attempt, Standing},
     conversation::Conversations,
     counters::Counters,
+    memory::{Holding, Memory},
     poller::{PollCommand, PollHandle},
     replay::{Nonce, Replays},
     strangers::{Stranger, judge},
@@ -55,6 +56,7 @@ pub(super) struct Port {
     pub(super) codec: PacketCodec,
     pub(super) lanes: Vec<Lane>,
     pub(super) counters: Counters,
+    pub(super) memory: Arc<Memory>,
     pub(super) admission: Admission,
     replays: Replays,
     accepting: Mutex<Accepting>,
@@ -106,6 +108,7 @@ impl Port {
             config,
             lanes,
             counters: Counters::default(),
+            memory: Memory::new(admission.limits.memory),
             admission,
             replays: Replays::default(),
             accepting: Mutex::new(Accepting::NotYet),
@@ -202,7 +205,7 @@ impl Port {
         if permit.from_source as usize > self.admission.limits.per_source {
             return Err(DropReason::TooManyFromSource);
         }
-        if self.is_over_memory() {
+        if self.memory.is_used_up() {
             return Err(DropReason::OverMemory);
         }
         let attempt = Attempt::new(source, conversation, permit.from_source as usize - 1);
@@ -212,11 +215,6 @@ impl Port {
         permit.advanced =
             standing == Standing::Known && self.admission.take_advance(now, source.ip());
         Ok(permit)
-    }
-
-    /// Whether all sessions together hold more than they may.
-    pub(super) fn is_over_memory(&self) -> bool {
-        self.counters.memory.get() > self.admission.limits.memory as u64
     }
 
     /// Lets a session in that is opened from this side.
@@ -358,12 +356,14 @@ pub(super) struct Permit {
     validated: bool,
     /// The address was proven lately, and one of its advances taken.
     advanced: bool,
-    memory: u64,
+    /// What the connection holds.
+    held: Holding,
 }
 
 impl Permit {
     fn new(port: &Arc<Port>, source: Option<IpAddr>) -> Self {
         port.sessions.fetch_add(1, Ordering::SeqCst);
+        port.memory.enter();
         let from_source = source.map_or(0, |source| port.admission.enter(source) as u32);
         Self {
             port: port.clone(),
@@ -372,7 +372,7 @@ impl Permit {
             conversation: None,
             validated: source.is_none(),
             advanced: false,
-            memory: 0,
+            held: Holding::new(port.memory.clone()),
         }
     }
 
@@ -408,22 +408,16 @@ impl Permit {
         Ok(())
     }
 
-    /// How many bytes the session holds now.
-    pub(super) fn set_memory(&mut self, bytes: usize) {
-        let (before, now) = (self.memory, bytes as u64);
-        self.memory = now;
-        let memory = &self.port.counters.memory;
-        if now >= before {
-            memory.add(now - before);
-        } else {
-            memory.sub(before - now);
-        }
+    /// How many bytes the connection holds now.
+    pub(super) fn set_held(&mut self, bytes: usize) {
+        self.held.set(bytes);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.set_memory(0);
+        self.held.set(0);
+        self.port.memory.leave();
         if let Some(source) = self.source {
             self.port.admission.leave(source, self.validated);
         }

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     connection::{Connection, Side},
     error::{ConnectionError, DropReason},
+    stats::ConnectionStats,
 };
 
 use super::{
@@ -64,13 +65,21 @@ pub(super) struct Session {
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
     pipe_linger: Option<Instant>,
-    /// What the connection had dropped, as of the last visit: beyond its window, and its own.
-    dropped: [u64; 2],
+    /// What the connection had dropped, as of the last visit.
+    dropped: Dropped,
     /// Bytes that the application wrote and read, and bytes held, as of the last visit.
     seen: (u64, usize),
     /// Until when empty memory is kept, if any is, and what had been moved when that was set.
     keeps: Option<(Instant, u64)>,
 }
+
+/// What a connection drops, and how often it did so for each of these reasons.
+const DROPS: [DropReason; 3] = [
+    DropReason::BeyondWindow,
+    DropReason::OverMemory,
+    DropReason::Reflected,
+];
+type Dropped = [u64; DROPS.len()];
 
 /// What one side has already told the other, so that it is told once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,7 +132,7 @@ impl Session {
             linger,
             told: Told::default(),
             pipe_linger: None,
-            dropped: [0; 2],
+            dropped: Dropped::default(),
             seen: (0, 0),
             keeps: None,
         }
@@ -170,6 +179,19 @@ impl Session {
         })
     }
 
+    /// Gives a datagram to the connection. Where memory is limited, each counts before the next
+    /// comes.
+    pub(super) fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
+        let limited = self.port().memory.is_limited();
+        if limited {
+            self.share_memory();
+        }
+        self.connection.handle_datagram(now, plaintext);
+        if limited {
+            self.count_memory();
+        }
+    }
+
     /// Ends both directions after delivering what was written; readers get this error.
     pub(super) fn close(&mut self, error: ConnectionError) {
         self.handle.receive_pipe().finish(Err(error));
@@ -191,7 +213,7 @@ impl Session {
         }
         self.take_wishes(now);
         self.tell_progress(now);
-        self.connection.set_scarce(self.port().is_over_memory());
+        self.share_memory();
         self.deliver();
         self.collect(now);
         self.tell_ends();
@@ -206,21 +228,19 @@ impl Session {
             self.handle.set_flushed();
         }
         let stats = self.connection.stats();
-        self.count_drops(stats.beyond_window, stats.reflected);
+        self.count_drops(&stats);
         self.handle.publish(stats);
         if self.connection.has_ended() && self.connection.read().is_empty() {
             self.finish();
         }
-        let held = self.memory();
-        self.permit.set_memory(held);
-        self.release_memory(now, stats.bytes_written + stats.bytes_read, held);
+        self.count_memory();
+        self.release_memory(now, stats.bytes_written + stats.bytes_read);
     }
 
-    fn count_drops(&mut self, beyond_window: u64, reflected: u64) {
-        let now = [beyond_window, reflected];
+    fn count_drops(&mut self, stats: &ConnectionStats) {
+        let now = [stats.beyond_window, stats.over_memory, stats.reflected];
         let before = std::mem::replace(&mut self.dropped, now);
-        let reasons = [DropReason::BeyondWindow, DropReason::Reflected];
-        for ((reason, now), before) in reasons.into_iter().zip(now).zip(before) {
+        for ((reason, now), before) in DROPS.into_iter().zip(now).zip(before) {
             if now > before {
                 self.port().counters.drop_many(reason, now - before);
             }
@@ -228,7 +248,9 @@ impl Session {
     }
 
     /// Gives empty memory back, once it has been kept long enough for its use.
-    fn release_memory(&mut self, now: Instant, moved: u64, held: usize) {
+    fn release_memory(&mut self, now: Instant, moved: u64) {
+        let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
+        let held = pipes + self.connection.memory() + self.connection.bookkeeping();
         let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
         match self.keeps {
             None if changed => self.keeps = Some((now + KEEP, moved)),
@@ -245,10 +267,16 @@ impl Session {
         }
     }
 
-    /// Bytes held in the connection and the pipes.
-    fn memory(&self) -> usize {
-        let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
-        pipes + self.connection.memory() + self.connection.bookkeeping()
+    /// Tells the connection how much it may hold. The pipes ask themselves.
+    fn share_memory(&mut self) {
+        let share = self.port().memory.share();
+        self.connection.set_allowance(share);
+    }
+
+    /// Counts what the connection holds. The pipes count for themselves.
+    fn count_memory(&mut self) {
+        let held = self.connection.memory() + self.connection.bookkeeping();
+        self.permit.set_held(held);
     }
 
     /// When the session wants to be visited without any other cause.
@@ -322,6 +350,12 @@ impl Session {
         }
         if self.has_failed() {
             self.port().counters.sessions_failed.add(1);
+            let Self { id, connection, .. } = &*self;
+            let (conversation, state) = (id.conversation, connection.state());
+            log::debug!(
+                "session {conversation:#06x} of {} failed in {state:?}: {error:?}",
+                id.remote
+            );
         }
     }
 

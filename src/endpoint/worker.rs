@@ -145,7 +145,7 @@ impl Worker {
         };
         self.latest = Some((id, slot));
         self.touch_with(slot, |session| {
-            session.connection.handle_datagram(now, datagram.plaintext);
+            session.handle_datagram(now, datagram.plaintext);
         });
     }
 
@@ -344,7 +344,7 @@ pub(super) fn new_handle(
         conversation: id.conversation,
     };
     let addresses = path.addresses(port.local);
-    SessionHandle::new(info, addresses, &port.config, shard.clone())
+    SessionHandle::new(info, addresses, &port.config, &port.memory, shard.clone())
 }
 
 pub(super) mod thread;

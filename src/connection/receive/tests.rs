@@ -128,22 +128,43 @@ fn scarce_memory_makes_windows_small_until_there_is_more() {
     let mut half = proven(ReceiveHalf::new(SeqNum::ZERO, 100, 1000, 10));
     half.fit_round_trip(1000);
     assert_eq!(half.limit, n(100));
-    half.set_scarce(true);
+    half.set_allowance(100);
     for number in 0..95 {
         half.accept(n(number), &[0; 10]);
         half.consume(10);
     }
     assert_eq!(half.limit, n(105));
-    half.set_scarce(false);
+    half.set_allowance(usize::MAX);
     assert_eq!(half.limit, n(195));
 
     let mut unproven = ReceiveHalf::new(SeqNum::ZERO, 100, 1000, 10);
-    unproven.set_scarce(true);
+    unproven.set_allowance(100);
     for number in 0..20 {
         assert_eq!(unproven.accept(n(number), &[0; 10]), Accepted::InOrder);
         unproven.consume(10);
     }
     assert_eq!(unproven.limit, n(21));
+}
+
+#[test]
+fn what_was_told_is_dropped_when_memory_is_scarce_but_for_the_next() {
+    let mut half = proven(ReceiveHalf::new(SeqNum::ZERO, 1000, 1000, 10));
+    assert_eq!(half.limit, n(100));
+    half.set_allowance(40);
+    // With the places before it, it would take more.
+    assert_eq!(half.accept(n(1), &[0; 10]), Accepted::OverMemory);
+    for number in 0..4 {
+        assert_eq!(half.accept(n(number), &[0; 10]), Accepted::InOrder);
+    }
+    assert_eq!(half.accept(n(4), &[0; 10]), Accepted::OverMemory);
+    half.set_allowance(0);
+    half.consume(30);
+    assert_eq!(half.accept(n(4), &[0; 10]), Accepted::OverMemory);
+    half.consume(10);
+    assert_eq!(half.accept(n(4), &[0; 10]), Accepted::InOrder);
+    half.set_allowance(usize::MAX);
+    assert_eq!(half.accept(n(99), &[0; 10]), Accepted::OpenedGap);
+    half.check_invariants();
 }
 
 #[test]

@@ -62,6 +62,41 @@ fn the_end_of_one_acknowledges_nothing_that_it_does_not_have() {
     assert!(!pair.server.connection.is_flushed());
 }
 
+/// The first word of its end has got lost, and the program cannot wait for the next one.
+#[test]
+fn an_end_in_order_is_not_called_off_by_a_reset() {
+    let mut pair = exchanged();
+    pair.drops = |side, _| side == Side::Client;
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Both);
+    pair.run_for(30 * MS);
+    pair.drops = |_, _| false;
+    let now = pair.now;
+    assert_eq!(pair.client.connection.state(), State::Terminating);
+    pair.client
+        .connection
+        .reset(now, ConnectionError::EndpointClosed);
+    pair.run_for(30 * MS);
+    assert_eq!(pair.server.connection.read_end(), Some(Ok(())));
+}
+
+/// The words of an end are repeated ever more rarely, but not to a peer that shows that it has got
+/// none.
+#[test]
+fn whoever_goes_on_talking_is_told_of_the_end_at_once() {
+    let mut pair = exchanged();
+    pair.drops = |side, _| side == Side::Client;
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Both);
+    pair.run_for(2000 * MS);
+    pair.drops = |_, _| false;
+    assert_eq!(pair.server.connection.read_end(), None);
+    pair.server.connection.write(b"more");
+    let soon = pair.elapsed() + 50 * MS;
+    pair.run_until(soon, |pair| pair.server.connection.read_end().is_some());
+    assert_eq!(pair.server.connection.read_end(), Some(Ok(())));
+}
+
 fn exchanged() -> Pair {
     let mut pair = Pair::new(10 * MS);
     pair.client.connection.write(b"question");

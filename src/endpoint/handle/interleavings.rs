@@ -50,10 +50,11 @@ fn session(capacity: usize) -> (Arc<SessionHandle>, Arc<Inbox>) {
         peer: ([127, 0, 0, 1], 2).into(),
     };
     let doorbell: Arc<dyn Doorbell> = inbox.clone();
-    let mut handle = SessionHandle::new(info, addresses, &Config::default(), doorbell);
+    let memory = Memory::new(usize::MAX);
+    let mut handle = SessionHandle::new(info, addresses, &Config::default(), &memory, doorbell);
     let unshared = Arc::get_mut(&mut handle).unwrap();
-    unshared.send = SendPipe::new(capacity);
-    unshared.receive = ReceivePipe::new(capacity);
+    unshared.send = SendPipe::new(capacity, memory.clone());
+    unshared.receive = ReceivePipe::new(capacity, memory);
     (handle, inbox)
 }
 

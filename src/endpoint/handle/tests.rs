@@ -44,7 +44,8 @@ fn handle_with(doorbell: Arc<dyn Doorbell>) -> Arc<SessionHandle> {
         conversation: 5,
     };
     let addresses = Addresses { local, peer };
-    SessionHandle::new(info, addresses, &Config::default(), doorbell)
+    let memory = Memory::new(usize::MAX);
+    SessionHandle::new(info, addresses, &Config::default(), &memory, doorbell)
 }
 
 fn handle() -> (Arc<SessionHandle>, Arc<Bell>) {

@@ -2,12 +2,14 @@
 
 use std::{
     io::{self, IoSliceMut},
+    sync::Arc,
     time::Duration,
 };
 
 use super::LONGEST_COPY;
 use crate::{
     connection::ByteQueue,
+    endpoint::memory::{Holding, Memory},
     error::ConnectionError,
     sync::{Monitor, Patience, Stalled, Wake},
 };
@@ -24,6 +26,7 @@ pub(crate) struct ReceivePipe {
 #[derive(Debug)]
 struct Incoming {
     bytes: ByteQueue,
+    held: Holding,
     capacity: usize,
     /// How many bytes may wait at present.
     limit: usize,
@@ -44,10 +47,11 @@ pub(crate) struct Fetched {
 
 // The worker's side.
 impl ReceivePipe {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, memory: Arc<Memory>) -> Self {
         Self {
             incoming: Monitor::new(Incoming {
                 bytes: ByteQueue::default(),
+                held: Holding::new(memory),
                 capacity,
                 limit: capacity,
                 end: None,
@@ -78,6 +82,7 @@ impl ReceivePipe {
             let before = incoming.bytes.len();
             let room = incoming.room();
             incoming.worker_waits |= more(&mut incoming.bytes, room);
+            incoming.count();
             let any = incoming.bytes.len() > before;
             ((), if any { Wake::One } else { Wake::Nobody })
         });
@@ -129,6 +134,7 @@ impl ReceivePipe {
     ) -> io::Result<Fetched> {
         self.fetch(patience, buffers, |incoming, count| {
             incoming.bytes.consume(count);
+            incoming.count();
             incoming.read += count as u64;
             incoming.earn();
         })
@@ -162,6 +168,7 @@ impl ReceivePipe {
     pub(crate) fn abandon(&self) {
         self.incoming.update(|incoming| {
             incoming.bytes.clear();
+            incoming.count();
             incoming.end.get_or_insert(Ok(()));
             ((), Wake::All)
         });
@@ -228,7 +235,15 @@ impl ReceivePipe {
 
 impl Incoming {
     fn room(&self) -> usize {
-        self.limit.saturating_sub(self.bytes.len())
+        self.most().saturating_sub(self.bytes.len())
+    }
+
+    fn most(&self) -> usize {
+        self.limit.min(self.held.memory().share())
+    }
+
+    fn count(&mut self) {
+        self.held.set(self.bytes.len());
     }
 
     /// A small pipe grows with what its reader takes: it has to cover the time until either side
@@ -242,7 +257,9 @@ impl Incoming {
     }
 
     fn take_made_room(&mut self) -> bool {
-        let made_room = self.worker_waits && self.room() >= self.limit.div_ceil(2);
+        let most = self.most();
+        let room = most.saturating_sub(self.bytes.len());
+        let made_room = self.worker_waits && room >= most.div_ceil(2);
         self.worker_waits &= !made_room;
         made_room
     }

@@ -2,12 +2,14 @@
 
 use std::{
     io::{self, IoSlice},
+    sync::Arc,
     time::Duration,
 };
 
 use super::LONGEST_COPY;
 use crate::{
     connection::ByteQueue,
+    endpoint::memory::{Holding, Memory},
     error::ConnectionError,
     sync::{Monitor, Patience, Wake},
 };
@@ -21,6 +23,7 @@ pub(crate) struct SendPipe {
 #[derive(Debug)]
 struct Outgoing {
     bytes: ByteQueue,
+    held: Holding,
     capacity: usize,
     /// How many bytes may wait at present.
     limit: usize,
@@ -33,10 +36,11 @@ struct Outgoing {
 
 // The worker's side.
 impl SendPipe {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, memory: Arc<Memory>) -> Self {
         Self {
             outgoing: Monitor::new(Outgoing {
                 bytes: ByteQueue::default(),
+                held: Holding::new(memory),
                 capacity,
                 limit: capacity,
                 end: None,
@@ -62,6 +66,7 @@ impl SendPipe {
             } else {
                 take(&mut outgoing.bytes)
             };
+            outgoing.count();
             (taken, outgoing.wake_writer())
         })
     }
@@ -91,6 +96,7 @@ impl SendPipe {
         self.outgoing.update(|outgoing| {
             outgoing.lost |= !outgoing.bytes.is_empty();
             outgoing.bytes.clear();
+            outgoing.count();
             outgoing.end.get_or_insert(error);
             ((), Wake::All)
         });
@@ -120,6 +126,7 @@ impl SendPipe {
                 return (Err(error), Wake::Nobody);
             }
             outgoing.bytes.extend(bytes);
+            outgoing.count();
             outgoing.written += bytes.len() as u64;
             (Ok(()), Wake::Nobody)
         })
@@ -191,7 +198,15 @@ impl SendPipe {
 
 impl Outgoing {
     fn room(&self) -> usize {
-        self.limit.saturating_sub(self.bytes.len())
+        self.most().saturating_sub(self.bytes.len())
+    }
+
+    fn most(&self) -> usize {
+        self.limit.min(self.held.memory().share())
+    }
+
+    fn count(&mut self) {
+        self.held.set(self.bytes.len());
     }
 
     fn push(&mut self, buffers: &[IoSlice<'_>]) -> usize {
@@ -203,6 +218,7 @@ impl Outgoing {
             pushed += count;
             left -= count;
         }
+        self.count();
         self.written += pushed as u64;
         pushed
     }
@@ -210,7 +226,8 @@ impl Outgoing {
     /// A waiting writer is woken for a quarter of the pipe rather than for every byte: the
     /// wake-up costs more than the copy.
     fn wake_writer(&self) -> Wake {
-        if self.room() >= self.limit.div_ceil(4) {
+        let most = self.most();
+        if most.saturating_sub(self.bytes.len()) >= most.div_ceil(4) {
             Wake::One
         } else {
             Wake::Nobody

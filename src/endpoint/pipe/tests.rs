@@ -8,12 +8,24 @@ use std::{
 };
 
 use super::{LONGEST_COPY, ReceivePipe, SendPipe};
-use crate::{error::ConnectionError, sync::Patience};
+use crate::{
+    endpoint::memory::{Holding, LEAST, Memory},
+    error::ConnectionError,
+    sync::Patience,
+};
 
 /// Long enough for any thread to get its turn; reached only when a test fails.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Long enough to be measured, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(20);
+
+fn send_pipe(capacity: usize) -> SendPipe {
+    SendPipe::new(capacity, Memory::new(usize::MAX))
+}
+
+fn receive_pipe(capacity: usize) -> ReceivePipe {
+    ReceivePipe::new(capacity, Memory::new(usize::MAX))
+}
 
 fn write(pipe: &SendPipe, data: &[u8]) -> io::Result<usize> {
     pipe.write(&[IoSlice::new(data)])
@@ -60,7 +72,7 @@ fn blocked<T: Send>(call: impl FnOnce() -> T + Send, change: impl FnOnce()) -> T
 
 #[test]
 fn bytes_pass_in_order_and_in_pieces() {
-    let pipe = SendPipe::new(100);
+    let pipe = send_pipe(100);
     let count = pipe.write(&[
         IoSlice::new(b"abc"),
         IoSlice::new(b""),
@@ -72,7 +84,7 @@ fn bytes_pass_in_order_and_in_pieces() {
     assert_eq!((pipe.len(), pipe.written()), (2, 6));
     assert_eq!(pull_all(&pipe), b"ef");
 
-    let pipe = ReceivePipe::new(100);
+    let pipe = receive_pipe(100);
     assert_eq!(pipe.push(b"abcdef"), 6);
     let (mut first, mut second) = ([0; 2], [0; 10]);
     let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
@@ -83,7 +95,7 @@ fn bytes_pass_in_order_and_in_pieces() {
 
 #[test]
 fn peeked_bytes_stay() {
-    let pipe = ReceivePipe::new(100);
+    let pipe = receive_pipe(100);
     pipe.push(b"abc");
     let mut buffer = [0; 2];
     assert_eq!(pipe.peek(&mut buffer).unwrap(), 2);
@@ -94,13 +106,13 @@ fn peeked_bytes_stay() {
 
 #[test]
 fn a_full_pipe_takes_no_more() {
-    let pipe = SendPipe::new(4);
+    let pipe = send_pipe(4);
     pipe.set_nonblocking(true);
     assert_eq!(write(&pipe, b"abcdef").unwrap(), 4);
     assert_eq!(kind(write(&pipe, b"g")), io::ErrorKind::WouldBlock);
     assert_eq!(write(&pipe, b"").unwrap(), 0);
 
-    let pipe = ReceivePipe::new(4);
+    let pipe = receive_pipe(4);
     assert_eq!(pipe.push(b"abcdef"), 4);
     assert_eq!(pipe.push(b"ef"), 0);
     assert_eq!(pipe.len(), 4);
@@ -108,7 +120,7 @@ fn a_full_pipe_takes_no_more() {
 
 #[test]
 fn a_narrow_pipe_grows_with_what_its_reader_takes() {
-    let pipe = ReceivePipe::new(100);
+    let pipe = receive_pipe(100);
     pipe.limit_to(10);
     assert_eq!(pipe.push(&[7; 100]), 10);
     read(&pipe, 5).unwrap();
@@ -116,7 +128,7 @@ fn a_narrow_pipe_grows_with_what_its_reader_takes() {
     read(&pipe, 40).unwrap();
     assert_eq!(pipe.push(&[7; 200]), 100);
 
-    let pipe = SendPipe::new(100);
+    let pipe = send_pipe(100);
     pipe.limit_to(10);
     assert_eq!(write(&pipe, &[7; 100]).unwrap(), 10);
     pipe.limit_to(usize::MAX);
@@ -132,7 +144,7 @@ fn the_worker_is_rung_when_half_is_free_and_only_if_it_waits() {
             .unwrap();
         fetched.made_room
     };
-    let pipe = ReceivePipe::new(8);
+    let pipe = receive_pipe(8);
     pipe.push(b"12345678");
     assert!(!fetch(&pipe, 8), "everything had fitted");
 
@@ -144,7 +156,7 @@ fn the_worker_is_rung_when_half_is_free_and_only_if_it_waits() {
 
 #[test]
 fn what_was_received_is_read_before_the_end_is_told() {
-    let pipe = ReceivePipe::new(100);
+    let pipe = receive_pipe(100);
     pipe.push(b"tail");
     pipe.finish(Ok(()));
     pipe.finish(Err(ConnectionError::Reset));
@@ -154,7 +166,7 @@ fn what_was_received_is_read_before_the_end_is_told() {
         assert_eq!(read(&pipe, 3).unwrap(), b"");
     }
 
-    let pipe = ReceivePipe::new(100);
+    let pipe = receive_pipe(100);
     pipe.push(b"tail");
     pipe.finish(Err(ConnectionError::Reset));
     assert_eq!(pipe.error(), Some(ConnectionError::Reset));
@@ -171,7 +183,7 @@ fn what_was_received_is_read_before_the_end_is_told() {
 
 #[test]
 fn after_the_end_bytes_are_taken_and_dropped() {
-    let pipe = ReceivePipe::new(4);
+    let pipe = receive_pipe(4);
     pipe.push(b"ab");
     pipe.abandon();
     assert_eq!(pipe.push(b"0123456789"), 10);
@@ -181,7 +193,7 @@ fn after_the_end_bytes_are_taken_and_dropped() {
 
 #[test]
 fn ended_writing_still_delivers_and_failed_writing_does_not() {
-    let pipe = SendPipe::new(100);
+    let pipe = send_pipe(100);
     write(&pipe, b"last words").unwrap();
     pipe.end();
     assert!(!pipe.is_finished());
@@ -190,7 +202,7 @@ fn ended_writing_still_delivers_and_failed_writing_does_not() {
     assert!(pipe.is_finished());
     assert_eq!(pipe.loss(), None);
 
-    let pipe = SendPipe::new(100);
+    let pipe = send_pipe(100);
     write(&pipe, b"last words").unwrap();
     pipe.fail(ConnectionError::Reset);
     assert_eq!(pipe.len(), 0);
@@ -201,10 +213,10 @@ fn ended_writing_still_delivers_and_failed_writing_does_not() {
 #[test]
 fn a_deadline_gives_timed_out_not_before_its_time() {
     let started = Instant::now();
-    let pipe = ReceivePipe::new(4);
+    let pipe = receive_pipe(4);
     pipe.set_timeout(Some(SHORT));
     assert_eq!(kind(read(&pipe, 1)), io::ErrorKind::TimedOut);
-    let pipe = SendPipe::new(4);
+    let pipe = send_pipe(4);
     pipe.set_timeout(Some(SHORT));
     write(&pipe, b"full").unwrap();
     assert_eq!(kind(write(&pipe, b"more")), io::ErrorKind::TimedOut);
@@ -213,7 +225,7 @@ fn a_deadline_gives_timed_out_not_before_its_time() {
 
 #[test]
 fn blocked_calls_see_bytes_room_ends_and_options() {
-    let pipe = ReceivePipe::new(4);
+    let pipe = receive_pipe(4);
     let bytes = blocked(|| read(&pipe, 4), || assert_eq!(pipe.push(b"a"), 1));
     assert_eq!(bytes.unwrap(), b"a");
     let late = blocked(|| read(&pipe, 4), || pipe.set_timeout(Some(SHORT)));
@@ -225,7 +237,7 @@ fn blocked_calls_see_bytes_room_ends_and_options() {
     let end = blocked(|| read(&pipe, 4), || pipe.finish(Ok(())));
     assert_eq!(end.unwrap(), b"");
 
-    let pipe = SendPipe::new(4);
+    let pipe = send_pipe(4);
     write(&pipe, b"full").unwrap();
     let room = blocked(
         || write(&pipe, b"more"),
@@ -238,7 +250,7 @@ fn blocked_calls_see_bytes_room_ends_and_options() {
 
 #[test]
 fn a_reader_that_leaves_bytes_behind_wakes_the_next() {
-    let pipe = ReceivePipe::new(100);
+    let pipe = receive_pipe(100);
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -258,10 +270,10 @@ fn a_reader_that_leaves_bytes_behind_wakes_the_next() {
 
 #[test]
 fn one_call_copies_a_bounded_amount() {
-    let pipe = ReceivePipe::new(4 * LONGEST_COPY);
+    let pipe = receive_pipe(4 * LONGEST_COPY);
     assert_eq!(pipe.push(&vec![7; 3 * LONGEST_COPY]), 3 * LONGEST_COPY);
     assert_eq!(read(&pipe, 2 * LONGEST_COPY).unwrap().len(), LONGEST_COPY);
-    let pipe = SendPipe::new(4 * LONGEST_COPY);
+    let pipe = send_pipe(4 * LONGEST_COPY);
     let buffer = vec![7; LONGEST_COPY];
     let count = pipe.write(&[IoSlice::new(&buffer[1..]), IoSlice::new(&buffer)]);
     assert_eq!(count.unwrap(), LONGEST_COPY);
@@ -271,7 +283,7 @@ fn one_call_copies_a_bounded_amount() {
 #[test]
 fn nothing_is_lost_or_stuck_between_threads() {
     const EACH: usize = 200_000;
-    let (send, receive) = (SendPipe::new(1000), ReceivePipe::new(700));
+    let (send, receive) = (send_pipe(1000), receive_pipe(700));
     let (doorbell, bell) = mpsc::channel();
     thread::scope(|scope| {
         for value in [1, 2] {
@@ -321,4 +333,30 @@ fn nothing_is_lost_or_stuck_between_threads() {
         }
         assert_eq!(counts, [0, EACH, EACH]);
     });
+}
+
+#[test]
+fn of_scarce_memory_a_pipe_takes_its_share_and_always_the_least() {
+    let memory = Memory::new(1_000_000);
+    let mut others = Holding::new(memory.clone());
+    let send = SendPipe::new(200_000, memory.clone());
+    let receive = ReceivePipe::new(200_000, memory.clone());
+    send.set_nonblocking(true);
+    others.set(900_000);
+    assert_eq!(write(&send, &[1; 10_000]).unwrap(), 10_000);
+    others.set(1_100_000);
+    assert_eq!(kind(write(&send, &[1; 10_000])), io::ErrorKind::WouldBlock);
+    assert_eq!(receive.push(&[2; 10_000]), LEAST);
+    assert_eq!(memory.held(), 1_110_000 + LEAST as u64);
+
+    // Whoever reads has the worker bring more, and whoever is heard writes more.
+    let mut buffer = [0; LEAST];
+    let fetched = receive.read(Patience::AsSet, &mut [IoSliceMut::new(&mut buffer)]);
+    assert!(fetched.unwrap().made_room);
+    assert_eq!(pull(&send, 6_000).len(), 6_000);
+    assert_eq!(send.room(), 96);
+    pull_all(&send);
+    assert_eq!(write(&send, &[1; 10_000]).unwrap(), LEAST);
+    drop((send, receive, others));
+    assert_eq!(memory.held(), 0);
 }

@@ -12,6 +12,7 @@ use quinn_udp::Transmit;
 
 mod backlog;
 mod flood;
+mod memory;
 mod migrate;
 mod peers;
 mod reflected;

@@ -14,6 +14,7 @@ pub(super) struct Client {
     pub(super) address: SocketAddr,
     pub(super) connection: Connection,
     pub(super) received: usize,
+    pub(super) reads: bool,
     delay: Duration,
     /// What is under way to it.
     arriving: VecDeque<(Instant, Vec<u8>)>,
@@ -29,6 +30,7 @@ impl Client {
             address,
             connection: Connection::new(side, conversation, config, max_plaintext, seed, lab.now),
             received: 0,
+            reads: true,
             delay,
             arriving: VecDeque::new(),
         }
@@ -51,7 +53,7 @@ impl Client {
         if timer.is_some_and(|(at, _)| at <= now) {
             self.connection.handle_timeout(now);
         }
-        loop {
+        while self.reads {
             let count = self.connection.read().len();
             if count == 0 {
                 break;
@@ -82,7 +84,8 @@ pub(super) struct Town {
 /// What is done with the sessions that peers open.
 pub(super) struct Program {
     queue: Arc<AcceptQueue>,
-    streams: Vec<Arc<SessionHandle>>,
+    /// Each with what has been read and is not sent back yet.
+    streams: Vec<(Arc<SessionHandle>, Vec<u8>)>,
     /// What each is sent at first.
     pub(super) greeting: usize,
     pub(super) accepts: bool,
@@ -99,15 +102,21 @@ impl Program {
             if self.greeting > 0 {
                 let _ = stream.write(&[IoSlice::new(&vec![7; self.greeting])]);
             }
-            self.streams.push(stream);
+            self.streams.push((stream, Vec::new()));
         }
-        self.streams.retain(|stream| {
-            let mut bytes = [0; 4096];
-            let is_over = |error: io::Error| error.kind() != io::ErrorKind::WouldBlock;
-            match stream.read(&mut [IoSliceMut::new(&mut bytes)]) {
-                Ok(0) => false,
-                Ok(count) => stream.write(&[IoSlice::new(&bytes[..count])]).is_ok(),
-                Err(error) => !is_over(error),
+        let must_wait = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        self.streams.retain_mut(|(stream, unsent)| {
+            if unsent.is_empty() {
+                let mut bytes = [0; 4096];
+                match stream.read(&mut [IoSliceMut::new(&mut bytes)]) {
+                    Ok(0) => return false,
+                    Ok(count) => unsent.extend(&bytes[..count]),
+                    Err(error) => return must_wait(error),
+                }
+            }
+            match stream.write(&[IoSlice::new(unsent)]) {
+                Ok(count) => unsent.drain(..count).count() == count,
+                Err(error) => must_wait(error),
             }
         });
     }

@@ -131,7 +131,7 @@ fn a_session_without_proof_holds_little() {
     town.program.greeting = 10_000_000;
     town.lab.post(address(2), 7, &filled(25, 0));
     town.run_until(town.lab.now + Duration::from_millis(10));
-    let held = town.lab.port.counters.memory.get();
+    let held = town.lab.port.memory.held();
     assert!(held <= 2 * 64 * 1024, "{held} bytes written are held");
 
     let mut town = Town::new(Lab::new());
@@ -142,7 +142,7 @@ fn a_session_without_proof_holds_little() {
         posted += 1326;
         town.run_until(town.lab.now + Duration::from_micros(100));
     }
-    let held = town.lab.port.counters.memory.get();
+    let held = town.lab.port.memory.held();
     let most = derive::first_window_bytes(&town.lab.port.config) as u64 + 64 * 1024;
     assert!(held <= most, "{held} of {posted} bytes are held");
 }
