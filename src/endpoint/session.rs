@@ -59,7 +59,6 @@ pub(super) struct Session {
     /// Whether the application, or the end of the endpoint, has ended each direction ...
     no_reader: bool,
     no_writer: bool,
-    linger: Duration,
     /// ... and whether the connection knows. It learns that writing has ended once the pipe is
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
@@ -96,7 +95,6 @@ impl Session {
         } = opening;
         let port = permit.port();
         let config = port.config.clone();
-        let linger = config.linger();
         let max_plaintext = port.max_plaintext();
         let mut connection =
             Connection::new(side, id.conversation, config, max_plaintext, seed, now);
@@ -107,6 +105,7 @@ impl Session {
         if permit.is_advanced() {
             connection.advance();
         }
+        handle.show(connection.counters().clone());
         Self {
             id,
             connection,
@@ -120,7 +119,6 @@ impl Session {
             left: None,
             no_reader: false,
             no_writer: false,
-            linger,
             told: Told::default(),
             pipe_linger: None,
             dropped: [0; 2],
@@ -147,8 +145,7 @@ impl Session {
             self.connection.advance();
         }
         if self.id.remote.ip() != id.remote.ip() {
-            let config = &self.permit.port().config;
-            self.connection.forget_path(now, config, seed);
+            self.connection.forget_path(now, seed);
         }
         self.handle
             .set_addresses(path.addresses(self.permit.port().local));
@@ -205,19 +202,21 @@ impl Session {
             self.told.flushed = true;
             self.handle.set_flushed();
         }
-        let stats = self.connection.stats();
-        self.count_drops(stats.beyond_window, stats.reflected);
-        self.handle.publish(stats);
+        self.handle.publish(self.connection.levels());
+        self.count_drops();
         if self.connection.has_ended() && self.connection.read().is_empty() {
             self.finish();
         }
         let held = self.memory();
         self.permit.set_memory(held);
-        self.release_memory(now, stats.bytes_written + stats.bytes_read, held);
+        let counters = self.connection.counters();
+        let moved = counters.bytes_written.get() + counters.bytes_read.get();
+        self.release_memory(now, moved, held);
     }
 
-    fn count_drops(&mut self, beyond_window: u64, reflected: u64) {
-        let now = [beyond_window, reflected];
+    fn count_drops(&mut self) {
+        let counters = self.connection.counters();
+        let now = [counters.beyond_window.get(), counters.reflected.get()];
         let before = std::mem::replace(&mut self.dropped, now);
         let reasons = [DropReason::BeyondWindow, DropReason::Reflected];
         for ((reason, now), before) in reasons.into_iter().zip(now).zip(before) {
@@ -256,7 +255,9 @@ impl Session {
         /// A session that cannot send would find its timers due all the time.
         const WHILE_BLOCKED: Duration = Duration::from_millis(20);
         let timer = self.connection.poll_timeout().map(|(when, _)| when);
-        let lingering = self.pipe_linger.map(|begun| begun + self.linger);
+        let lingering = self
+            .pipe_linger
+            .map(|begun| begun + self.connection.linger());
         let release = self.keeps.map(|(until, _)| until);
         let deadline = [timer, lingering, release].into_iter().flatten().min()?;
         if self.blocked {
@@ -330,8 +331,8 @@ impl Session {
         if std::mem::take(&mut self.dirty) {
             let wishes = self.handle.take_wishes();
             self.connection.set_nodelay(wishes.nodelay);
-            self.linger = wishes.linger.min(LONGEST_LINGER);
-            self.connection.set_linger(self.linger);
+            self.connection
+                .set_linger(wishes.linger.get().min(LONGEST_LINGER));
             self.no_reader |= wishes.shutdown_read || wishes.released;
             self.no_writer |= wishes.shutdown_write || wishes.released;
             if wishes.reset {
@@ -369,7 +370,7 @@ impl Session {
         } else if self.no_reader {
             // The connection's own linger time begins only when its queue has taken everything.
             let begun = *self.pipe_linger.get_or_insert(now);
-            if begun + self.linger <= now {
+            if begun + self.connection.linger() <= now {
                 self.pipe_linger = None;
                 self.reset(now, ConnectionError::TimedOut);
             }
