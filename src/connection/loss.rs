@@ -12,11 +12,12 @@
 //! If nothing comes back at all, a probe timer repeats the oldest segment (`backoff.rs`). Every
 //! transmission has an index of its own, so that a repeated segment is judged by its latest copy.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use super::{
     backoff,
     congestion::LossEvent,
+    queue::Queue,
     rtt::RttEstimator,
     send::{SendHalf, Status},
 };
@@ -43,8 +44,8 @@ struct Transmission {
 
 #[derive(Debug)]
 pub(super) struct LossDetector {
-    /// Transmissions not yet judged, oldest first, if there are any.
-    log: Option<Box<VecDeque<Transmission>>>,
+    /// Transmissions not yet judged, oldest first.
+    log: Queue<Transmission>,
     next_index: u64,
     /// The index after that of the latest transmission that the peer is known to have received.
     unacked: u64,
@@ -59,7 +60,7 @@ pub(super) struct LossDetector {
 impl LossDetector {
     pub(super) fn new() -> Self {
         Self {
-            log: None,
+            log: Queue::default(),
             next_index: 0,
             unacked: 0,
             time_threshold: TIME_THRESHOLD,
@@ -76,7 +77,7 @@ impl LossDetector {
     }
 
     pub(super) fn on_sent(&mut self, number: SeqNum, now: Moment) {
-        self.log.get_or_insert_default().push_back(Transmission {
+        self.log.push_back(Transmission {
             index: self.next_index,
             number,
             sent_at: now,
@@ -133,17 +134,17 @@ impl LossDetector {
         let mut lost = None;
         self.loss_time = None;
         self.relax(now);
-        while let Some(Transmission {
+        while let Some(&Transmission {
             index,
             number,
             sent_at,
-        }) = self.oldest()
+        }) = self.log.front()
         {
             let judged = send.get(number).is_none_or(|sent| {
                 sent.transmission != index || sent.status != Status::Outstanding
             });
             if judged {
-                self.forget_oldest();
+                self.log.pop_front();
                 continue;
             }
             if self.is_later(index) {
@@ -164,7 +165,7 @@ impl LossDetector {
                 segments: before + 1,
                 sent_at,
             });
-            self.forget_oldest();
+            self.log.pop_front();
         }
         if lost.is_some() {
             // The pacer may hold the repetitions back for a while; nothing has to be asked before.
@@ -175,17 +176,7 @@ impl LossDetector {
 
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
-        self.log.take_if(|log| log.is_empty());
-    }
-
-    fn oldest(&self) -> Option<Transmission> {
-        self.log.as_ref()?.front().copied()
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some(log) = &mut self.log {
-            log.pop_front();
-        }
+        self.log.release_memory();
     }
 
     /// Whether the oldest transmission and many that followed it are missing.
@@ -194,8 +185,7 @@ impl LossDetector {
             let segment = send.get(sent.number);
             segment.is_some_and(|segment| segment.status == Status::Outstanding)
         };
-        let oldest = self.log.iter().flat_map(|log| log.iter()).take(LONG_RUN);
-        let run = oldest.take_while(is_missing);
+        let run = self.log.iter().take(LONG_RUN).take_while(is_missing);
         run.count() == LONG_RUN
     }
 

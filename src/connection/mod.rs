@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `input` | what does a segment change? |
 //! | `output` | what leaves next? |
-//! | `send`, `receive`, `gaps`, `bytes` | which bytes, under which numbers? |
+//! | `send`, `receive`, `gaps`, `bytes`, `queue` | which bytes, under which numbers? |
 //! | `ack`, `relist` | what is acknowledged, when, and how often? |
 //! | `round`, `throttle` | how much may the peer send? |
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
@@ -23,7 +23,7 @@
 //! | `migration` | where is the peer now? |
 //! | `state`, `life`, `keepalive`, `reminder`, `ending` | how does it begin, go on and end? |
 //! | `status`, `counters` | how does it stand? |
-//! | `clock`, `moment`, `timer` | what time is it, and when is it next? |
+//! | `clock`, `timer` | what time is it, and when is it next? |
 
 mod ack;
 mod backoff;
@@ -40,6 +40,7 @@ mod loss;
 mod migration;
 mod output;
 mod pacing;
+mod queue;
 mod receive;
 mod relist;
 mod reminder;
@@ -289,7 +290,7 @@ impl Connection {
         }
     }
 
-    fn count_wake(&mut self, now: Moment) {
+    fn count_wake(&self, now: Moment) {
         let Some((_, timer)) = self.deadline().filter(|&(at, _)| at <= now) else {
             return;
         };

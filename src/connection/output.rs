@@ -250,7 +250,7 @@ impl Connection {
         }
     }
 
-    fn count_segment(&mut self, candidate: Candidate) {
+    fn count_segment(&self, candidate: Candidate) {
         let stats = &self.stats;
         stats.segments_sent.add(1);
         if !matches!(candidate, Candidate::New { .. }) {

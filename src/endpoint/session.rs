@@ -12,10 +12,10 @@ use crate::{
 };
 
 use super::{
-    handle::SessionHandle,
+    handle::{SessionHandle, SessionKey},
     port::{Permit, Port},
-    table::ConnectionId,
-    transmit::Path,
+    table::{ConnectionId, Tenant},
+    transmit::Way,
 };
 
 /// Asked for more, an application gets this: times are added to times.
@@ -32,19 +32,17 @@ const BUSY: u64 = 256 * 1024;
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]
 pub(super) struct Opening {
-    pub(super) id: ConnectionId,
     pub(super) handle: Arc<SessionHandle>,
     pub(super) permit: Permit,
-    pub(super) path: Path,
+    pub(super) way: Way,
 }
 
 /// A connection with everything around it. Only its worker touches it.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) id: ConnectionId,
     pub(super) connection: Connection,
     pub(super) handle: Arc<SessionHandle>,
-    pub(super) path: Path,
+    pub(super) way: Way,
     /// On the worker's list of sessions to visit.
     pub(super) touched: bool,
     /// The application has done something.
@@ -62,11 +60,12 @@ pub(super) struct Session {
     /// ... and whether the connection knows. It learns that writing has ended once the pipe is
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
-    pipe_linger: Option<Instant>,
-    /// What the connection had dropped, as of the last visit: beyond its window, and its own.
-    dropped: [u64; 2],
-    /// Bytes that the application wrote and read, and bytes held, as of the last visit.
-    seen: (u64, usize),
+    pipe_linger: Option<Box<Instant>>,
+    /// What the connection had dropped, as of the last visit: beyond its window, and its own. The
+    /// lower halves of the counts.
+    dropped: [u32; 2],
+    /// Bytes that the application wrote and read, as of the last visit.
+    moved: u64,
     /// Until when empty memory is kept, if any is, and what had been moved when that was set.
     keeps: Option<(Instant, u64)>,
 }
@@ -88,16 +87,15 @@ struct Told {
 impl Session {
     pub(super) fn new(opening: Opening, side: Side, seed: u64, now: Instant) -> Self {
         let Opening {
-            id,
             handle,
             permit,
-            path,
+            way,
         } = opening;
+        let conversation = permit.id().conversation;
         let port = permit.port();
         let config = port.config.clone();
         let max_plaintext = port.max_plaintext();
-        let mut connection =
-            Connection::new(side, id.conversation, config, max_plaintext, seed, now);
+        let mut connection = Connection::new(side, conversation, config, max_plaintext, seed, now);
         if side == Side::Server {
             let factor = port.admission.limits.amplification_factor;
             connection.set_amplification_factor(factor);
@@ -107,10 +105,9 @@ impl Session {
         }
         handle.show(connection.counters().clone());
         Self {
-            id,
             connection,
             handle,
-            path,
+            way,
             permit,
             touched: false,
             dirty: true,
@@ -122,7 +119,7 @@ impl Session {
             told: Told::default(),
             pipe_linger: None,
             dropped: [0; 2],
-            seen: (0, 0),
+            moved: 0,
             keeps: None,
         }
     }
@@ -136,25 +133,25 @@ impl Session {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        path: Path,
+        way: Way,
         seed: u64,
     ) -> Result<(), DropReason> {
-        self.permit.migrate(now, id.remote.ip())?;
+        let (before, after) = (self.id().remote(), id.remote());
+        self.permit.migrate(now, id)?;
         self.connection.on_migrated(now, seed);
         if self.permit.is_advanced() {
             self.connection.advance();
         }
-        if self.id.remote.ip() != id.remote.ip() {
+        if before.ip() != after.ip() {
             self.connection.forget_path(now, seed);
         }
         self.handle
-            .set_addresses(path.addresses(self.permit.port().local));
+            .set_addresses(way.addresses(self.port().local, after));
         // The other socket may have room.
-        self.blocked &= self.path.lane == path.lane;
+        self.blocked &= self.way.lane == way.lane;
         self.told.validated = false;
-        self.left = Some(Box::new((self.id.remote, now)));
-        self.id = id;
-        self.path = path;
+        self.left = Some(Box::new((before, now)));
+        self.way = way;
         Ok(())
     }
 
@@ -208,27 +205,28 @@ impl Session {
             self.finish();
         }
         let held = self.memory();
-        self.permit.set_memory(held);
-        let counters = self.connection.counters();
-        let moved = counters.bytes_written.get() + counters.bytes_read.get();
-        self.release_memory(now, moved, held);
+        let changed = self.permit.set_memory(held);
+        self.release_memory(now, changed);
     }
 
     fn count_drops(&mut self) {
         let counters = self.connection.counters();
-        let now = [counters.beyond_window.get(), counters.reflected.get()];
+        let now = [&counters.beyond_window, &counters.reflected].map(|count| count.get() as u32);
         let before = std::mem::replace(&mut self.dropped, now);
         let reasons = [DropReason::BeyondWindow, DropReason::Reflected];
         for ((reason, now), before) in reasons.into_iter().zip(now).zip(before) {
-            if now > before {
-                self.port().counters.drop_many(reason, now - before);
+            if now != before {
+                let more = now.wrapping_sub(before);
+                self.port().counters.drop_many(reason, more.into());
             }
         }
     }
 
     /// Gives empty memory back, once it has been kept long enough for its use.
-    fn release_memory(&mut self, now: Instant, moved: u64, held: usize) {
-        let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
+    fn release_memory(&mut self, now: Instant, held_changed: bool) {
+        let counters = self.connection.counters();
+        let moved = counters.bytes_written.get() + counters.bytes_read.get();
+        let changed = std::mem::replace(&mut self.moved, moved) != moved || held_changed;
         match self.keeps {
             None if changed => self.keeps = Some((now + KEEP, moved)),
             Some((until, before)) if until <= now && moved - before >= BUSY => {
@@ -257,7 +255,8 @@ impl Session {
         let timer = self.connection.poll_timeout().map(|(when, _)| when);
         let lingering = self
             .pipe_linger
-            .map(|begun| begun + self.connection.linger());
+            .as_ref()
+            .map(|begun| **begun + self.connection.linger());
         let release = self.keeps.map(|(until, _)| until);
         let deadline = [timer, lingering, release].into_iter().flatten().min()?;
         if self.blocked {
@@ -369,7 +368,7 @@ impl Session {
             self.connection.shutdown(now, Shutdown::Write);
         } else if self.no_reader {
             // The connection's own linger time begins only when its queue has taken everything.
-            let begun = *self.pipe_linger.get_or_insert(now);
+            let begun = **self.pipe_linger.get_or_insert_with(|| Box::new(now));
             if begun + self.connection.linger() <= now {
                 self.pipe_linger = None;
                 self.reset(now, ConnectionError::TimedOut);
@@ -405,5 +404,15 @@ impl Session {
             self.permit.set_validated(now);
             self.handle.limit_pipes(usize::MAX);
         }
+    }
+}
+
+impl Tenant for Session {
+    fn id(&self) -> ConnectionId {
+        self.permit.id()
+    }
+
+    fn key(&self) -> SessionKey {
+        self.handle.info().key
     }
 }

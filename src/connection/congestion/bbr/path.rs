@@ -34,7 +34,6 @@ pub(super) struct PathModel {
     recent_min_rtt: Option<Span>,
     queue: Queue,
     queue_since: Option<Moment>,
-    queue_is_old: bool,
     tick: Span,
     loss: AmbientLoss,
     /// Round trips, by what was delivered when one ended.
@@ -71,7 +70,7 @@ impl PathModel {
             _ => now,
         };
         self.queue_since = Some(since);
-        self.queue_is_old = now - since > OLD_QUEUE * self.min_rtt();
+        self.queue.is_old = now - since > OLD_QUEUE * self.min_rtt();
     }
 
     /// Less arrives than before although a queue stands: the path has become slower, or others
@@ -163,7 +162,7 @@ impl PathModel {
 
     /// Whether they have done so for long without a break.
     pub(super) fn has_old_queue(&self) -> bool {
-        self.has_queue() && self.queue_is_old
+        self.has_queue() && self.queue.is_old
     }
 
     /// Whether datagrams surely do not.
@@ -242,6 +241,8 @@ struct Queue {
     base: Option<MinRtt>,
     least: Option<Span>,
     samples: u32,
+    /// It has been seen for long without a break.
+    is_old: bool,
     since: Option<Moment>,
 }
 
