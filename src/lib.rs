@@ -71,6 +71,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod listener;
+mod moment;
 #[allow(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #[cfg_attr(not(feature = "internal"), allow(dead_code, unreachable_pub))]
 mod packet;

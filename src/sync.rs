@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::moment::Span;
 use primitives::{Condvar, Mutex, MutexGuard};
 
 #[cfg(loom)]
@@ -27,8 +28,8 @@ pub(crate) struct Monitor<S> {
 struct Inner<S> {
     state: S,
     /// Threads inside `wait`, or woken and not yet running.
-    waiting: usize,
-    timeout: Option<Duration>,
+    waiting: u32,
+    timeout: Option<Span>,
     nonblocking: bool,
 }
 
@@ -111,11 +112,10 @@ impl<S> Monitor<S> {
             _ if inner.nonblocking => Err(Stalled::WouldBlock),
             Patience::AsSetSince(moment, Some(end)) => {
                 let limit = end.saturating_duration_since(moment);
-                Ok(Some(
-                    inner.timeout.map_or(limit, |timeout| timeout.min(limit)),
-                ))
+                let timeout = inner.timeout.map(Span::get);
+                Ok(Some(timeout.map_or(limit, |timeout| timeout.min(limit))))
             }
-            _ => Ok(inner.timeout),
+            _ => Ok(inner.timeout.map(Span::get)),
         })
     }
 
@@ -123,12 +123,12 @@ impl<S> Monitor<S> {
     /// counted from their beginning.
     pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
         let mut inner = primitives::lock(&self.inner);
-        inner.timeout = timeout;
+        inner.timeout = timeout.map(Span::from);
         self.release(inner, Wake::All);
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        primitives::lock(&self.inner).timeout
+        primitives::lock(&self.inner).timeout.map(Span::get)
     }
 
     /// Whether `wait` gives up instead of waiting. Holds for calls that are blocked already.

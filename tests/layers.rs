@@ -12,11 +12,15 @@ use std::{
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("error.rs", &[]),
-    ("sync.rs", &[]),
+    ("moment.rs", &[]),
+    ("sync.rs", &["moment"]),
     ("stats.rs", &["error"]),
     ("config", &["error"]),
     ("packet", &["config", "error"]),
-    ("connection", &["wire", "config", "error", "stats"]),
+    (
+        "connection",
+        &["wire", "config", "error", "stats", "moment"],
+    ),
     (
         "endpoint",
         &[
@@ -26,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "error",
             "stats",
+            "moment",
             "sync",
         ],
     ),

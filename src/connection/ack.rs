@@ -4,13 +4,13 @@
 //! every second one in a row, or for more if many come in a round trip; else after a short delay,
 //! or with the next data. Every number is listed once; those beyond a gap again (`relist.rs`).
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
 
 use super::relist::Relist;
-use crate::wire::{Ack, Numbers, Options, SeqNum, Timestamp};
+use crate::{
+    moment::Moment,
+    wire::{Ack, Numbers, Options, SeqNum, Timestamp},
+};
 
 /// The longest delay of an ACK, whatever the interval and the round-trip time.
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(10);
@@ -43,11 +43,11 @@ pub(super) struct Entry {
 
 #[derive(Debug)]
 pub(super) struct AckQueue {
-    max_numbers: usize,
-    batch: usize,
+    max_numbers: u16,
+    batch: u16,
     /// The peer knows of everything before this.
     known: SeqNum,
-    due: Option<Instant>,
+    due: Option<Moment>,
     /// A connection that receives nothing has none.
     lists: Option<Box<Lists>>,
 }
@@ -89,8 +89,8 @@ impl AckQueue {
     pub(super) fn new(first: SeqNum, max_plaintext: usize) -> Self {
         let fit = max_plaintext.saturating_sub(crate::wire::ACK_OVERHEAD) / 4;
         Self {
-            max_numbers: fit.clamp(1, MAX_NUMBERS),
-            batch: LEAST_BATCH,
+            max_numbers: fit.clamp(1, MAX_NUMBERS) as u16,
+            batch: LEAST_BATCH as u16,
             known: first,
             due: None,
             lists: None,
@@ -99,7 +99,8 @@ impl AckQueue {
 
     /// So many segments come in a round trip.
     pub(super) fn adapt(&mut self, segments: usize) {
-        self.batch = (segments / ACKS_IN_ROUND_TRIP).clamp(LEAST_BATCH, MOST_BATCH);
+        let batch = (segments / ACKS_IN_ROUND_TRIP).clamp(LEAST_BATCH, MOST_BATCH);
+        self.batch = batch as u16;
     }
 
     pub(super) fn add(
@@ -107,7 +108,7 @@ impl AckQueue {
         number: SeqNum,
         timestamp: Timestamp,
         urgency: Urgency,
-        now: Instant,
+        now: Moment,
         delay: Duration,
     ) {
         let pending = &mut self.lists.get_or_insert_default().pending;
@@ -126,19 +127,19 @@ impl AckQueue {
             });
         }
         let due = match urgency {
-            Urgency::InCompany if pending.len() < self.batch => now + delay,
+            Urgency::InCompany if pending.len() < self.batch.into() => now + delay,
             _ => now,
         };
         self.request(due);
     }
 
     /// Asks for an ACK at this time even if it lists nothing.
-    pub(super) fn request(&mut self, at: Instant) {
+    pub(super) fn request(&mut self, at: Moment) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
     /// What waits to be listed waits no longer.
-    pub(super) fn hurry(&mut self, now: Instant) {
+    pub(super) fn hurry(&mut self, now: Moment) {
         if self.due.is_some() {
             self.request(now);
         }
@@ -154,11 +155,11 @@ impl AckQueue {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.due
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(super) fn is_due(&self, now: Moment) -> bool {
         self.due.is_some_and(|due| due <= now)
     }
 
@@ -167,14 +168,14 @@ impl AckQueue {
         self.due?;
         let listed = |lists: &Lists| lists.pending.len() + lists.relist.due();
         let numbers = self.lists.as_deref().map_or(0, listed);
-        let numbers = numbers.min(self.max_numbers);
+        let numbers = numbers.min(self.max_numbers.into());
         Some(crate::wire::ACK_OVERHEAD + 4 * numbers)
     }
 
     /// Takes the next ACK. `next` is the first number not yet received, `limit` the window's.
     pub(super) fn next_ack(
         &mut self,
-        now: Instant,
+        now: Moment,
         conversation: u16,
         next: SeqNum,
         limit: SeqNum,
@@ -183,7 +184,8 @@ impl AckQueue {
         lists.scratch.clear();
         let mut timestamp = Timestamp::ZERO;
         let mut receiving_next = next;
-        lists.take_fresh(self.known, self.max_numbers);
+        let max_numbers = usize::from(self.max_numbers);
+        lists.take_fresh(self.known, max_numbers);
         for entry in &lists.fresh {
             lists.scratch.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
@@ -193,7 +195,7 @@ impl AckQueue {
                 receiving_next = receiving_next.earliest(entry.number);
             }
         }
-        let room = self.max_numbers - lists.fresh.len();
+        let room = max_numbers - lists.fresh.len();
         let listed = &mut lists.scratch;
         lists.relist.take(room, next, |entry| {
             listed.push(entry.number);
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn one_segment_waits_and_the_second_in_a_row_does_not() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         queue.add(n(0), Timestamp::new(7), Urgency::InCompany, now, DELAY);
         assert_eq!(queue.deadline(), Some(now + DELAY));
@@ -266,7 +268,7 @@ mod tests {
 
     #[test]
     fn receiving_next_never_covers_a_number_that_is_listed_for_the_first_time() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         for number in 3..6 {
             queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
@@ -278,7 +280,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_a_gap_are_listed_again() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
         assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
@@ -294,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_more_come_in_a_round_trip_the_more_share_an_ack() {
-        let now = Instant::now();
+        let now = Moment::START;
         for (segments, batch) in [(0, 2), (64, 4), (10_000, 8)] {
             let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
             queue.adapt(segments);
@@ -308,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_the_peer_knows_is_not_listed() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         for number in [1, 2, 3] {
             queue.add(n(number), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
@@ -319,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_long_list_is_spread_over_several_acks() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 17 + 4 * 10);
         for number in 0..25 {
             queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);

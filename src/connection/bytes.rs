@@ -30,6 +30,8 @@ struct Held {
     start: u64,
     gone: usize,
     spares: Vec<Vec<u8>>,
+    /// Where bytes are put together that lie apart.
+    scratch: Vec<u8>,
     /// What is in it is the last for a while.
     idle: bool,
 }
@@ -127,10 +129,10 @@ impl ByteQueue {
         most - left
     }
 
-    /// Bytes by their places from the front, put together in `scratch` if they lie apart.
-    pub fn get<'a>(&'a self, range: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        match &self.held {
-            Some(held) => held.get(range, scratch),
+    /// Bytes by their places from the front, put together if they lie apart.
+    pub fn get(&mut self, range: Range<usize>) -> &[u8] {
+        match &mut self.held {
+            Some(held) => held.get(range),
             None => &[],
         }
     }
@@ -186,6 +188,7 @@ impl Held {
             start: 0,
             gone: 0,
             spares: Vec::new(),
+            scratch: Vec::new(),
             idle: false,
         }
     }
@@ -249,7 +252,7 @@ impl Held {
         }
     }
 
-    fn get<'a>(&'a self, range: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    fn get(&mut self, range: Range<usize>) -> &[u8] {
         let from = self.start + range.start as u64;
         let mut index = self.chunks.partition_point(|chunk| chunk.end <= from);
         let Some(chunk) = self.chunks.get(index) else {
@@ -259,6 +262,7 @@ impl Held {
         if let Some(together) = chunk.bytes.get(place..place + range.len()) {
             return together;
         }
+        let scratch = &mut self.scratch;
         scratch.clear();
         scratch.extend_from_slice(&chunk.bytes[place..]);
         while scratch.len() < range.len() {
@@ -275,6 +279,7 @@ impl Held {
     fn shrink(&mut self) {
         self.idle = true;
         self.spares = Vec::new();
+        self.scratch = Vec::new();
         if let Some(first) = self.chunks.front_mut() {
             first.bytes.drain(..self.gone);
             first.bytes.shrink_to_fit();
@@ -374,7 +379,6 @@ mod tests {
             let (mut first, mut second) = (ByteQueue::default(), ByteQueue::default());
             let (mut model, mut model2) = (VecDeque::new(), VecDeque::new());
             let mut next = 0u8;
-            let mut scratch = Vec::new();
             for (step, size) in steps {
                 match step {
                     0 | 1 => {
@@ -396,7 +400,7 @@ mod tests {
                 prop_assert_eq!(bytes(&second), Vec::from(model2.clone()));
                 let (from, to) = (model2.len() / 3, model2.len() / 2);
                 let some: Vec<u8> = model2.range(from..to).copied().collect();
-                prop_assert_eq!(second.get(from..to, &mut scratch), &some);
+                prop_assert_eq!(second.get(from..to), &some);
                 let mut halves = (vec![0; from / 3], vec![0; to - from / 3]);
                 let mut buffers = [IoSliceMut::new(&mut halves.0), IoSliceMut::new(&mut halves.1)];
                 prop_assert_eq!(second.copy_to(&mut buffers, from), from);

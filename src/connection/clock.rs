@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::wire::Timestamp;
+use crate::{
+    moment::{Moment, Start},
+    wire::Timestamp,
+};
 
 /// Timestamps run from 1 to 2^31 - 2 and start over. A Go peer echoes only what is below
 /// 2^31 - 1, and 0 is what an ACK carries that echoes nothing.
@@ -11,13 +14,16 @@ const PERIOD: u64 = (1 << 31) - 2;
 /// Milliseconds since the connection began, from a random start so that nobody can guess them.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
-    start: Instant,
+    start: Start,
     offset: u32,
 }
 
 impl Clock {
     pub(super) fn new(start: Instant, offset: u32) -> Self {
-        Self { start, offset }
+        Self {
+            start: Start::new(start),
+            offset,
+        }
     }
 
     /// Shows a later time from now on, by so many milliseconds.
@@ -26,14 +32,22 @@ impl Clock {
         self.offset = (offset % PERIOD) as u32;
     }
 
-    pub(super) fn timestamp(&self, now: Instant) -> Timestamp {
-        let elapsed = now.saturating_duration_since(self.start).as_millis() as u64;
+    pub(super) fn moment(&self, time: Instant) -> Moment {
+        self.start.moment(time)
+    }
+
+    pub(super) fn instant(&self, moment: Moment) -> Instant {
+        self.start.instant(moment)
+    }
+
+    pub(super) fn timestamp(&self, now: Moment) -> Timestamp {
+        let elapsed = now.since_start().as_millis() as u64;
         Timestamp::new(((elapsed + u64::from(self.offset)) % PERIOD) as u32 + 1)
     }
 
     /// How long ago this clock showed `timestamp`, to the millisecond; meaningless for a
     /// timestamp that it never showed.
-    pub(super) fn age(&self, now: Instant, timestamp: Timestamp) -> Duration {
+    pub(super) fn age(&self, now: Moment, timestamp: Timestamp) -> Duration {
         let now = u64::from(self.timestamp(now).get());
         let age = (now + PERIOD - u64::from(timestamp.get()) % PERIOD) % PERIOD;
         Duration::from_millis(age)
@@ -46,8 +60,8 @@ mod tests {
 
     #[test]
     fn a_jump_leads_to_a_time_that_the_go_peers_take_for_later() {
-        let now = Instant::now();
-        let mut clock = Clock::new(now, 1 << 30);
+        let now = Moment::START;
+        let mut clock = Clock::new(Instant::now(), 1 << 30);
         let before = clock.timestamp(now);
         clock.jump(1 << 29);
         let after = clock.timestamp(now);
@@ -59,9 +73,8 @@ mod tests {
 
     #[test]
     fn timestamps_count_milliseconds_and_stay_echoable_over_the_wrap() {
-        let start = Instant::now();
-        let clock = Clock::new(start, PERIOD as u32 - 2);
-        let at = |ms| start + Duration::from_millis(ms);
+        let clock = Clock::new(Instant::now(), PERIOD as u32 - 2);
+        let at = |ms| Moment::START + Duration::from_millis(ms);
         let shown: Vec<_> = (0..4).map(|ms| clock.timestamp(at(ms)).get()).collect();
         assert_eq!(shown, [0x7fff_fffd, 0x7fff_fffe, 1, 2]);
         for ms in 0..4 {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Connection, State, Trigger};
-use crate::error::ConnectionError;
+use crate::{error::ConnectionError, moment::Moment};
 
 /// From here on a Terminate that waits for the last acknowledgement comes noticeably late.
 const LONG_PATH: Duration = Duration::from_millis(50);
@@ -16,6 +16,7 @@ impl Connection {
     /// writing flushes, and the peer learns of it once reading has ended too, or when the linger
     /// time is over. Ending both closes the connection after everything written is delivered.
     pub fn shutdown(&mut self, now: Instant, how: Shutdown) {
+        let now = self.clock.moment(now);
         if matches!(how, Shutdown::Read | Shutdown::Both) && !self.life.read_shut {
             self.life.read_shut = true;
             self.receive.discard();
@@ -28,7 +29,7 @@ impl Connection {
     }
 
     /// Closes once neither direction is of use to the application any more.
-    pub(super) fn close_if_both_ended(&mut self, now: Instant) {
+    pub(super) fn close_if_both_ended(&mut self, now: Moment) {
         let read_ended = self.life.read_shut || self.read_end().is_some();
         if self.life.write_shut && read_ended {
             self.apply(now, Trigger::LocalClose);
@@ -38,6 +39,11 @@ impl Connection {
     /// Ends the connection at once; the peer is told by a Terminate, which is repeated a few times
     /// for a peer that does not answer it.
     pub fn reset(&mut self, now: Instant, error: ConnectionError) {
+        let now = self.clock.moment(now);
+        self.fail(now, error);
+    }
+
+    pub(super) fn fail(&mut self, now: Moment, error: ConnectionError) {
         // It may get lost, and nobody waits for an answer to it. Who has said that it is over waits for
         // no word of ours; who was never heard, or has not proven its address, is told once.
         let waits = self.life.state != State::PeerTerminating;
@@ -47,8 +53,8 @@ impl Connection {
         }
     }
 
-    /// As `reset`, but the peer is told once. Returns whether there is anybody to be told.
-    pub(super) fn abort(&mut self, now: Instant, error: ConnectionError) -> bool {
+    /// As `fail`, but the peer is told once. Returns whether there is anybody to be told.
+    pub(super) fn abort(&mut self, now: Moment, error: ConnectionError) -> bool {
         if self.life.state == State::Terminated {
             return false;
         }
@@ -66,11 +72,11 @@ impl Connection {
 
     /// Whether the peer can know of this connection.
     fn is_known_to_peer(&self) -> bool {
-        self.life.established || self.stats.datagrams_sent > 0
+        self.life.established || self.stats.datagrams_sent.get() > 0
     }
 
     /// The linger time is over, and with it all that the peer gets, but for one Terminate.
-    pub(super) fn give_up_lingering(&mut self, now: Instant) {
+    pub(super) fn give_up_lingering(&mut self, now: Moment) {
         self.life.error = Some(ConnectionError::TimedOut);
         self.life.owe_last_word();
         self.apply(now, Trigger::LingerOver);
@@ -79,6 +85,7 @@ impl Connection {
     /// The network said (by ICMP) that nobody listens at the peer's port. Believed only before
     /// the peer has been heard, since anyone can forge it.
     pub fn handle_refused(&mut self, now: Instant) {
+        let now = self.clock.moment(now);
         if !self.life.established {
             self.life.error = Some(ConnectionError::Refused);
             self.apply(now, Trigger::Abort);
@@ -86,7 +93,7 @@ impl Connection {
     }
 
     /// Moves to the state that the trigger leads to, with what belongs to entering it.
-    pub(super) fn apply(&mut self, now: Instant, trigger: Trigger) {
+    pub(super) fn apply(&mut self, now: Moment, trigger: Trigger) {
         let next = self.life.state.after(trigger);
         if next == self.life.state {
             return;
@@ -110,7 +117,7 @@ impl Connection {
         }
     }
 
-    fn start_closing(&mut self, now: Instant) {
+    fn start_closing(&mut self, now: Moment) {
         if self.send.is_empty() {
             return self.apply(now, Trigger::Flushed);
         }

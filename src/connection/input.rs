@@ -9,10 +9,10 @@ use super::{
     receive::Accepted,
     send::{Sent, Status},
 };
-use crate::error::ConnectionError;
 use crate::wire::{
     Ack, Command, CommandKind, Data, Numbers, Options, Segment, Segments, SeqNum, Timestamp,
 };
+use crate::{error::ConnectionError, moment::Moment};
 
 /// After this many probes without an answer the path counts as silent.
 const PROBES_BEFORE_SILENCE: u32 = 2;
@@ -26,7 +26,7 @@ struct News {
     segments: u64,
     bytes: u64,
     /// The latest transmission that surely arrived among those listed, and when it left.
-    latest: Option<(u64, Instant)>,
+    latest: Option<(u64, Moment)>,
     sampled: Sampled,
     /// A number was listed that had been acknowledged before.
     repeated: bool,
@@ -37,6 +37,7 @@ impl Connection {
     /// what this end has sent itself: a seal has one key for both directions, so that somebody on
     /// the path can send it back.
     pub fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
+        let now = self.clock.moment(now);
         if self.life.state == State::Terminated {
             return self.hear_after_end(plaintext);
         }
@@ -48,7 +49,7 @@ impl Connection {
             }
             if !heard {
                 if segment.options().contains(self.side.mark()) {
-                    self.stats.reflected += 1;
+                    self.stats.reflected.add(1);
                     return;
                 }
                 heard = true;
@@ -87,11 +88,11 @@ impl Connection {
         }
     }
 
-    fn on_heard(&mut self, now: Instant, len: usize, first: &Segment<'_>) {
-        let wire_len = len + self.overhead;
-        self.stats.datagrams_received += 1;
-        self.stats.bytes_on_wire_received += wire_len as u64;
-        self.stats.wakes.datagram += 1;
+    fn on_heard(&mut self, now: Moment, len: usize, first: &Segment<'_>) {
+        let wire_len = len + self.overhead();
+        self.stats.datagrams_received.add(1);
+        self.stats.bytes_on_wire_received.add(wire_len as u64);
+        self.stats.wakes.datagram.add(1);
         self.validation.on_received(wire_len);
         self.life.on_heard(now);
         let opened_by_ping = self.side == Side::Server && matches!(first, Segment::Command(_));
@@ -102,13 +103,13 @@ impl Connection {
         self.pings.on_established();
     }
 
-    fn handle_segment(&mut self, now: Instant, segment: Segment<'_>) {
+    fn handle_segment(&mut self, now: Moment, segment: Segment<'_>) {
         if segment.options().contains(Options::WRAPS) && !self.output.peer_wraps {
             self.output.peer_wraps = true;
             self.throttle.trust();
         }
         if self.is_of_another_life(&segment) {
-            return self.reset(now, ConnectionError::Reset);
+            return self.fail(now, ConnectionError::Reset);
         }
         match segment {
             Segment::Data(data) => self.on_data(now, data),
@@ -141,7 +142,7 @@ impl Connection {
         cannot_be && !ends
     }
 
-    fn on_data(&mut self, now: Instant, data: Data<'_>) {
+    fn on_data(&mut self, now: Moment, data: Data<'_>) {
         if !self.life.state.is_receiving() {
             return;
         }
@@ -149,16 +150,16 @@ impl Connection {
         let accepted = self.receive.accept(data.number, data.payload);
         let urgency = match accepted {
             Accepted::BeyondWindow => {
-                self.stats.beyond_window += 1;
+                self.stats.beyond_window.add(1);
                 // The peer probes a window that it believes closed, or does not know its limit.
                 return self.acks.request(now);
             }
             Accepted::OverMemory => {
-                self.stats.over_memory += 1;
+                self.stats.over_memory.add(1);
                 return self.acks.request(now);
             }
             Accepted::Duplicate => {
-                self.stats.duplicates_received += 1;
+                self.stats.duplicates_received.add(1);
                 self.repeat_answer(now);
                 Urgency::Repetition
             }
@@ -179,13 +180,13 @@ impl Connection {
         }
     }
 
-    fn on_ack(&mut self, now: Instant, ack: Ack<'_>) {
-        self.stats.acks_received += 1;
+    fn on_ack(&mut self, now: Moment, ack: Ack<'_>) {
+        self.stats.acks_received.add(1);
         self.send.raise_limit(ack.receiving_window);
         self.acknowledge(now, ack.receiving_next, ack.numbers, ack.timestamp);
     }
 
-    fn on_command(&mut self, now: Instant, command: Command) {
+    fn on_command(&mut self, now: Moment, command: Command) {
         if !self.could_be_own(&command) {
             self.acknowledge(now, command.receiving_next, Numbers::EMPTY, Timestamp::ZERO);
         }
@@ -206,7 +207,7 @@ impl Connection {
 
     /// Tells a peer that floods to send less. Only a proven peer gets more room for what it sends
     /// nevertheless: anyone can forge a flood.
-    fn hold_back(&mut self, now: Instant, data: &Data<'_>) {
+    fn hold_back(&mut self, now: Moment, data: &Data<'_>) {
         self.throttle.on_data(now, data, self.receive.told_limit());
         self.receive.set_throttle(self.throttle.window());
         if self.throttle.is_flooding() && self.validation.is_validated() {
@@ -229,7 +230,7 @@ impl Connection {
         self.peer_sending_next = self.peer_sending_next.latest(number);
     }
 
-    fn on_terminate(&mut self, now: Instant, command: &Command) {
+    fn on_terminate(&mut self, now: Moment, command: &Command) {
         // An answer to ours says nothing about the peer's stream, unless that has ended too.
         let answers_ours = self.life.has_said_over() && !command.options.contains(Options::LAST);
         if self.life.peer_final.is_none() && !answers_ours {
@@ -248,7 +249,7 @@ impl Connection {
     }
 
     /// The peer has everything before `next`, and the listed numbers.
-    fn acknowledge(&mut self, now: Instant, next: SeqNum, numbers: Numbers<'_>, echo: Timestamp) {
+    fn acknowledge(&mut self, now: Moment, next: SeqNum, numbers: Numbers<'_>, echo: Timestamp) {
         self.send.on_peer_has(next);
         let mut news = News::default();
         let first = self.send.first_unacked();
@@ -277,7 +278,7 @@ impl Connection {
 
     fn acknowledge_one(
         &mut self,
-        now: Instant,
+        now: Moment,
         number: SeqNum,
         echo: Option<Timestamp>,
         news: &mut News,
@@ -300,7 +301,7 @@ impl Connection {
             None => return,
         };
         if !latest_copy {
-            self.stats.spurious += 1;
+            self.stats.spurious.add(1);
             self.sample_by_echo(now, echo);
         }
         if !latest_copy || sent.status == Status::Lost {
@@ -324,7 +325,7 @@ impl Connection {
 
     /// On a path longer than the first timeout, every segment is repeated before it can be
     /// acknowledged; until there is a sample, the echo is the only one to be had.
-    fn sample_by_echo(&mut self, now: Instant, echo: Option<Timestamp>) {
+    fn sample_by_echo(&mut self, now: Moment, echo: Option<Timestamp>) {
         if let Some(echo) = echo
             && self.rtt.smoothed().is_none()
         {
@@ -336,17 +337,17 @@ impl Connection {
     }
 
     /// The latest copy cannot have arrived and been answered yet, so an earlier one did.
-    fn is_too_young(&self, now: Instant, sent: &Sent) -> bool {
+    fn is_too_young(&self, now: Moment, sent: &Sent) -> bool {
         let age = now.saturating_duration_since(sent.sent_at);
         self.rtt.min().is_some_and(|min| age < min * 7 / 8)
     }
 
     /// An echo older than the latest copy proves that an earlier copy arrived (Eifel, RFC 3522).
-    fn is_echo_of_latest(&self, now: Instant, echo: Timestamp, sent: &Sent) -> bool {
+    fn is_echo_of_latest(&self, now: Moment, echo: Timestamp, sent: &Sent) -> bool {
         self.clock.age(now, echo) <= self.clock.age(now, sent.timestamp)
     }
 
-    fn on_news(&mut self, now: Instant, news: &News) {
+    fn on_news(&mut self, now: Moment, news: &News) {
         self.loss.on_progress();
         let rtt = news
             .latest
@@ -373,7 +374,7 @@ impl Connection {
     }
 
     /// Gives up what must be lost. Returns whether anything was.
-    pub(super) fn detect_losses(&mut self, now: Instant) -> bool {
+    pub(super) fn detect_losses(&mut self, now: Moment) -> bool {
         let tick = self.peer_tick();
         let lost = self.loss.detect(now, &self.rtt, tick, &mut self.send);
         if let Some(lost) = &lost {
@@ -386,7 +387,7 @@ impl Connection {
     }
 
     /// Nothing came back for a while: repeat the oldest segment to learn more.
-    pub(super) fn probe(&mut self, now: Instant) {
+    pub(super) fn probe(&mut self, now: Moment) {
         let Some(oldest) = self.send.oldest_outstanding() else {
             return;
         };
@@ -403,7 +404,7 @@ impl Connection {
 
     /// The peer is heard again after a silence: there is no need to wait for the next probe. One
     /// whose window is closed has not been silent.
-    fn break_silence(&mut self, now: Instant) {
+    fn break_silence(&mut self, now: Moment) {
         let silent = self.loss.is_path_silent(now, &self.rtt) && !self.send.is_beyond_window();
         if silent && self.loss_deadline().is_some() {
             self.loss.on_progress();
@@ -411,7 +412,7 @@ impl Connection {
         }
     }
 
-    fn flush_if_closing(&mut self, now: Instant) {
+    fn flush_if_closing(&mut self, now: Moment) {
         if self.life.state == State::ReadyToClose && self.send.is_empty() {
             self.apply(now, Trigger::Flushed);
         }
@@ -419,6 +420,6 @@ impl Connection {
 
     /// How long the peer may hold back what this side waits for.
     pub(super) fn window_probe_delay(&self) -> Duration {
-        self.rtt.rto() + self.tti
+        self.rtt.rto() + self.config.tti()
     }
 }

@@ -9,9 +9,9 @@
 //! | nothing was heard for longer | the peer's Pings may have been lost; ours ask for more |
 //! | the peer sent a Ping into a silence | it may be asking |
 
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
-use crate::wire::SeqNum;
+use crate::{config::Config, moment::Moment, wire::SeqNum};
 
 /// What a client waits before it opens with a Ping: its first write is a better opening.
 const OPENING_DELAY: Duration = Duration::from_millis(2);
@@ -27,24 +27,22 @@ const QUESTION_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Pings {
-    keepalive: Duration,
-    tti: Duration,
-    last_sent: Instant,
-    /// The next opening Ping and the time to the one after it.
-    opening: Option<(Instant, Duration)>,
+    config: Arc<Config>,
+    last_sent: Moment,
+    /// The next opening Ping and the time to the one after it. Apart, for that is soon over.
+    opening: Option<Box<(Moment, Duration)>>,
     /// The SendingNext that was sent last, and when.
     told: SeqNum,
-    told_at: Option<Instant>,
-    news_due: Option<Instant>,
+    told_at: Option<Moment>,
+    news_due: Option<Moment>,
     /// A Ping is owed at once.
     owed: bool,
 }
 
 impl Pings {
-    pub(super) fn new(now: Instant, first: SeqNum, keepalive: Duration, tti: Duration) -> Self {
+    pub(super) fn new(now: Moment, first: SeqNum, config: Arc<Config>) -> Self {
         Self {
-            keepalive,
-            tti,
+            config,
             last_sent: now,
             opening: None,
             told: first,
@@ -54,8 +52,8 @@ impl Pings {
         }
     }
 
-    pub(super) fn start_opening(&mut self, now: Instant) {
-        self.opening = Some((now + OPENING_DELAY, OPENING_INTERVAL));
+    pub(super) fn start_opening(&mut self, now: Moment) {
+        self.opening = Some(Box::new((now + OPENING_DELAY, OPENING_INTERVAL)));
     }
 
     pub(super) fn on_established(&mut self) {
@@ -67,21 +65,21 @@ impl Pings {
     }
 
     /// A Ping came. Answering only after a silence keeps two ends from answering each other.
-    pub(super) fn on_ping(&mut self, now: Instant, rtt: Duration) {
+    pub(super) fn on_ping(&mut self, now: Moment, rtt: Duration) {
         self.owed |= now >= self.last_sent + QUESTION_INTERVAL.max(2 * rtt);
     }
 
     /// `first_unacked` may have advanced. `rtt` limits the rate.
-    pub(super) fn on_acknowledged(&mut self, now: Instant, first_unacked: SeqNum, rtt: Duration) {
+    pub(super) fn on_acknowledged(&mut self, now: Moment, first_unacked: SeqNum, rtt: Duration) {
         if first_unacked == self.told || self.news_due.is_some() {
             return;
         }
-        let at = now + NEWS_DELAY.min(self.tti / 2);
+        let at = now + NEWS_DELAY.min(self.config.tti() / 2);
         self.news_due = Some(self.told_at.map_or(at, |told_at| at.max(told_at + rtt)));
     }
 
     /// The peer acknowledged again what it has been told to be known.
-    pub(super) fn on_repeated_ack(&mut self, now: Instant, rto: Duration) {
+    pub(super) fn on_repeated_ack(&mut self, now: Moment, rto: Duration) {
         let due = self
             .told_at
             .is_none_or(|at| now >= at + rto.max(REMINDER_INTERVAL));
@@ -90,48 +88,51 @@ impl Pings {
         }
     }
 
-    pub(super) fn last_sent(&self) -> Instant {
+    pub(super) fn last_sent(&self) -> Moment {
         self.last_sent
     }
 
     /// A datagram left.
-    pub(super) fn on_sent(&mut self, now: Instant) {
+    pub(super) fn on_sent(&mut self, now: Moment) {
         self.last_sent = now;
     }
 
     /// A segment with this SendingNext left.
-    pub(super) fn on_told(&mut self, now: Instant, sending_next: SeqNum) {
+    pub(super) fn on_told(&mut self, now: Moment, sending_next: SeqNum) {
         self.told = sending_next;
         self.told_at = Some(now);
         self.news_due = None;
     }
 
     /// A Ping left.
-    pub(super) fn on_ping_sent(&mut self, now: Instant, sending_next: SeqNum) {
+    pub(super) fn on_ping_sent(&mut self, now: Moment, sending_next: SeqNum) {
         self.owed = false;
         self.on_told(now, sending_next);
-        if let Some((_, interval)) = self.opening {
-            self.opening = Some((now + interval, (interval * 2).min(MAX_OPENING_INTERVAL)));
+        if let Some(opening) = &mut self.opening {
+            let (at, interval) = &mut **opening;
+            *at = now + *interval;
+            *interval = (*interval * 2).min(MAX_OPENING_INTERVAL);
         }
     }
 
-    pub(super) fn is_due(&self, now: Instant, quiet: Quiet) -> bool {
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    pub(super) fn is_due(&self, now: Moment, quiet: Quiet) -> bool {
+        let due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
         self.owed || due(self.news_deadline()) || due(self.keepalive_deadline(quiet))
     }
 
-    pub(super) fn news_deadline(&self) -> Option<Instant> {
+    pub(super) fn news_deadline(&self) -> Option<Moment> {
         self.news_due
     }
 
-    pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Instant> {
+    pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Moment> {
         match quiet {
             Quiet::Repeating | Quiet::Unasked => None,
             Quiet::Asked { heard_at } => {
+                let keepalive = self.config.keepalive();
                 let question =
-                    (heard_at + self.keepalive * 3 / 2).max(self.last_sent + QUESTION_INTERVAL);
-                let regular = question.min(self.last_sent + self.keepalive);
-                Some(self.opening.map_or(regular, |(at, _)| at))
+                    (heard_at + keepalive * 3 / 2).max(self.last_sent + QUESTION_INTERVAL);
+                let regular = question.min(self.last_sent + keepalive);
+                Some(self.opening.as_ref().map_or(regular, |opening| opening.0))
             }
         }
     }
@@ -147,7 +148,7 @@ pub(super) enum Quiet {
     Unasked,
     Asked {
         /// When the peer was last heard.
-        heard_at: Instant,
+        heard_at: Moment,
     },
 }
 
@@ -157,13 +158,13 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn pings(now: Instant) -> Pings {
-        Pings::new(now, SeqNum::ZERO, 10_000 * MS, 50 * MS)
+    fn pings(now: Moment) -> Pings {
+        Pings::new(now, SeqNum::ZERO, Arc::new(Config::default()))
     }
 
     #[test]
     fn a_client_opens_with_back_off_until_it_is_answered() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut pings = pings(start);
         pings.start_opening(start);
         let mut waits = Vec::new();
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_became_silent_is_asked_more_often() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut pings = pings(start);
         let quiet = Quiet::Asked { heard_at: start };
         let mut asked = Vec::new();
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_ping_into_a_silence_is_answered_and_the_answer_is_not() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut pings = pings(start);
         pings.on_ping(start + 1999 * MS, 10 * MS);
         assert!(!pings.is_due(start + 1999 * MS, Quiet::Unasked));
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn news_wait_for_data_to_carry_them() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut pings = pings(now);
         let una = SeqNum::new(1);
         pings.on_acknowledged(now, una, 10 * MS);
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_repeats_itself_is_reminded_at_a_bounded_rate() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut pings = pings(now);
         pings.on_told(now, SeqNum::new(1));
         pings.on_repeated_ack(now + 50 * MS, 60 * MS);

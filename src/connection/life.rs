@@ -1,15 +1,19 @@
 //! What belongs to a connection's beginning and end: its state, its limits in time, and why it
 //! ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::state::{State, TerminateSchedule};
-use crate::{error::ConnectionError, wire::SeqNum};
+use crate::{
+    error::ConnectionError,
+    moment::{Moment, Span},
+    wire::SeqNum,
+};
 
 /// How long a peer that closed may take to say that it is over, without anything new from it.
 const PEER_CLOSED_LIMIT: Duration = Duration::from_secs(30);
 /// How many Terminates of the peer are answered.
-const MAX_ANSWERS: u32 = 8;
+const MAX_ANSWERS: u8 = 8;
 
 #[derive(Debug)]
 pub(super) struct Life {
@@ -25,24 +29,24 @@ pub(super) struct Life {
     pub(super) write_shut: bool,
     /// The SendingNext of the peer's Terminate.
     pub(super) peer_final: Option<SeqNum>,
-    pub(super) linger: Duration,
+    linger: Span,
     /// When the peer was first given that time; it may still be changed.
-    linger_begun: Option<Instant>,
+    linger_begun: Option<Moment>,
     /// How long the peer may be silent.
-    idle_timeout: Duration,
-    heard_at: Instant,
+    idle_timeout: Span,
+    heard_at: Moment,
     /// When the peer last brought something new.
-    progress_at: Instant,
+    progress_at: Moment,
     /// While Terminating, and while Terminated as long as the last word is repeated. Apart, for it
     /// takes memory only towards the end.
     terminate: Option<Box<TerminateSchedule>>,
     /// A single Terminate is owed, as an answer or as the last word.
     owed: bool,
-    answers: u32,
+    answers: u8,
 }
 
 impl Life {
-    pub(super) fn new(now: Instant, idle_timeout: Duration, linger: Duration) -> Self {
+    pub(super) fn new(now: Moment, idle_timeout: Duration, linger: Duration) -> Self {
         Self {
             state: State::Active,
             error: None,
@@ -51,9 +55,9 @@ impl Life {
             read_shut: false,
             write_shut: false,
             peer_final: None,
-            linger,
+            linger: linger.into(),
             linger_begun: None,
-            idle_timeout,
+            idle_timeout: idle_timeout.into(),
             heard_at: now,
             progress_at: now,
             terminate: None,
@@ -62,7 +66,7 @@ impl Life {
         }
     }
 
-    pub(super) fn enter(&mut self, now: Instant, state: State, rto: Duration) {
+    pub(super) fn enter(&mut self, now: Moment, state: State, rto: Duration) {
         self.state = state;
         self.progress_at = now;
         self.linger_begun = None;
@@ -77,42 +81,54 @@ impl Life {
     }
 
     /// From now on the peer has the linger time.
-    pub(super) fn start_linger(&mut self, now: Instant) {
+    pub(super) fn start_linger(&mut self, now: Moment) {
         self.linger_begun = Some(now);
     }
 
-    pub(super) fn is_linger_over(&self, now: Instant) -> bool {
+    pub(super) fn is_linger_over(&self, now: Moment) -> bool {
         self.linger_end().is_some_and(|end| now >= end)
     }
 
-    fn linger_end(&self) -> Option<Instant> {
-        Some(self.linger_begun? + self.linger)
+    fn linger_end(&self) -> Option<Moment> {
+        Some(self.linger_begun? + self.linger())
+    }
+
+    pub(super) fn linger(&self) -> Duration {
+        self.linger.get()
+    }
+
+    pub(super) fn set_linger(&mut self, linger: Duration) {
+        self.linger = linger.into();
     }
 
     pub(super) fn set_idle_timeout(&mut self, timeout: Duration) {
-        self.idle_timeout = timeout;
+        self.idle_timeout = timeout.into();
     }
 
-    pub(super) fn on_heard(&mut self, now: Instant) {
+    pub(super) fn on_heard(&mut self, now: Moment) {
         self.heard_at = now;
     }
 
-    pub(super) fn heard_at(&self) -> Instant {
+    pub(super) fn heard_at(&self) -> Moment {
         self.heard_at
     }
 
-    pub(super) fn on_progress(&mut self, now: Instant) {
+    pub(super) fn on_progress(&mut self, now: Moment) {
         self.progress_at = now;
     }
 
     /// The peer has been silent, or has brought nothing new after its close, for too long.
-    pub(super) fn is_dead(&self, now: Instant) -> bool {
-        let silent = now >= self.heard_at + self.idle_timeout;
+    pub(super) fn is_dead(&self, now: Moment) -> bool {
+        let silent = now >= self.idle_end();
         let stuck = self.state == State::PeerClosed && now >= self.progress_at + PEER_CLOSED_LIMIT;
         silent || stuck
     }
 
-    pub(super) fn is_terminate_over(&self, now: Instant) -> bool {
+    fn idle_end(&self) -> Moment {
+        self.heard_at + self.idle_timeout.get()
+    }
+
+    pub(super) fn is_terminate_over(&self, now: Moment) -> bool {
         self.terminate
             .as_ref()
             .is_some_and(|schedule| schedule.is_over(now))
@@ -146,7 +162,7 @@ impl Life {
     }
 
     /// The last word, which may get lost, is said more than once.
-    pub(super) fn repeat_last_word(&mut self, now: Instant, rto: Duration) {
+    pub(super) fn repeat_last_word(&mut self, now: Moment, rto: Duration) {
         self.terminate = Some(Box::new(TerminateSchedule::last_word(now, rto)));
     }
 
@@ -165,7 +181,7 @@ impl Life {
     }
 
     /// Whether to send a Terminate now; if so it counts as sent.
-    pub(super) fn take_terminate(&mut self, now: Instant) -> bool {
+    pub(super) fn take_terminate(&mut self, now: Moment) -> bool {
         if let Some(schedule) = self
             .terminate
             .as_mut()
@@ -182,15 +198,15 @@ impl Life {
     }
 
     #[inline]
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         let dead = match self.state {
             State::Terminated | State::PeerTerminating => {
                 return self.terminate.as_ref().map(|schedule| schedule.deadline());
             }
             State::PeerClosed => self.progress_at + PEER_CLOSED_LIMIT,
-            _ => self.heard_at + self.idle_timeout,
+            _ => self.idle_end(),
         };
-        let dead = dead.min(self.heard_at + self.idle_timeout);
+        let dead = dead.min(self.idle_end());
         let terminate = self.terminate.as_ref().map(|schedule| schedule.deadline());
         [self.linger_end(), terminate]
             .into_iter()

@@ -12,18 +12,16 @@
 //! If nothing comes back at all, a probe timer repeats the oldest segment (`backoff.rs`). Every
 //! transmission has an index of its own, so that a repeated segment is judged by its latest copy.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use super::{
     backoff,
     congestion::LossEvent,
+    queue::Queue,
     rtt::RttEstimator,
     send::{SendHalf, Status},
 };
-use crate::wire::SeqNum;
+use crate::{moment::Moment, wire::SeqNum};
 
 /// How old a segment is when it is given up, in eighths of the round-trip time: at first, and when
 /// needless repetitions have shown that the path reorders more.
@@ -41,29 +39,30 @@ const GRANULARITY: Duration = Duration::from_millis(1);
 struct Transmission {
     index: u64,
     number: SeqNum,
-    sent_at: Instant,
+    sent_at: Moment,
 }
 
 #[derive(Debug)]
 pub(super) struct LossDetector {
     /// Transmissions not yet judged, oldest first.
-    log: VecDeque<Transmission>,
+    log: Queue<Transmission>,
     next_index: u64,
-    largest_acked: Option<u64>,
+    /// The index after that of the latest transmission that the peer is known to have received.
+    unacked: u64,
     time_threshold: u32,
     /// When that has changed.
-    threshold_since: Option<Instant>,
-    loss_time: Option<Instant>,
-    last_sent: Option<Instant>,
+    threshold_since: Option<Moment>,
+    loss_time: Option<Moment>,
+    last_sent: Option<Moment>,
     probes: u32,
 }
 
 impl LossDetector {
     pub(super) fn new() -> Self {
         Self {
-            log: VecDeque::new(),
+            log: Queue::default(),
             next_index: 0,
-            largest_acked: None,
+            unacked: 0,
             time_threshold: TIME_THRESHOLD,
             threshold_since: None,
             loss_time: None,
@@ -77,7 +76,7 @@ impl LossDetector {
         self.next_index
     }
 
-    pub(super) fn on_sent(&mut self, number: SeqNum, now: Instant) {
+    pub(super) fn on_sent(&mut self, number: SeqNum, now: Moment) {
         self.log.push_back(Transmission {
             index: self.next_index,
             number,
@@ -89,15 +88,12 @@ impl LossDetector {
 
     /// The peer has received this transmission.
     pub(super) fn on_received(&mut self, index: u64) {
-        self.largest_acked = Some(
-            self.largest_acked
-                .map_or(index, |largest| largest.max(index)),
-        );
+        self.unacked = self.unacked.max(index + 1);
     }
 
     /// Whether this is a later transmission than any that the peer is known to have received.
     pub(super) fn is_later(&self, index: u64) -> bool {
-        self.largest_acked.is_none_or(|largest| index > largest)
+        index >= self.unacked
     }
 
     /// The peer acknowledged something new.
@@ -107,7 +103,7 @@ impl LossDetector {
 
     /// A repetition was needless: the path reorders more than was assumed. Once in a round trip
     /// this raises the threshold.
-    pub(super) fn on_spurious(&mut self, now: Instant, rtt: &RttEstimator) {
+    pub(super) fn on_spurious(&mut self, now: Moment, rtt: &RttEstimator) {
         let round_trip = rtt.smoothed().unwrap_or_default();
         if self.has_stood(now, round_trip) {
             self.time_threshold = (self.time_threshold + 1).min(MAX_TIME_THRESHOLD);
@@ -115,14 +111,14 @@ impl LossDetector {
         }
     }
 
-    fn relax(&mut self, now: Instant) {
+    fn relax(&mut self, now: Moment) {
         if self.time_threshold > TIME_THRESHOLD && self.has_stood(now, RELAX_AFTER) {
             self.time_threshold -= 1;
             self.threshold_since = Some(now);
         }
     }
 
-    fn has_stood(&self, now: Instant, time: Duration) -> bool {
+    fn has_stood(&self, now: Moment, time: Duration) -> bool {
         self.threshold_since
             .is_none_or(|since| now.saturating_duration_since(since) >= time)
     }
@@ -130,7 +126,7 @@ impl LossDetector {
     /// Marks what is lost in `send`. `tick` is the interval at which the peer acts, if it does.
     pub(super) fn detect(
         &mut self,
-        now: Instant,
+        now: Moment,
         rtt: &RttEstimator,
         tick: Duration,
         send: &mut SendHalf,
@@ -180,9 +176,7 @@ impl LossDetector {
 
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
-        if self.log.is_empty() {
-            self.log = VecDeque::new();
-        }
+        self.log.release_memory();
     }
 
     /// Whether the oldest transmission and many that followed it are missing.
@@ -209,7 +203,7 @@ impl LossDetector {
     }
 
     /// Whether the time threshold has passed for the oldest transmission.
-    pub(super) fn is_loss_due(&self, now: Instant) -> bool {
+    pub(super) fn is_loss_due(&self, now: Moment) -> bool {
         self.loss_time.is_some_and(|at| at <= now)
     }
 
@@ -220,7 +214,7 @@ impl LossDetector {
         rtt: &RttEstimator,
         ack_delay: Duration,
         send: &SendHalf,
-    ) -> Option<Instant> {
+    ) -> Option<Moment> {
         let base = rtt.rto() + ack_delay;
         let probes = match send.is_thin() && !send.is_beyond_window() {
             true => self.probes.saturating_sub(2),
@@ -236,8 +230,8 @@ impl LossDetector {
     }
 
     /// Whether several probes had no answer, the last of them for longer than one takes.
-    pub(super) fn is_path_silent(&self, now: Instant, rtt: &RttEstimator) -> bool {
-        let overdue = |at: Instant| now.saturating_duration_since(at) >= rtt.rto();
+    pub(super) fn is_path_silent(&self, now: Moment, rtt: &RttEstimator) -> bool {
+        let overdue = |at: Moment| now.saturating_duration_since(at) >= rtt.rto();
         self.probes >= SILENT_PROBES && self.last_sent.is_some_and(overdue)
     }
 
@@ -252,7 +246,7 @@ impl LossDetector {
         rtt: &RttEstimator,
         ack_delay: Duration,
         send: &SendHalf,
-    ) -> Option<Instant> {
+    ) -> Option<Moment> {
         if send.in_flight() == 0 {
             return None;
         }
@@ -272,7 +266,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     struct Path {
-        now: Instant,
+        now: Moment,
         rtt: RttEstimator,
         send: SendHalf,
         loss: LossDetector,
@@ -285,7 +279,7 @@ mod tests {
             let mut send = SendHalf::new(SeqNum::ZERO, 10, 10_000);
             send.set_proven();
             let mut path = Self {
-                now: Instant::now(),
+                now: Moment::START,
                 rtt,
                 send,
                 loss: LossDetector::new(),

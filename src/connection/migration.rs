@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::{Connection, congestion, pacing, rtt, send::Echo};
 use crate::{
-    config::{Config, derive},
+    config::derive,
+    moment::Moment,
     wire::{Segment, Segments},
 };
 
@@ -32,13 +33,13 @@ pub(super) struct PathStart(Option<Box<Moved>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Moved {
-    at: Instant,
+    at: Moment,
     /// The index of the first transmission on the new path.
     first: u64,
 }
 
 impl PathStart {
-    fn new(at: Instant, first: u64) -> Self {
+    fn new(at: Moment, first: u64) -> Self {
         Self(Some(Box::new(Moved { at, first })))
     }
 
@@ -50,7 +51,7 @@ impl PathStart {
     }
 
     /// Whether what was sent at this time left on the path.
-    pub(super) fn was_used_at(&self, time: Instant) -> bool {
+    pub(super) fn was_used_at(&self, time: Moment) -> bool {
         self.0.as_ref().is_none_or(|moved| time >= moved.at)
     }
 }
@@ -58,6 +59,7 @@ impl PathStart {
 impl Connection {
     /// Whether a datagram proves that the peer is where it comes from.
     pub fn is_proof_of_peer(&self, now: Instant, plaintext: &[u8]) -> bool {
+        let now = self.clock.moment(now);
         if !self.could_be_of_peer(plaintext) {
             return false;
         }
@@ -77,13 +79,14 @@ impl Connection {
 
     /// Whether a datagram may be the peer's, and one that proves it can be expected soon.
     pub fn expects_proof_of_peer(&self, now: Instant, plaintext: &[u8]) -> bool {
+        let now = self.clock.moment(now);
         self.silence(now) < PATIENCE
             && self.send.is_answer_due()
             && self.could_be_of_peer(plaintext)
     }
 
     /// For how long nothing has come from the address in use.
-    fn silence(&self, now: Instant) -> Duration {
+    fn silence(&self, now: Moment) -> Duration {
         now.saturating_duration_since(self.life.heard_at())
     }
 
@@ -102,6 +105,7 @@ impl Connection {
     /// The peer is at another address. Until it has shown that it receives what is sent there from
     /// now on, it is sent as little as a new one. `seed` must be unguessable.
     pub fn on_migrated(&mut self, now: Instant, seed: u64) {
+        let now = self.clock.moment(now);
         self.clock.jump((seed >> 34) as u32 + 1);
         self.validation.restart(now, self.loss.next_index());
         self.life.answering = true;
@@ -109,9 +113,10 @@ impl Connection {
 
     /// The path is another one, too, and not only the peer's port: nothing that was measured holds
     /// (RFC 9000, section 9.4).
-    pub fn forget_path(&mut self, now: Instant, config: &Config, seed: u64) {
+    pub fn forget_path(&mut self, now: Instant, seed: u64) {
+        let now = self.clock.moment(now);
         let max_payload = derive::max_segment_payload(self.max_plaintext);
-        self.controller = congestion::controller(config, max_payload, seed);
+        self.controller = congestion::controller(&self.config, max_payload, seed);
         self.pacer = pacing::Pacer::new(now, max_payload, self.controller.pacing_rate());
         self.rtt = rtt::RttEstimator::default();
         self.path = PathStart::new(now, self.loss.next_index());

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `input` | what does a segment change? |
 //! | `output` | what leaves next? |
-//! | `send`, `receive`, `gaps`, `bytes` | which bytes, under which numbers? |
+//! | `send`, `receive`, `gaps`, `bytes`, `queue` | which bytes, under which numbers? |
 //! | `ack`, `relist` | what is acknowledged, when, and how often? |
 //! | `round`, `throttle` | how much may the peer send? |
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
@@ -40,6 +40,7 @@ mod loss;
 mod migration;
 mod output;
 mod pacing;
+mod queue;
 mod receive;
 mod relist;
 mod reminder;
@@ -61,10 +62,12 @@ use std::{
 use crate::{
     config::{Config, derive},
     error::ConnectionError,
+    moment::Moment,
     wire::{Options, SeqNum},
 };
 
 pub use bytes::ByteQueue;
+pub use counters::{Counters, Levels};
 pub use state::{State, Trigger};
 pub use timer::Timer;
 
@@ -118,11 +121,8 @@ const KEPT_BYTES: usize = 1024 * 1024;
 pub struct Connection {
     side: Side,
     conversation: u16,
+    config: Arc<Config>,
     max_plaintext: usize,
-    /// Bytes that header and seal add to a datagram.
-    overhead: usize,
-    tti: Duration,
-    idle_timeout: Duration,
     clock: clock::Clock,
     life: life::Life,
     send: send::SendHalf,
@@ -142,7 +142,7 @@ pub struct Connection {
     validation: validation::Validation,
     path: migration::PathStart,
     output: output::Output,
-    stats: counters::Counters,
+    stats: Arc<Counters>,
 }
 
 impl Connection {
@@ -173,16 +173,17 @@ impl Connection {
         config: Arc<Config>,
         max_plaintext: usize,
         seed: u64,
-        now: Instant,
+        start: Instant,
         origin: Origin,
     ) -> Self {
+        let now = Moment::START;
         let max_payload = derive::max_segment_payload(max_plaintext);
         let mtu = usize::from(config.mtu());
         // A start below 2^30 keeps the clock far from its wrap for twelve days.
         let clock_offset = origin.clock.unwrap_or((seed >> 34) as u32);
         let first = origin.number;
         let controller = congestion::controller(&config, max_payload, seed);
-        let mut pings = keepalive::Pings::new(now, first, config.keepalive(), config.tti());
+        let mut pings = keepalive::Pings::new(now, first, config.clone());
         if side == Side::Client {
             pings.start_opening(now);
         }
@@ -190,10 +191,7 @@ impl Connection {
             side,
             conversation,
             max_plaintext,
-            overhead: mtu.saturating_sub(max_plaintext),
-            tti: config.tti(),
-            idle_timeout: config.idle_timeout(),
-            clock: clock::Clock::new(now, clock_offset),
+            clock: clock::Clock::new(start, clock_offset),
             life: life::Life::new(now, patience(&config), config.linger()),
             send: send::SendHalf::new(first, max_payload, derive::send_window_bytes(&config)),
             receive: receive::ReceiveHalf::new(
@@ -216,7 +214,8 @@ impl Connection {
             validation: validation::Validation::new(now, mtu),
             path: migration::PathStart::default(),
             output: output::Output::default(),
-            stats: counters::Counters::default(),
+            stats: Arc::default(),
+            config,
         };
         if side == Side::Client {
             // It chose the address itself.
@@ -242,7 +241,7 @@ impl Connection {
     fn on_proof(&mut self) {
         if !self.validation.is_validated() {
             self.validation.validate();
-            self.life.set_idle_timeout(self.idle_timeout);
+            self.life.set_idle_timeout(self.config.idle_timeout());
             self.send.set_proven();
             self.receive.set_proven();
         }
@@ -261,6 +260,7 @@ impl Connection {
 
     /// To be called when the deadline of `poll_timeout` has come (earlier does no harm).
     pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.clock.moment(now);
         self.count_wake(now);
         match self.life.state {
             State::Terminated | State::PeerTerminating => return,
@@ -287,25 +287,25 @@ impl Connection {
     }
 
     /// Data that waits for a proof of the peer's address is tried again from time to time.
-    fn allow_extra(&mut self, now: Instant) {
+    fn allow_extra(&mut self, now: Moment) {
         if !self.send.is_empty() {
             self.validation.on_timeout(now);
         }
     }
 
-    fn count_wake(&mut self, now: Instant) {
-        let Some((_, timer)) = self.poll_timeout().filter(|&(at, _)| at <= now) else {
+    fn count_wake(&self, now: Moment) {
+        let Some((_, timer)) = self.deadline().filter(|&(at, _)| at <= now) else {
             return;
         };
-        let wakes = &mut self.stats.wakes;
+        let wakes = &self.stats.wakes;
         let counter = match timer {
-            Timer::Loss => &mut wakes.loss,
-            Timer::Pacing => &mut wakes.pacing,
-            Timer::Delayed => &mut wakes.delayed,
-            Timer::Keepalive => &mut wakes.keepalive,
-            Timer::Lifetime => &mut wakes.lifetime,
+            Timer::Loss => &wakes.loss,
+            Timer::Pacing => &wakes.pacing,
+            Timer::Delayed => &wakes.delayed,
+            Timer::Keepalive => &wakes.keepalive,
+            Timer::Lifetime => &wakes.lifetime,
         };
-        *counter += 1;
+        counter.add(1);
     }
 
     // ---- the application's side
@@ -316,8 +316,8 @@ impl Connection {
             return 0;
         }
         let taken = self.send.write(data);
-        self.stats.bytes_written += taken as u64;
-        self.stats.wakes.application += 1;
+        self.stats.bytes_written.add(taken as u64);
+        self.stats.wakes.application.add(1);
         taken
     }
 
@@ -327,8 +327,8 @@ impl Connection {
             return 0;
         }
         let taken = self.send.write_from(queue);
-        self.stats.bytes_written += taken as u64;
-        self.stats.wakes.application += 1;
+        self.stats.bytes_written.add(taken as u64);
+        self.stats.wakes.application.add(1);
         taken
     }
 
@@ -349,15 +349,15 @@ impl Connection {
     /// Removes `count` bytes from the front of what `read` gave.
     pub fn consume(&mut self, count: usize) {
         self.receive.consume(count);
-        self.stats.bytes_read += count as u64;
-        self.stats.wakes.application += 1;
+        self.stats.bytes_read.add(count as u64);
+        self.stats.wakes.application.add(1);
     }
 
     /// Moves received bytes to the end of `queue`, at most so many. Returns how many.
     pub fn read_into(&mut self, queue: &mut ByteQueue, most: usize) -> usize {
         let count = self.receive.read_into(queue, most);
-        self.stats.bytes_read += count as u64;
-        self.stats.wakes.application += 1;
+        self.stats.bytes_read.add(count as u64);
+        self.stats.wakes.application.add(1);
         count
     }
 
@@ -370,10 +370,20 @@ impl Connection {
     /// How long a closed connection tries to deliver what was written, counted from its close even
     /// if that lies behind. Starts as configured.
     pub fn set_linger(&mut self, linger: Duration) {
-        self.life.linger = linger;
+        self.life.set_linger(linger);
+    }
+
+    /// What was set by `set_linger`.
+    pub fn linger(&self) -> Duration {
+        self.life.linger()
     }
 
     // ---- shared by input, output and timers
+
+    /// Bytes that header and seal add to a datagram.
+    fn overhead(&self) -> usize {
+        usize::from(self.config.mtu()).saturating_sub(self.max_plaintext)
+    }
 
     fn round_trip(&self) -> Duration {
         self.rtt.smoothed().unwrap_or(UNKNOWN_RTT)
@@ -382,10 +392,10 @@ impl Connection {
     /// How long an acknowledgement or a small segment may wait for company.
     fn company_delay(&self) -> Duration {
         let quarter = (self.round_trip() / 4).max(MIN_DELAY);
-        quarter.min(self.tti).min(ack::MAX_DELAY)
+        quarter.min(self.config.tti()).min(ack::MAX_DELAY)
     }
 
-    fn loss_deadline(&self) -> Option<Instant> {
+    fn loss_deadline(&self) -> Option<Moment> {
         // What may not be repeated now need not be found lost now.
         if !self.life.state.is_sending() || !self.validation.allows_datagram() {
             return None;
@@ -404,7 +414,7 @@ impl Connection {
         if self.output.peer_wraps {
             Duration::ZERO
         } else {
-            self.tti
+            self.config.tti()
         }
     }
 }

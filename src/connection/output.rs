@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::ConnectionError,
+    moment::Moment,
     wire::{COMMAND_LEN, Command, CommandKind, DATA_OVERHEAD, Data, Options, Segment, SeqNum},
 };
 
@@ -29,31 +30,24 @@ pub(super) struct Output {
     pub(super) repeat_is_fast: bool,
     pub(super) peer_wraps: bool,
     /// When the small segment at the end stops waiting for company.
-    hold_until: Option<Instant>,
+    hold_until: Option<Moment>,
     /// When the peer's closed window is tried.
-    window_probe_at: Option<Instant>,
-    /// What the last attempt to send waits for.
-    waits: Waits,
-}
-
-/// Why nothing could be sent, anew at each attempt: a deadline that stood while something else
-/// was in the way would wake the driver for nothing.
-#[derive(Debug, Default)]
-struct Waits {
-    pacing: Option<Instant>,
-    company: Option<Instant>,
-    window: Option<Instant>,
+    window_probe_at: Option<Moment>,
+    /// What the last attempt to send waits for, anew at each: a deadline that stood while something
+    /// else was in the way would wake the driver for nothing.
+    waits: Option<(Moment, Timer)>,
 }
 
 impl Connection {
     /// Appends the segments of one datagram to `datagram` and returns how many bytes that were,
     /// or `None` if there is nothing to send now.
     pub fn poll_transmit(&mut self, now: Instant, datagram: &mut Vec<u8>) -> Option<usize> {
+        let now = self.clock.moment(now);
         let start = datagram.len();
-        self.output.waits = Waits::default();
+        self.output.waits = None;
         if self.life.take_terminate(now) {
             // One that would exceed what an unproven address may be sent counts as lost.
-            if self.validation.allows(COMMAND_LEN + self.overhead) {
+            if self.validation.allows(COMMAND_LEN + self.overhead()) {
                 Segment::Command(self.final_terminate()).encode(datagram);
             }
         } else if self.life.state.is_receiving() && self.validation.allows_datagram() {
@@ -63,16 +57,16 @@ impl Connection {
         (len > 0).then(|| self.on_datagram(now, len))
     }
 
-    fn on_datagram(&mut self, now: Instant, len: usize) -> usize {
-        let wire_len = len + self.overhead;
-        self.stats.datagrams_sent += 1;
-        self.stats.bytes_on_wire_sent += wire_len as u64;
+    fn on_datagram(&mut self, now: Moment, len: usize) -> usize {
+        let wire_len = len + self.overhead();
+        self.stats.datagrams_sent.add(1);
+        self.stats.bytes_on_wire_sent.add(wire_len as u64);
         self.validation.on_sent(now, wire_len);
         self.pings.on_sent(now);
         len
     }
 
-    fn fill(&mut self, now: Instant, start: usize, datagram: &mut Vec<u8>) {
+    fn fill(&mut self, now: Moment, start: usize, datagram: &mut Vec<u8>) {
         if self.receive.has_window_news() || self.reminds(now) {
             self.acks.request(now);
         }
@@ -109,14 +103,14 @@ impl Connection {
         self.send.in_flight() == 0 && self.validation.is_validated()
     }
 
-    fn reminds(&mut self, now: Instant) -> bool {
+    fn reminds(&mut self, now: Moment) -> bool {
         self.may_remind() && self.reminder.take(now, self.round_trip())
     }
 
     /// An ACK that is due, or that fits into the same datagram as the data.
     fn append_ack(
         &mut self,
-        now: Instant,
+        now: Moment,
         start: usize,
         candidate: Option<Candidate>,
         datagram: &mut Vec<u8>,
@@ -139,11 +133,11 @@ impl Connection {
         Segment::Ack(ack).encode(datagram);
         debug_assert!(datagram.len() - start <= ack_len);
         self.receive.on_limit_told();
-        self.stats.acks_sent += 1;
+        self.stats.acks_sent.add(1);
     }
 
     /// The next segment that window, congestion control and pacing let pass.
-    fn sendable(&mut self, now: Instant) -> Option<Candidate> {
+    fn sendable(&mut self, now: Moment) -> Option<Candidate> {
         if !self.life.state.is_sending() {
             return None;
         }
@@ -164,7 +158,7 @@ impl Connection {
             return None;
         }
         if let Some(at) = self.pacer.blocked_until(now, candidate.len()) {
-            self.output.waits.pacing = Some(at);
+            self.output.waits = Some((at, Timer::Pacing));
             return None;
         }
         Some(candidate)
@@ -172,7 +166,7 @@ impl Connection {
 
     /// The peer's window is closed and nothing is in flight that would bring news: after a while
     /// one segment is sent beyond it. From then on it is repeated as any other.
-    fn window_probe(&mut self, now: Instant) -> Option<Candidate> {
+    fn window_probe(&mut self, now: Moment) -> Option<Candidate> {
         let blocked = self.send.window() == 0 && self.send.in_flight() == 0;
         if !blocked || self.send.unsent() == 0 {
             self.output.window_probe_at = None;
@@ -181,7 +175,7 @@ impl Connection {
         let delay = self.window_probe_delay();
         let at = *self.output.window_probe_at.get_or_insert(now + delay);
         if at > now {
-            self.output.waits.window = Some(at);
+            self.output.waits = Some((at, Timer::Loss));
             return None;
         }
         self.send.candidate_beyond_window()
@@ -189,7 +183,7 @@ impl Connection {
 
     /// Whether a small segment is held back because others are in flight (as Nagle's algorithm,
     /// but only for a moment).
-    fn waits_for_company(&mut self, now: Instant, candidate: Candidate) -> bool {
+    fn waits_for_company(&mut self, now: Moment, candidate: Candidate) -> bool {
         let is_small = matches!(candidate, Candidate::New { len }
             if len + DATA_OVERHEAD < self.max_plaintext);
         let may_wait = is_small
@@ -205,12 +199,12 @@ impl Connection {
         let until = *self.output.hold_until.get_or_insert(now + delay);
         let waits = until > now;
         if waits {
-            self.output.waits.company = Some(until);
+            self.output.waits = Some((until, Timer::Delayed));
         }
         waits
     }
 
-    fn append_data(&mut self, now: Instant, candidate: Candidate, datagram: &mut Vec<u8>) {
+    fn append_data(&mut self, now: Moment, candidate: Candidate, datagram: &mut Vec<u8>) {
         let timestamp = self.clock.timestamp(now);
         let stamp = Stamp {
             transmission: self.loss.next_index(),
@@ -256,24 +250,24 @@ impl Connection {
         }
     }
 
-    fn count_segment(&mut self, candidate: Candidate) {
-        let stats = &mut self.stats;
-        stats.segments_sent += 1;
+    fn count_segment(&self, candidate: Candidate) {
+        let stats = &self.stats;
+        stats.segments_sent.add(1);
         if !matches!(candidate, Candidate::New { .. }) {
             if self.output.repeat_is_fast {
-                stats.retransmits_fast += 1;
+                stats.retransmits_fast.add(1);
             } else {
-                stats.retransmits_timeout += 1;
+                stats.retransmits_timeout.add(1);
             }
         }
     }
 
     /// Ends the connection if its numbers are used up and the peer may not bear a wrap.
-    fn exhaust_numbers(&mut self, now: Instant) -> bool {
-        let plain = self.stats.acks_received > 0 && !self.output.peer_wraps;
+    fn exhaust_numbers(&mut self, now: Moment) -> bool {
+        let plain = self.stats.acks_received.get() > 0 && !self.output.peer_wraps;
         let exhausted = plain && self.send.next_number().get() >= LAST_PLAIN_NUMBER;
         if exhausted {
-            self.reset(now, ConnectionError::NumbersExhausted);
+            self.fail(now, ConnectionError::NumbersExhausted);
         }
         exhausted
     }
@@ -316,30 +310,32 @@ impl Connection {
 
     /// When `handle_timeout` wants to be called next, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
-        let lifetime = (Timer::Lifetime, self.life.deadline());
+        let (at, timer) = self.deadline()?;
+        Some((self.clock.instant(at), timer))
+    }
+
+    pub(super) fn deadline(&self) -> Option<(Moment, Timer)> {
+        let on = |timer, at: Option<Moment>| at.map(|at| (at, timer));
+        let lifetime = on(Timer::Lifetime, self.life.deadline());
         // What cannot be sent needs no waking.
         if !self.life.state.is_receiving() {
-            return timer::earliest([lifetime]);
+            return lifetime;
         }
         if !self.validation.allows_datagram() {
             let data_waits = !self.send.is_empty();
             let extra = self.validation.deadline().filter(|_| data_waits);
-            return timer::earliest([lifetime, (Timer::Loss, extra)]);
+            return timer::earliest([lifetime, on(Timer::Loss, extra)]);
         }
         let reminder = self.reminder.deadline().filter(|_| self.may_remind());
+        let keepalive = self.pings.keepalive_deadline(self.quiet());
         timer::earliest([
             lifetime,
-            (Timer::Delayed, reminder),
-            (Timer::Loss, self.loss_deadline()),
-            (Timer::Loss, self.output.waits.window),
-            (Timer::Pacing, self.output.waits.pacing),
-            (Timer::Delayed, self.acks.deadline()),
-            (Timer::Delayed, self.output.waits.company),
-            (Timer::Delayed, self.pings.news_deadline()),
-            (
-                Timer::Keepalive,
-                self.pings.keepalive_deadline(self.quiet()),
-            ),
+            on(Timer::Delayed, reminder),
+            on(Timer::Loss, self.loss_deadline()),
+            self.output.waits,
+            on(Timer::Delayed, self.acks.deadline()),
+            on(Timer::Delayed, self.pings.news_deadline()),
+            on(Timer::Keepalive, keepalive),
         ])
     }
 }

@@ -1,6 +1,8 @@
 //! Spacing datagrams: a token bucket.
 
-use std::time::{Duration, Instant};
+use std::{num::NonZeroU64, time::Duration};
+
+use crate::moment::{Moment, Span};
 
 /// The least burst, in segments: with one, every segment would need a wake-up of its own.
 const LEAST_BURST: u64 = 2;
@@ -30,20 +32,20 @@ pub(super) fn burst(rate: Option<u64>, max_payload: u64, min_rtt: Option<Duratio
 pub(super) struct Pacer {
     max_payload: u32,
     /// Bytes per second, or `None` while sending is not paced.
-    rate: Option<u64>,
-    min_rtt: Option<Duration>,
+    rate: Option<NonZeroU64>,
+    min_rtt: Option<Span>,
     tokens: u64,
     /// The tokens were used up.
     resting: bool,
-    refilled_at: Instant,
+    refilled_at: Moment,
 }
 
 impl Pacer {
-    pub(super) fn new(now: Instant, max_payload: usize, rate: Option<u64>) -> Self {
+    pub(super) fn new(now: Moment, max_payload: usize, rate: Option<u64>) -> Self {
         let max_payload = u32::try_from(max_payload).unwrap_or(u32::MAX);
         Self {
             max_payload,
-            rate,
+            rate: rate.map(at_least_one),
             min_rtt: None,
             tokens: FIRST_BURST * u64::from(max_payload),
             resting: false,
@@ -51,23 +53,23 @@ impl Pacer {
         }
     }
 
-    pub(super) fn set_rate(&mut self, now: Instant, rate: Option<u64>) {
+    pub(super) fn set_rate(&mut self, now: Moment, rate: Option<u64>) {
         self.refill(now);
-        self.rate = rate.map(|rate| rate.max(1));
+        self.rate = rate.map(at_least_one);
     }
 
     /// The least round-trip time of the path is this.
     pub(super) fn set_min_rtt(&mut self, min_rtt: Option<Duration>) {
-        self.min_rtt = min_rtt;
+        self.min_rtt = min_rtt.map(Span::from);
     }
 
     pub(super) fn rate(&self) -> Option<u64> {
-        self.rate
+        self.rate.map(NonZeroU64::get)
     }
 
     /// When a segment with so much payload may leave, or `None` if it may now.
-    pub(super) fn blocked_until(&mut self, now: Instant, payload: usize) -> Option<Instant> {
-        let rate = self.rate?;
+    pub(super) fn blocked_until(&mut self, now: Moment, payload: usize) -> Option<Moment> {
+        let rate = self.rate()?;
         let payload = payload as u64;
         let available = self.available(now, rate);
         // Waiting for half a burst makes few wake-ups and large system calls.
@@ -87,13 +89,13 @@ impl Pacer {
         Some(now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 
-    pub(super) fn on_sent(&mut self, now: Instant, payload: usize) {
+    pub(super) fn on_sent(&mut self, now: Moment, payload: usize) {
         self.refill(now);
         self.tokens = self.tokens.saturating_sub(payload as u64);
     }
 
-    fn refill(&mut self, now: Instant) {
-        let Some(rate) = self.rate else {
+    fn refill(&mut self, now: Moment) {
+        let Some(rate) = self.rate() else {
             self.refilled_at = now;
             return;
         };
@@ -105,7 +107,7 @@ impl Pacer {
         }
     }
 
-    fn available(&self, now: Instant, rate: u64) -> u64 {
+    fn available(&self, now: Moment, rate: u64) -> u64 {
         // What leaves in one go leaves at one time.
         if now <= self.refilled_at {
             return self.tokens;
@@ -118,8 +120,13 @@ impl Pacer {
     }
 
     fn capacity(&self, rate: u64) -> u64 {
-        burst(Some(rate), self.max_payload.into(), self.min_rtt)
+        let min_rtt = self.min_rtt.map(Span::get);
+        burst(Some(rate), self.max_payload.into(), min_rtt)
     }
+}
+
+fn at_least_one(rate: u64) -> NonZeroU64 {
+    NonZeroU64::new(rate).unwrap_or(NonZeroU64::MIN)
 }
 
 #[cfg(test)]
@@ -128,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_kept_after_the_first_burst() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut pacer = Pacer::new(start, 1000, None);
         pacer.set_rate(start, Some(10_000_000));
         let mut now = start;
@@ -152,7 +159,7 @@ mod tests {
 
     #[test]
     fn on_a_short_path_whole_trains_leave_whoever_asks_when() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut pacer = Pacer::new(start, 1000, None);
         pacer.set_rate(start, Some(10_000_000));
         pacer.set_min_rtt(Some(Duration::from_micros(50)));
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn without_a_rate_nothing_waits() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut pacer = Pacer::new(now, 1000, None);
         for _ in 0..1000 {
             assert_eq!(pacer.blocked_until(now, 1000), None);

@@ -8,7 +8,7 @@ use crate::wire::SeqNum;
 const ROUND_TRIPS: usize = 4;
 const LOSSY_ROUND_TRIPS: usize = 8;
 /// After so many round trips in which nothing was missing, the path counts as one without loss.
-const CALM_ROUNDS: u32 = 16;
+const CALM_ROUNDS: u8 = 16;
 
 /// How wide the gaps of a peer may be that has not proven its address: this, and so much more for
 /// each segment that has come.
@@ -68,10 +68,10 @@ pub(super) struct ReceiveHalf {
     /// Something has been missing since the budget was last fitted.
     gap_opened: bool,
     /// Round trips in a row in which nothing was missing.
-    whole_rounds: u32,
+    whole_rounds: u8,
     /// What a segment is taken to hold when the budget is turned into numbers: the most that this
     /// side would send or the peer has sent.
-    segment_size: usize,
+    segment_size: u32,
     /// The most segments that the peer is told to send, if that is to be less than there is room for.
     throttle: Option<u32>,
     /// The number of the stream's last segment, if the peer has said it.
@@ -104,7 +104,7 @@ impl ReceiveHalf {
             allowance: usize::MAX,
             gap_opened: false,
             whole_rounds: 0,
-            segment_size,
+            segment_size: segment_size as u32,
             throttle: Some(FIRST_WINDOW),
             last: None,
             discarding: false,
@@ -134,7 +134,7 @@ impl ReceiveHalf {
             return Accepted::OverMemory;
         }
         // Only now: what is not accepted may be forged, and must not close the window.
-        self.segment_size = self.segment_size.max(payload.len());
+        self.segment_size = self.segment_size.max(payload.len() as u32);
         if ahead > 0 {
             let kept = self
                 .gaps
@@ -241,7 +241,7 @@ impl ReceiveHalf {
     fn raise_limit(&mut self) {
         let most = self.most_held().min(self.allowance());
         let unused = most.saturating_sub(self.ready.len());
-        let room = self.window_bytes().min(unused) / self.segment_size;
+        let room = self.window_bytes().min(unused) / self.segment_size();
         // Segments may be larger than the whole budget, but one has to get through.
         let least = usize::from(self.ready.is_empty());
         self.limit = self.limit.latest(self.next.plus(room.max(least) as u32));
@@ -287,7 +287,7 @@ impl ReceiveHalf {
     }
 
     pub(super) fn segment_size(&self) -> usize {
-        self.segment_size
+        self.segment_size as usize
     }
 
     /// The next bytes in order. More may follow once these are consumed.
@@ -357,7 +357,7 @@ impl ReceiveHalf {
         if news == 0 {
             return false;
         }
-        let window = self.window_bytes() / self.segment_size;
+        let window = self.window_bytes() / self.segment_size();
         let window = u32::try_from(window).unwrap_or(u32::MAX);
         let throttle = self.throttle.filter(|_| self.told_room);
         let quarter = (window.min(throttle.unwrap_or(window)) / 4).max(1);

@@ -4,9 +4,10 @@
 //! middle of a transfer and comes back, that can take long; so a receiver that has no sign that
 //! its last acknowledgement arrived repeats it, which sets the sender going again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::backoff;
+use crate::moment::Moment;
 
 /// The first reminder leaves this long after the round trip in which something should have come.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -15,22 +16,22 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub(super) struct Reminder {
     /// How many have left in this silence.
     sent: u32,
-    next: Option<Instant>,
+    next: Option<Moment>,
 }
 
 impl Reminder {
     /// A datagram came. `unfinished` says whether more has to follow.
-    pub(super) fn on_heard(&mut self, now: Instant, unfinished: bool, round_trip: Duration) {
+    pub(super) fn on_heard(&mut self, now: Moment, unfinished: bool, round_trip: Duration) {
         self.sent = 0;
         self.next = unfinished.then(|| now + round_trip + PATIENCE);
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.next
     }
 
     /// Whether an acknowledgement is to be repeated now; if so it counts as sent.
-    pub(super) fn take(&mut self, now: Instant, round_trip: Duration) -> bool {
+    pub(super) fn take(&mut self, now: Moment, round_trip: Duration) -> bool {
         let due = self.next.is_some_and(|at| at <= now);
         if due {
             self.next = Some(now + backoff::interval(round_trip + PATIENCE, self.sent));
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_silence_in_mid_transfer_is_broken_again_and_again() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut reminder = Reminder::default();
         reminder.on_heard(start, true, 50 * MS);
         let mut now = start;

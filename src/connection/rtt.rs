@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::moment::Span;
+
 /// RFC 6298 says 1 s; upstream says 100 ms, which repeats needlessly on every longer path.
 const INITIAL_RTO: Duration = Duration::from_millis(300);
 const MIN_RTO: Duration = Duration::from_millis(20);
@@ -17,21 +19,22 @@ const WEIGHTY_SAMPLES: u32 = 3;
 /// cannot be told apart (Karn's rule is the caller's).
 #[derive(Clone, Debug, Default)]
 pub(super) struct RttEstimator {
-    smoothed: Option<Duration>,
-    variation: Duration,
+    smoothed: Option<Span>,
+    variation: Span,
     /// How many samples followed the first, as far as they weigh more than later ones.
     followed: u32,
-    min: Option<Duration>,
-    latest: Option<Duration>,
+    min: Option<Span>,
+    latest: Option<Span>,
 }
 
 impl RttEstimator {
     pub(super) fn sample(&mut self, rtt: Duration) {
-        self.latest = Some(rtt);
-        self.min = Some(self.min.map_or(rtt, |min| min.min(rtt)));
-        let Some(smoothed) = self.smoothed else {
-            self.smoothed = Some(rtt);
-            self.variation = rtt / 2;
+        let sample = Span::from(rtt);
+        self.latest = Some(sample);
+        self.min = Some(self.min.map_or(sample, |min| min.min(sample)));
+        let Some(smoothed) = self.smoothed() else {
+            self.smoothed = Some(sample);
+            self.variation = (rtt / 2).into();
             return;
         };
         let quarters = if self.followed < WEIGHTY_SAMPLES {
@@ -40,32 +43,33 @@ impl RttEstimator {
             1
         };
         self.followed = (self.followed + 1).min(WEIGHTY_SAMPLES);
-        self.variation = (self.variation * (4 - quarters) + smoothed.abs_diff(rtt) * quarters) / 4;
-        self.smoothed = Some((smoothed * 7 + rtt) / 8);
+        let deviation = smoothed.abs_diff(rtt);
+        self.variation = ((self.variation() * (4 - quarters) + deviation * quarters) / 4).into();
+        self.smoothed = Some(((smoothed * 7 + rtt) / 8).into());
     }
 
     pub(super) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
+        self.smoothed.map(Span::get)
     }
 
     pub(super) fn latest(&self) -> Option<Duration> {
-        self.latest
+        self.latest.map(Span::get)
     }
 
     pub(super) fn min(&self) -> Option<Duration> {
-        self.min
+        self.min.map(Span::get)
     }
 
     pub(super) fn variation(&self) -> Duration {
-        self.variation
+        self.variation.get()
     }
 
     /// Without back-off.
     pub(super) fn rto(&self) -> Duration {
-        let Some(smoothed) = self.smoothed else {
+        let Some(smoothed) = self.smoothed() else {
             return INITIAL_RTO;
         };
-        (smoothed + (self.variation * 4).max(GRANULARITY)).clamp(MIN_RTO, MAX_RTO)
+        (smoothed + (self.variation() * 4).max(GRANULARITY)).clamp(MIN_RTO, MAX_RTO)
     }
 
     /// The field of a Command. A Go peer without samples of its own believes it, and 0 would make

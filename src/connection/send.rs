@@ -2,10 +2,13 @@
 
 mod echo;
 
-use std::{collections::VecDeque, ops::Range, time::Instant};
+use std::{collections::VecDeque, ops::Range};
 
 use super::{UNPROVEN_BYTES, bytes::ByteQueue, congestion::rate::Snapshot};
-use crate::wire::{SeqNum, Timestamp};
+use crate::{
+    moment::Moment,
+    wire::{SeqNum, Timestamp},
+};
 pub(super) use echo::Echo;
 
 /// mKCP: before the first ACK a peer takes 32 segments.
@@ -37,7 +40,7 @@ pub(super) struct Sent {
     pub(super) transmissions: u32,
     /// The index of its latest transmission among all of the connection.
     pub(super) transmission: u64,
-    pub(super) sent_at: Instant,
+    pub(super) sent_at: Moment,
     pub(super) timestamp: Timestamp,
     /// The timestamp of its first transmission.
     first_timestamp: Timestamp,
@@ -48,7 +51,7 @@ pub(super) struct Sent {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     pub(super) transmission: u64,
-    pub(super) now: Instant,
+    pub(super) now: Moment,
     pub(super) timestamp: Timestamp,
     pub(super) rate: Snapshot,
 }
@@ -106,7 +109,6 @@ pub(super) struct SendHalf {
     /// The peer has proven its address.
     proven: bool,
     discarded: Discarded,
-    scratch: Vec<u8>,
 }
 
 /// What is to be sent again, and what was lately.
@@ -135,7 +137,6 @@ impl SendHalf {
             allowance: usize::MAX,
             proven: false,
             discarded: Discarded::Nothing,
-            scratch: Vec::new(),
         }
     }
 
@@ -248,7 +249,7 @@ impl SendHalf {
             sent.rate = stamp.rate;
             self.in_flight += range.len() as u64;
         }
-        (number, self.bytes.get(range, &mut self.scratch))
+        (number, self.bytes.get(range))
     }
 
     /// Those lost often go first, for they hold up the most.
@@ -338,7 +339,6 @@ impl SendHalf {
         self.bytes.release_memory();
         if self.bytes.is_empty() {
             self.segments = VecDeque::new();
-            self.scratch = Vec::new();
             self.repetition = None;
         }
     }
@@ -392,7 +392,6 @@ impl SendHalf {
         self.bytes.clear();
         self.segments = VecDeque::new();
         self.repetition = None;
-        self.scratch = Vec::new();
         self.start = self.numbered;
         self.first_unacked = self.next_number;
         self.in_flight = 0;

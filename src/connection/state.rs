@@ -11,7 +11,9 @@
 //! | PeerTerminating stays until closed here | Terminating after 4 s | a slow reader gets every byte that was received |
 //! | PeerTerminating answers each Terminate | silent | the peer need not linger |
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// The six states of mKCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,17 +95,17 @@ const LAST_WORD_INTERVALS: u32 = 8;
 /// When the next Terminate is due, and when it is time to stop.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TerminateSchedule {
-    next: Instant,
+    next: Moment,
     /// The least time between two, and the time to the one after the next.
     least: Duration,
     interval: Duration,
-    end: Instant,
-    sent_at: Option<Instant>,
+    end: Moment,
+    sent_at: Option<Moment>,
 }
 
 impl TerminateSchedule {
     /// `rto` keeps repetitions from outrunning the answer on a long path.
-    pub(super) fn new(now: Instant, rto: Duration) -> Self {
+    pub(super) fn new(now: Moment, rto: Duration) -> Self {
         let interval = TERMINATE_INTERVAL.max(rto);
         Self {
             next: now,
@@ -115,18 +117,18 @@ impl TerminateSchedule {
     }
 
     /// For the last word of a connection that waits for nothing more.
-    pub(super) fn last_word(now: Instant, rto: Duration) -> Self {
+    pub(super) fn last_word(now: Moment, rto: Duration) -> Self {
         let mut schedule = Self::new(now, rto);
         let end = now + schedule.interval * LAST_WORD_INTERVALS;
         schedule.end = schedule.end.min(end);
         schedule
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(super) fn is_due(&self, now: Moment) -> bool {
         now >= self.next
     }
 
-    pub(super) fn on_sent(&mut self, now: Instant) {
+    pub(super) fn on_sent(&mut self, now: Moment) {
         self.next = now + self.interval;
         self.interval = (2 * self.interval).min(TERMINATE_LIMIT);
         self.sent_at = Some(now);
@@ -148,11 +150,11 @@ impl TerminateSchedule {
         self.next >= self.end
     }
 
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_over(&self, now: Moment) -> bool {
         now >= self.end
     }
 
-    pub(super) fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Moment {
         self.next.min(self.end)
     }
 }
@@ -259,13 +261,13 @@ mod tests {
 
     #[test]
     fn terminate_is_repeated_with_back_off_and_stops() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut schedule = TerminateSchedule::new(start, Duration::from_millis(20));
         let mut sent = Vec::new();
         let mut now = start;
         while !schedule.is_over(now) {
             if schedule.is_due(now) {
-                sent.push(now.duration_since(start).as_millis());
+                sent.push((now - start).as_millis());
                 schedule.on_sent(now);
             }
             now = schedule.deadline();
@@ -276,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_goes_on_talking_is_told_sooner_but_not_at_once() {
-        let start = Instant::now();
+        let start = Moment::START;
         let after = |millis| start + Duration::from_millis(millis);
         let mut schedule = TerminateSchedule::new(start, Duration::from_millis(20));
         schedule.hasten();

@@ -1,6 +1,8 @@
 //! How a connection stands, for whoever drives it.
 
-use super::{Connection, Side, State};
+use std::sync::Arc;
+
+use super::{Connection, Counters, Levels, Side, State};
 use crate::{
     error::ConnectionError,
     stats::ConnectionStats,
@@ -85,18 +87,26 @@ impl Connection {
     }
 
     pub fn stats(&self) -> ConnectionStats {
-        ConnectionStats {
-            rtt: self.rtt.smoothed().unwrap_or_default(),
-            min_rtt: self.rtt.min().unwrap_or_default(),
-            rtt_variation: self.rtt.variation(),
-            rto: self.rtt.rto(),
+        self.stats.with(&self.levels())
+    }
+
+    /// What it has counted, and goes on to count.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.stats
+    }
+
+    pub fn levels(&self) -> Levels {
+        Levels {
+            rtt: self.rtt.smoothed().unwrap_or_default().into(),
+            min_rtt: self.rtt.min().unwrap_or_default().into(),
+            rtt_variation: self.rtt.variation().into(),
+            rto: self.rtt.rto().into(),
             congestion_window: self.controller.window(),
             bytes_in_flight: self.send.in_flight(),
             pacing_rate: self.pacer.rate().unwrap_or(0),
             send_queue: self.send.len() as u64,
             receive_queue: self.receive.ready_bytes() as u64,
             peer_window: u64::from(self.send.window()),
-            ..self.stats.stats()
         }
     }
 

@@ -14,9 +14,10 @@
 //! it does harm: the second is acknowledged at once, before the program has answered the first, so
 //! that the loss of the answer alone leaves nobody who asks for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Connection;
+use crate::moment::Moment;
 
 impl Connection {
     /// How long an acknowledgement of what is outstanding may be held back, as far as a probe has
@@ -30,7 +31,7 @@ impl Connection {
     }
 
     /// A probe leaves next.
-    pub(super) fn acknowledge_beside_probe(&mut self, now: Instant) {
+    pub(super) fn acknowledge_beside_probe(&mut self, now: Moment) {
         if self.send.is_thin() && self.receive.is_unfinished(self.peer_sending_next) {
             self.acks.request(now);
         }
@@ -38,7 +39,7 @@ impl Connection {
 
     /// The peer sent something again that has arrived before. What left about a round trip ago, or
     /// earlier, would have kept it from that, by the acknowledgement beside it.
-    pub(super) fn repeat_answer(&mut self, now: Instant) {
+    pub(super) fn repeat_answer(&mut self, now: Moment) {
         if !self.send.is_thin() {
             return;
         }

@@ -1,6 +1,6 @@
 //! Why and when a connection wants to be woken.
 
-use std::time::Instant;
+use crate::moment::Moment;
 
 /// Why a connection wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,13 +22,11 @@ pub enum Timer {
 /// parts each time, so none can be stale.
 #[inline]
 pub(super) fn earliest<const N: usize>(
-    deadlines: [(Timer, Option<Instant>); N],
-) -> Option<(Instant, Timer)> {
-    let mut earliest: Option<(Instant, Timer)> = None;
-    for (timer, at) in deadlines {
-        if let Some(at) = at
-            && earliest.is_none_or(|(before, _)| at < before)
-        {
+    deadlines: [Option<(Moment, Timer)>; N],
+) -> Option<(Moment, Timer)> {
+    let mut earliest: Option<(Moment, Timer)> = None;
+    for (at, timer) in deadlines.into_iter().flatten() {
+        if earliest.is_none_or(|(before, _)| at < before) {
             earliest = Some((at, timer));
         }
     }

@@ -17,7 +17,9 @@
 //! A peer that moves to another address begins again there, and only what was sent since can prove
 //! anything.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// The factor if nothing else is said, that of RFC 9000, section 8.1.
 pub(super) const DEFAULT_FACTOR: u32 = 3;
@@ -32,40 +34,37 @@ const ADVANCE_DATAGRAMS: u64 = 36;
 
 #[derive(Clone, Debug)]
 pub(super) struct Validation {
-    validated: bool,
+    factor: u32,
+    max_datagram: u32,
+    /// None once the address is proven: nothing is limited then.
+    unproven: Option<Box<Unproven>>,
+}
+
+/// What limits what is sent to an address that is not proven.
+#[derive(Clone, Debug)]
+struct Unproven {
     /// The index of the first transmission to this address.
     first: u64,
-    factor: u32,
     credit: u64,
-    max_datagram: u64,
     /// Extra datagrams so far, and when the next is allowed once nothing else is.
     extras: u32,
-    next_extra: Instant,
+    next_extra: Moment,
     heard_since_extra: bool,
 }
 
 impl Validation {
-    pub(super) fn new(now: Instant, max_datagram: usize) -> Self {
-        let max_datagram = max_datagram as u64;
+    pub(super) fn new(now: Moment, max_datagram: usize) -> Self {
+        let max_datagram = u32::try_from(max_datagram).unwrap_or(u32::MAX);
         Self {
-            validated: false,
-            first: 0,
             factor: DEFAULT_FACTOR,
-            credit: OPENING.max(OPENING_DATAGRAMS * max_datagram),
             max_datagram,
-            extras: 0,
-            next_extra: now + FIRST_EXTRA,
-            heard_since_extra: false,
+            unproven: Some(Box::new(Unproven::new(now, 0, max_datagram))),
         }
     }
 
     /// The peer is at another address, to which nothing before this transmission was sent.
-    pub(super) fn restart(&mut self, now: Instant, first: u64) {
-        *self = Self {
-            first,
-            factor: self.factor,
-            ..Self::new(now, self.max_datagram as usize)
-        };
+    pub(super) fn restart(&mut self, now: Moment, first: u64) {
+        self.unproven = Some(Box::new(Unproven::new(now, first, self.max_datagram)));
     }
 
     pub(super) fn set_factor(&mut self, factor: u32) {
@@ -74,64 +73,97 @@ impl Validation {
 
     /// The address was proven by another connection a short while ago.
     pub(super) fn advance(&mut self) {
-        self.credit += ADVANCE_DATAGRAMS * self.max_datagram;
-    }
-
-    pub(super) fn is_validated(&self) -> bool {
-        self.validated
-    }
-
-    /// Whether an echo of this transmission proves the address.
-    pub(super) fn is_proven_by(&self, transmission: u64) -> bool {
-        transmission >= self.first
-    }
-
-    pub(super) fn validate(&mut self) {
-        self.validated = true;
-    }
-
-    pub(super) fn on_received(&mut self, bytes: usize) {
-        if !self.validated {
-            let earned = u64::from(self.factor) * bytes as u64;
-            self.credit = self.credit.saturating_add(earned);
-            self.heard_since_extra = true;
+        if let Some(unproven) = &mut self.unproven {
+            unproven.credit += ADVANCE_DATAGRAMS * u64::from(self.max_datagram);
         }
     }
 
-    pub(super) fn on_sent(&mut self, now: Instant, bytes: usize) {
-        let allowed = self.allows_datagram();
-        self.credit = self.credit.saturating_sub(bytes as u64);
-        if allowed && !self.allows_datagram() {
-            self.next_extra = now + FIRST_EXTRA * 2u32.saturating_pow(self.extras);
+    #[inline]
+    pub(super) fn is_validated(&self) -> bool {
+        self.unproven.is_none()
+    }
+
+    /// Whether an echo of this transmission proves the address, and that is news.
+    pub(super) fn is_proven_by(&self, transmission: u64) -> bool {
+        let unproven = self.unproven.as_ref();
+        unproven.is_some_and(|unproven| transmission >= unproven.first)
+    }
+
+    pub(super) fn validate(&mut self) {
+        self.unproven = None;
+    }
+
+    pub(super) fn on_received(&mut self, bytes: usize) {
+        if let Some(unproven) = &mut self.unproven {
+            let earned = u64::from(self.factor) * bytes as u64;
+            unproven.credit = unproven.credit.saturating_add(earned);
+            unproven.heard_since_extra = true;
+        }
+    }
+
+    pub(super) fn on_sent(&mut self, now: Moment, bytes: usize) {
+        if let Some(unproven) = &mut self.unproven {
+            unproven.spend(now, bytes as u64, u64::from(self.max_datagram));
         }
     }
 
     /// Whether a datagram of any length may be sent.
+    #[inline]
     pub(super) fn allows_datagram(&self) -> bool {
         self.allows(self.max_datagram as usize)
     }
 
     /// Whether a datagram of this length may be sent.
+    #[inline]
     pub(super) fn allows(&self, bytes: usize) -> bool {
-        self.validated || self.credit >= bytes as u64
+        let unproven = self.unproven.as_ref();
+        unproven.is_none_or(|unproven| unproven.credit >= bytes as u64)
     }
 
     /// When an extra datagram is allowed, if none is now.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let unproven = self.unproven.as_ref()?;
+        (!self.allows_datagram() && unproven.has_extras()).then_some(unproven.next_extra)
+    }
+
+    /// Allows an extra datagram if it is time.
+    pub(super) fn on_timeout(&mut self, now: Moment) {
+        if self.deadline().is_some_and(|at| at <= now)
+            && let Some(unproven) = &mut self.unproven
+        {
+            unproven.credit = self.max_datagram.into();
+            unproven.extras += 1;
+            unproven.heard_since_extra = false;
+        }
+    }
+}
+
+impl Unproven {
+    fn new(now: Moment, first: u64, max_datagram: u32) -> Self {
+        Self {
+            first,
+            credit: OPENING.max(OPENING_DATAGRAMS * u64::from(max_datagram)),
+            extras: 0,
+            next_extra: now + FIRST_EXTRA,
+            heard_since_extra: false,
+        }
+    }
+
+    /// When too little is left for a full datagram, the time to the next extra one begins.
+    fn spend(&mut self, now: Moment, bytes: u64, max_datagram: u64) {
+        let before = self.credit;
+        self.credit = before.saturating_sub(bytes);
+        if before >= max_datagram && self.credit < max_datagram {
+            self.next_extra = now + FIRST_EXTRA * 2u32.saturating_pow(self.extras);
+        }
+    }
+
+    fn has_extras(&self) -> bool {
         let most = match self.heard_since_extra {
             true => EXTRAS,
             false => UNHEARD_EXTRAS,
         };
-        (!self.allows_datagram() && self.extras < most).then_some(self.next_extra)
-    }
-
-    /// Allows an extra datagram if it is time.
-    pub(super) fn on_timeout(&mut self, now: Instant) {
-        if self.deadline().is_some_and(|at| at <= now) {
-            self.credit = self.max_datagram;
-            self.extras += 1;
-            self.heard_since_extra = false;
-        }
+        self.extras < most
     }
 }
 
@@ -140,8 +172,8 @@ mod tests {
     use super::*;
 
     /// Sends full datagrams as long as that is allowed; returns how many bytes that were.
-    fn spend(validation: &mut Validation, now: Instant) -> u64 {
-        let max_datagram = validation.max_datagram;
+    fn spend(validation: &mut Validation, now: Moment) -> u64 {
+        let max_datagram = u64::from(validation.max_datagram);
         let mut sent = 0;
         while validation.allows_datagram() {
             validation.on_sent(now, max_datagram as usize);
@@ -152,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_unproven_peer_gets_the_floor_and_three_times_what_it_sent() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut validation = Validation::new(now, 1350);
         validation.on_received(1000);
         assert_eq!(spend(&mut validation, now), (4096 + 3000) / 1350 * 1350);
@@ -162,7 +194,7 @@ mod tests {
 
     #[test]
     fn another_address_begins_again() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut validation = Validation::new(now, 1000);
         validation.set_factor(10);
         validation.validate();
@@ -175,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_factor_can_be_set() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut validation = Validation::new(now, 1000);
         validation.set_factor(10);
         validation.on_received(1000);
@@ -184,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_advance_covers_what_a_peer_takes_before_its_first_ack() {
-        let now = Instant::now();
+        let now = Moment::START;
         let mut validation = Validation::new(now, 1350);
         validation.advance();
         assert!(spend(&mut validation, now) >= 32 * 1350);
@@ -193,7 +225,7 @@ mod tests {
 
     #[test]
     fn extra_datagrams_are_few_unless_the_peer_goes_on_talking() {
-        let mut now = Instant::now();
+        let mut now = Moment::START;
         let mut validation = Validation::new(now, 2000);
         let mut waits = Vec::new();
         validation.on_sent(now, 4096);
@@ -213,7 +245,7 @@ mod tests {
 
     #[test]
     fn however_long_a_peer_goes_on_talking_extra_datagrams_come_to_an_end() {
-        let mut now = Instant::now();
+        let mut now = Moment::START;
         let mut validation = Validation::new(now, 1350);
         let (mut sent, mut received) = (spend(&mut validation, now), 0);
         for _ in 0..3600 {

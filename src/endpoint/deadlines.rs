@@ -6,11 +6,14 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use super::table::Slot;
+use crate::moment::{Moment, Start};
 
 /// The deadlines of one worker's sessions, one each.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    heap: BinaryHeap<Reverse<(Instant, Slot)>>,
+    /// When the first was armed.
+    start: Option<Start>,
+    heap: BinaryHeap<Reverse<(Moment, Slot)>>,
     armed: Vec<Armed>,
     live: usize,
 }
@@ -18,14 +21,16 @@ pub(super) struct Deadlines {
 /// What a slot waits for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Armed {
-    wanted: Option<Instant>,
+    wanted: Option<Moment>,
     /// The one entry in the heap that counts; it is not later than `wanted`.
-    queued: Option<(Instant, Slot)>,
+    queued: Option<(Moment, Slot)>,
 }
 
 impl Deadlines {
     /// Sets or clears the deadline of a session.
-    pub(super) fn arm(&mut self, slot: Slot, wanted: Option<Instant>) {
+    pub(super) fn arm(&mut self, now: Instant, slot: Slot, wanted: Option<Instant>) {
+        let start = *self.start.get_or_insert_with(|| Start::new(now));
+        let wanted = wanted.map(|wanted| start.moment(wanted));
         let index = slot.index();
         if index >= self.armed.len() {
             self.armed.resize(index + 1, Armed::default());
@@ -51,6 +56,11 @@ impl Deadlines {
 
     /// The earliest time at which `pop_expired` may have something to say.
     pub(super) fn next(&mut self) -> Option<Instant> {
+        let first = self.first()?;
+        Some(self.start?.instant(first))
+    }
+
+    fn first(&mut self) -> Option<Moment> {
         while let Some(&Reverse(entry)) = self.heap.peek() {
             if self.counts(entry) {
                 return Some(entry.0);
@@ -62,8 +72,9 @@ impl Deadlines {
 
     /// A session whose deadline has come. It has none until it is armed again.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Slot> {
+        let now = self.start?.moment(now);
         loop {
-            let next = self.next()?;
+            let next = self.first()?;
             if next > now {
                 return None;
             }
@@ -82,7 +93,7 @@ impl Deadlines {
         }
     }
 
-    fn push(&mut self, when: Instant, slot: Slot) {
+    fn push(&mut self, when: Moment, slot: Slot) {
         let armed = &mut self.armed[slot.index()];
         if armed.queued.replace((when, slot)).is_none() {
             self.live += 1;
@@ -97,7 +108,7 @@ impl Deadlines {
         }
     }
 
-    fn counts(&self, entry: (Instant, Slot)) -> bool {
+    fn counts(&self, entry: (Moment, Slot)) -> bool {
         self.armed[entry.1.index()].queued == Some(entry)
     }
 }
@@ -120,8 +131,8 @@ mod tests {
     fn a_deadline_comes_once_and_in_order() {
         let start = Instant::now();
         let mut deadlines = Deadlines::default();
-        deadlines.arm(slot(0), Some(start + millis(20)));
-        deadlines.arm(slot(1), Some(start + millis(10)));
+        deadlines.arm(start, slot(0), Some(start + millis(20)));
+        deadlines.arm(start, slot(1), Some(start + millis(10)));
         assert_eq!(deadlines.next(), Some(start + millis(10)));
         assert_eq!(deadlines.pop_expired(start), None);
         assert_eq!(deadlines.pop_expired(start + millis(30)), Some(slot(1)));
@@ -134,8 +145,8 @@ mod tests {
     fn a_deadline_that_moved_later_comes_later() {
         let start = Instant::now();
         let mut deadlines = Deadlines::default();
-        deadlines.arm(slot(0), Some(start + millis(10)));
-        deadlines.arm(slot(0), Some(start + millis(50)));
+        deadlines.arm(start, slot(0), Some(start + millis(10)));
+        deadlines.arm(start, slot(0), Some(start + millis(50)));
         assert_eq!(deadlines.pop_expired(start + millis(20)), None);
         assert_eq!(deadlines.next(), Some(start + millis(50)));
         assert_eq!(deadlines.pop_expired(start + millis(50)), Some(slot(0)));
@@ -145,13 +156,13 @@ mod tests {
     fn a_removed_session_wakes_nobody() {
         let start = Instant::now();
         let mut deadlines = Deadlines::default();
-        deadlines.arm(slot(3), Some(start + millis(10)));
+        deadlines.arm(start, slot(3), Some(start + millis(10)));
         deadlines.disarm(slot(3));
         assert_eq!(deadlines.next(), None);
         // Its place is taken by another session, which is not woken by the old entry either.
-        deadlines.arm(slot(3), Some(start + millis(10)));
+        deadlines.arm(start, slot(3), Some(start + millis(10)));
         deadlines.disarm(slot(3));
-        deadlines.arm(Slot::new(3, 1), Some(start + millis(40)));
+        deadlines.arm(start, Slot::new(3, 1), Some(start + millis(40)));
         assert_eq!(deadlines.pop_expired(start + millis(10)), None);
         assert_eq!(
             deadlines.pop_expired(start + millis(40)),
@@ -165,8 +176,8 @@ mod tests {
         let mut deadlines = Deadlines::default();
         for round in 0..10_000 {
             let now = start + millis(round);
-            deadlines.arm(slot(0), Some(now + Duration::from_secs(10)));
-            deadlines.arm(slot(0), Some(now));
+            deadlines.arm(start, slot(0), Some(now + Duration::from_secs(10)));
+            deadlines.arm(start, slot(0), Some(now));
             assert_eq!(deadlines.pop_expired(now), Some(slot(0)));
         }
         assert!(deadlines.heap.len() <= 70, "{}", deadlines.heap.len());

@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     config::{Config, derive},
+    connection::{Counters, Levels},
     error::ConnectionError,
+    moment::Span,
     stats::ConnectionStats,
     sync::{AtomicBool, Monitor, Patience, Wake},
 };
@@ -66,7 +68,7 @@ pub(crate) struct Wishes {
     pub(crate) reset: bool,
     pub(crate) nodelay: bool,
     /// How long the end may take.
-    pub(crate) linger: Duration,
+    pub(crate) linger: Span,
     /// Whether dropping the last clone waits for the end; of no concern to the worker.
     pub(crate) drop_waits: bool,
 }
@@ -82,12 +84,20 @@ pub(crate) struct SessionHandle {
     receive: ReceivePipe,
     wishes: Mutex<Wishes>,
     progress: Monitor<Progress>,
-    stats: Mutex<ConnectionStats>,
+    shown: Mutex<Shown>,
     /// Whether it waits to be accepted.
     queued: AtomicBool,
     /// Whether `take_error` has nothing to tell any more.
     error_taken: AtomicBool,
-    default_linger: Duration,
+    default_linger: Span,
+}
+
+/// What the application is shown of its connection.
+#[derive(Debug, Default)]
+struct Shown {
+    /// None before the worker has taken the session up.
+    counters: Option<Arc<Counters>>,
+    levels: Levels,
 }
 
 /// How far the session has come.
@@ -120,14 +130,14 @@ impl SessionHandle {
                 released: false,
                 reset: false,
                 nodelay: false,
-                linger: config.linger(),
+                linger: config.linger().into(),
                 drop_waits: false,
             }),
             progress: Monitor::default(),
-            stats: Mutex::default(),
+            shown: Mutex::default(),
             queued: AtomicBool::new(false),
             error_taken: AtomicBool::new(false),
-            default_linger: config.linger(),
+            default_linger: config.linger().into(),
         })
     }
 
@@ -212,9 +222,14 @@ impl SessionHandle {
         self.set_closed(Err(error));
     }
 
-    /// Shows these numbers to the application.
-    pub(crate) fn publish(&self, stats: ConnectionStats) {
-        *self.stats.lock() = stats;
+    /// Shows to the application what the connection counts.
+    pub(crate) fn show(&self, counters: Arc<Counters>) {
+        self.shown.lock().counters = Some(counters);
+    }
+
+    /// Shows to the application how the connection stands.
+    pub(crate) fn publish(&self, levels: Levels) {
+        self.shown.lock().levels = levels;
     }
 }
 
@@ -302,7 +317,7 @@ impl SessionHandle {
     /// How long the end may take; `None` is as configured.
     pub(crate) fn set_linger(&self, linger: Option<Duration>) {
         self.wish(|wishes| {
-            wishes.linger = linger.unwrap_or(self.default_linger);
+            wishes.linger = linger.map_or(self.default_linger, Span::from);
             wishes.drop_waits = linger.is_some();
         });
     }
@@ -310,7 +325,7 @@ impl SessionHandle {
     /// What was set by `set_linger`.
     pub(crate) fn linger(&self) -> Option<Duration> {
         let wishes = self.wishes.lock();
-        wishes.drop_waits.then_some(wishes.linger)
+        wishes.drop_waits.then_some(wishes.linger.get())
     }
 
     fn wish(&self, change: impl FnOnce(&mut Wishes)) {
@@ -343,7 +358,7 @@ impl SessionHandle {
     /// Waits, after the application has ended the stream, until the peer has acknowledged
     /// everything or the linger time is over.
     pub(crate) fn wait_closed(&self) -> io::Result<()> {
-        let limit = self.wishes.lock().linger.saturating_add(VERDICT);
+        let limit = self.wishes.lock().linger.get().saturating_add(VERDICT);
         let verdict = self.progress.wait(Patience::For(limit), |progress| {
             let flushed = progress.flushed.then_some(Ok(()));
             progress
@@ -379,14 +394,24 @@ impl SessionHandle {
         self.receive.error().or_else(writing).or_else(closed)
     }
 
-    /// The numbers that the worker published last, and what the pipes know better.
+    /// What the connection counts, how it stood when the worker looked last, and what the pipes know
+    /// better.
     pub(crate) fn stats(&self) -> ConnectionStats {
-        let mut stats = *self.stats.lock();
+        let mut stats = self.shown.lock().stats();
         stats.bytes_written = self.send.written();
         stats.bytes_read = self.receive.bytes_read();
         stats.send_queue += self.send.len() as u64;
         stats.receive_queue += self.receive.len() as u64;
         stats
+    }
+}
+
+impl Shown {
+    fn stats(&self) -> ConnectionStats {
+        match &self.counters {
+            Some(counters) => counters.with(&self.levels),
+            None => Counters::default().with(&self.levels),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ use self::{
     shard::{Command, Ending},
     socket::{BufferSizes, Sharing, Socket},
     table::canonical,
-    transmit::Path,
+    transmit::Way,
 };
 
 /// A UDP socket with the threads that serve it, for many streams in both directions.
@@ -233,20 +233,15 @@ impl Endpoint {
     /// Opens a session to a peer. Nothing is sent before the application writes.
     pub(crate) fn open_session(&self, peer: SocketAddr) -> io::Result<Arc<SessionHandle>> {
         let Inner { runtime, port } = &*self.inner;
-        let destination = reachable(port.local, peer)?;
-        let (id, permit) = port.admit_own(destination)?;
+        let permit = port.admit_own(reachable(port.local, peer)?)?;
+        let id = permit.id();
         let shard = runtime.shared().shard(port, &id);
-        let path = Path {
-            lane: 0,
-            destination,
-            source: None,
-        };
-        let handle = worker::new_handle(port, shard, id, path);
+        let way = Way::default();
+        let handle = worker::new_handle(port, shard, id, way);
         shard.command(Command::Open(Box::new(Opening {
-            id,
             handle: handle.clone(),
             permit,
-            path,
+            way,
         })))?;
         Ok(handle)
     }
@@ -329,9 +324,6 @@ fn reachable(local: SocketAddr, peer: SocketAddr) -> io::Result<SocketAddr> {
         });
     }
     match (local, peer) {
-        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
-            Ok(SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())))
-        }
         (SocketAddr::V4(_), SocketAddr::V6(_)) => {
             refuse(format!("a socket bound to {local} cannot reach {peer}"))
         }

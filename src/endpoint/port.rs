@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -193,12 +193,11 @@ impl Port {
     pub(super) fn admit_peer(
         self: &Arc<Self>,
         now: Instant,
-        source: SocketAddr,
-        conversation: u16,
+        id: ConnectionId,
         standing: Standing,
         unaccepted: usize,
     ) -> Result<Permit, DropReason> {
-        let mut permit = Permit::new(self, Some(source.ip()));
+        let mut permit = Permit::new(self, id, Opener::Peer);
         let sessions = self.sessions();
         self.admission
             .check_room(standing, sessions, unaccepted + 1)?;
@@ -208,12 +207,16 @@ impl Port {
         if self.memory.is_used_up() {
             return Err(DropReason::OverMemory);
         }
-        let attempt = Attempt::new(source, conversation, permit.from_source as usize - 1);
+        let attempt = Attempt::new(
+            id.remote(),
+            id.conversation,
+            permit.from_source as usize - 1,
+        );
         if !self.admission.asks_hook(&attempt) {
             return Err(DropReason::Refused);
         }
         permit.advanced =
-            standing == Standing::Known && self.admission.take_advance(now, source.ip());
+            standing == Standing::Known && self.admission.take_advance(now, id.remote().ip());
         Ok(permit)
     }
 
@@ -222,25 +225,22 @@ impl Port {
     /// # Errors
     ///
     /// The port is shut down, or all conversation ids towards this peer are in use.
-    pub(super) fn admit_own(
-        self: &Arc<Self>,
-        peer: SocketAddr,
-    ) -> io::Result<(ConnectionId, Permit)> {
-        let mut permit = Permit::new(self, None);
-        if self.is_shut_down() {
-            return Err(ConnectionError::EndpointClosed.into());
-        }
+    pub(super) fn admit_own(self: &Arc<Self>, peer: SocketAddr) -> io::Result<Permit> {
         let peer = canonical(peer);
         let Some(conversation) = self.conversations.take(peer) else {
             let text = format!("65536 connections to {peer} are open");
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
         };
-        permit.conversation = Some((peer, conversation));
         let id = ConnectionId::new(self.id, peer, conversation);
+        let permit = Permit::new(self, id, Opener::Here);
+        // Only now, when whoever shuts it down sees the session.
+        if self.is_shut_down() {
+            return Err(ConnectionError::EndpointClosed.into());
+        }
         if self.peer.is_some() {
             self.only_connection.get_or_init(|| id);
         }
-        Ok((id, permit))
+        Ok(permit)
     }
 
     /// The session that alone can be meant, on a connected socket.
@@ -344,15 +344,15 @@ impl fmt::Debug for Lane {
     }
 }
 
-/// A session's right to exist. Counts for every limit as long as it lives, however it ends.
+/// A session's right to exist, under this id. Counts for every limit as long as it lives, however it
+/// ends.
 #[derive(Debug)]
 pub(super) struct Permit {
     port: Arc<Port>,
-    source: Option<IpAddr>,
-    /// How many sessions this source has, this one included, when it was given.
+    id: ConnectionId,
+    opener: Opener,
+    /// How many sessions a peer's address had, this one included, when it was given.
     from_source: u32,
-    /// The conversation id that was taken for it here.
-    conversation: Option<(SocketAddr, u16)>,
     validated: bool,
     /// The address was proven lately, and one of its advances taken.
     advanced: bool,
@@ -360,17 +360,29 @@ pub(super) struct Permit {
     held: Holding,
 }
 
+/// Who has opened a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opener {
+    /// It counts as one of those that its address may have.
+    Peer,
+    /// It has taken its conversation id from those that are free.
+    Here,
+}
+
 impl Permit {
-    fn new(port: &Arc<Port>, source: Option<IpAddr>) -> Self {
+    fn new(port: &Arc<Port>, id: ConnectionId, opener: Opener) -> Self {
         port.sessions.fetch_add(1, Ordering::SeqCst);
         port.memory.enter();
-        let from_source = source.map_or(0, |source| port.admission.enter(source) as u32);
+        let from_source = match opener {
+            Opener::Peer => port.admission.enter(id.remote().ip()) as u32,
+            Opener::Here => 0,
+        };
         Self {
             port: port.clone(),
-            source,
+            id,
+            opener,
             from_source,
-            conversation: None,
-            validated: source.is_none(),
+            validated: opener == Opener::Here,
             advanced: false,
             held: Holding::new(port.memory.clone()),
         }
@@ -380,6 +392,10 @@ impl Permit {
         &self.port
     }
 
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// Whether more may be sent to the peer at first, because its address was proven lately.
     pub(super) fn is_advanced(&self) -> bool {
         self.advanced
@@ -387,23 +403,21 @@ impl Permit {
 
     /// The peer has proven its address.
     pub(super) fn set_validated(&mut self, now: Instant) {
-        if let (Some(source), false) = (self.source, self.validated) {
-            self.validated = true;
-            self.port.admission.prove(now, source);
+        if !std::mem::replace(&mut self.validated, true) {
+            self.port.admission.prove(now, self.id.remote().ip());
         }
     }
 
-    /// The session's peer is at another address, which proves nothing yet.
-    pub(super) fn migrate(&mut self, now: Instant, to: IpAddr) -> Result<(), DropReason> {
-        let Some(from) = self.source else {
-            return Ok(());
-        };
+    /// The session's peer, who has opened it, is at another address, which proves nothing yet.
+    pub(super) fn migrate(&mut self, now: Instant, id: ConnectionId) -> Result<(), DropReason> {
+        debug_assert_eq!(self.opener, Opener::Peer);
+        let (from, to) = (self.id.remote().ip(), id.remote().ip());
         let admission = &self.port.admission;
         // Asked while the proof of the old address counts: it may be the same.
         let known = admission.standing(now, to) == Standing::Known;
         admission.migrate(from, self.validated, to)?;
         self.advanced = known && admission.take_advance(now, to);
-        self.source = Some(to);
+        self.id = id;
         self.validated = false;
         Ok(())
     }
@@ -418,11 +432,10 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.held.set(0);
         self.port.memory.leave();
-        if let Some(source) = self.source {
-            self.port.admission.leave(source, self.validated);
-        }
-        if let Some((peer, conversation)) = self.conversation {
-            self.port.conversations.give_back(peer, conversation);
+        let (remote, conversation) = (self.id.remote(), self.id.conversation);
+        match self.opener {
+            Opener::Peer => self.port.admission.leave(remote.ip(), self.validated),
+            Opener::Here => self.port.conversations.give_back(remote, conversation),
         }
         if self.port.sessions.fetch_sub(1, Ordering::SeqCst) == 1 {
             drop(self.port.idle_lock.lock());

@@ -9,14 +9,13 @@ use std::{
 use crate::{
     connection::{Connection, Side},
     error::{ConnectionError, DropReason},
-    stats::ConnectionStats,
 };
 
 use super::{
-    handle::SessionHandle,
+    handle::{SessionHandle, SessionKey},
     port::{Permit, Port},
-    table::ConnectionId,
-    transmit::Path,
+    table::{ConnectionId, Tenant},
+    transmit::Way,
 };
 
 /// Asked for more, an application gets this: times are added to times.
@@ -33,19 +32,17 @@ const BUSY: u64 = 256 * 1024;
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]
 pub(super) struct Opening {
-    pub(super) id: ConnectionId,
     pub(super) handle: Arc<SessionHandle>,
     pub(super) permit: Permit,
-    pub(super) path: Path,
+    pub(super) way: Way,
 }
 
 /// A connection with everything around it. Only its worker touches it.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) id: ConnectionId,
     pub(super) connection: Connection,
     pub(super) handle: Arc<SessionHandle>,
-    pub(super) path: Path,
+    pub(super) way: Way,
     /// On the worker's list of sessions to visit.
     pub(super) touched: bool,
     /// The application has done something.
@@ -60,12 +57,11 @@ pub(super) struct Session {
     /// Whether the application, or the end of the endpoint, has ended each direction ...
     no_reader: bool,
     no_writer: bool,
-    linger: Duration,
     /// ... and whether the connection knows. It learns that writing has ended once the pipe is
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
-    pipe_linger: Option<Instant>,
-    /// What the connection had dropped, as of the last visit.
+    pipe_linger: Option<Box<Instant>>,
+    /// What the connection had dropped, as of the last visit: the lower halves of the counts.
     dropped: Dropped,
     /// Bytes that the application wrote and read, and bytes held, as of the last visit.
     seen: (u64, usize),
@@ -79,7 +75,7 @@ const DROPS: [DropReason; 3] = [
     DropReason::OverMemory,
     DropReason::Reflected,
 ];
-type Dropped = [u64; DROPS.len()];
+type Dropped = [u32; DROPS.len()];
 
 /// What one side has already told the other, so that it is told once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,17 +94,15 @@ struct Told {
 impl Session {
     pub(super) fn new(opening: Opening, side: Side, seed: u64, now: Instant) -> Self {
         let Opening {
-            id,
             handle,
             permit,
-            path,
+            way,
         } = opening;
+        let conversation = permit.id().conversation;
         let port = permit.port();
         let config = port.config.clone();
-        let linger = config.linger();
         let max_plaintext = port.max_plaintext();
-        let mut connection =
-            Connection::new(side, id.conversation, config, max_plaintext, seed, now);
+        let mut connection = Connection::new(side, conversation, config, max_plaintext, seed, now);
         if side == Side::Server {
             let factor = port.admission.limits.amplification_factor;
             connection.set_amplification_factor(factor);
@@ -116,11 +110,11 @@ impl Session {
         if permit.is_advanced() {
             connection.advance();
         }
+        handle.show(connection.counters().clone());
         Self {
-            id,
             connection,
             handle,
-            path,
+            way,
             permit,
             touched: false,
             dirty: true,
@@ -129,7 +123,6 @@ impl Session {
             left: None,
             no_reader: false,
             no_writer: false,
-            linger,
             told: Told::default(),
             pipe_linger: None,
             dropped: Dropped::default(),
@@ -147,26 +140,25 @@ impl Session {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        path: Path,
+        way: Way,
         seed: u64,
     ) -> Result<(), DropReason> {
-        self.permit.migrate(now, id.remote.ip())?;
+        let (before, after) = (self.id().remote(), id.remote());
+        self.permit.migrate(now, id)?;
         self.connection.on_migrated(now, seed);
         if self.permit.is_advanced() {
             self.connection.advance();
         }
-        if self.id.remote.ip() != id.remote.ip() {
-            let config = &self.permit.port().config;
-            self.connection.forget_path(now, config, seed);
+        if before.ip() != after.ip() {
+            self.connection.forget_path(now, seed);
         }
         self.handle
-            .set_addresses(path.addresses(self.permit.port().local));
+            .set_addresses(way.addresses(self.port().local, after));
         // The other socket may have room.
-        self.blocked &= self.path.lane == path.lane;
+        self.blocked &= self.way.lane == way.lane;
         self.told.validated = false;
-        self.left = Some(Box::new((self.id.remote, now)));
-        self.id = id;
-        self.path = path;
+        self.left = Some(Box::new((before, now)));
+        self.way = way;
         Ok(())
     }
 
@@ -227,28 +219,36 @@ impl Session {
             self.told.flushed = true;
             self.handle.set_flushed();
         }
-        let stats = self.connection.stats();
-        self.count_drops(&stats);
-        self.handle.publish(stats);
+        self.handle.publish(self.connection.levels());
+        self.count_drops();
         if self.connection.has_ended() && self.connection.read().is_empty() {
             self.finish();
         }
         self.count_memory();
-        self.release_memory(now, stats.bytes_written + stats.bytes_read);
+        self.release_memory(now);
     }
 
-    fn count_drops(&mut self, stats: &ConnectionStats) {
-        let now = [stats.beyond_window, stats.over_memory, stats.reflected];
+    fn count_drops(&mut self) {
+        let counters = self.connection.counters();
+        let counts = [
+            &counters.beyond_window,
+            &counters.over_memory,
+            &counters.reflected,
+        ];
+        let now = counts.map(|count| count.get() as u32);
         let before = std::mem::replace(&mut self.dropped, now);
         for ((reason, now), before) in DROPS.into_iter().zip(now).zip(before) {
-            if now > before {
-                self.port().counters.drop_many(reason, now - before);
+            if now != before {
+                let more = now.wrapping_sub(before);
+                self.port().counters.drop_many(reason, more.into());
             }
         }
     }
 
     /// Gives empty memory back, once it has been kept long enough for its use.
-    fn release_memory(&mut self, now: Instant, moved: u64) {
+    fn release_memory(&mut self, now: Instant) {
+        let counters = self.connection.counters();
+        let moved = counters.bytes_written.get() + counters.bytes_read.get();
         let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
         let held = pipes + self.connection.memory() + self.connection.bookkeeping();
         let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
@@ -284,7 +284,10 @@ impl Session {
         /// A session that cannot send would find its timers due all the time.
         const WHILE_BLOCKED: Duration = Duration::from_millis(20);
         let timer = self.connection.poll_timeout().map(|(when, _)| when);
-        let lingering = self.pipe_linger.map(|begun| begun + self.linger);
+        let lingering = self
+            .pipe_linger
+            .as_ref()
+            .map(|begun| **begun + self.connection.linger());
         let release = self.keeps.map(|(until, _)| until);
         let deadline = [timer, lingering, release].into_iter().flatten().min()?;
         if self.blocked {
@@ -350,12 +353,9 @@ impl Session {
         }
         if self.has_failed() {
             self.port().counters.sessions_failed.add(1);
-            let Self { id, connection, .. } = &*self;
-            let (conversation, state) = (id.conversation, connection.state());
-            log::debug!(
-                "session {conversation:#06x} of {} failed in {state:?}: {error:?}",
-                id.remote
-            );
+            let ConnectionId { conversation, .. } = self.id();
+            let (remote, state) = (self.id().remote(), self.connection.state());
+            log::debug!("session {conversation:#06x} of {remote} failed in {state:?}: {error:?}");
         }
     }
 
@@ -375,8 +375,8 @@ impl Session {
         if std::mem::take(&mut self.dirty) {
             let wishes = self.handle.take_wishes();
             self.connection.set_nodelay(wishes.nodelay);
-            self.linger = wishes.linger.min(LONGEST_LINGER);
-            self.connection.set_linger(self.linger);
+            self.connection
+                .set_linger(wishes.linger.get().min(LONGEST_LINGER));
             self.no_reader |= wishes.shutdown_read || wishes.released;
             self.no_writer |= wishes.shutdown_write || wishes.released;
             if wishes.reset {
@@ -413,8 +413,8 @@ impl Session {
             self.connection.shutdown(now, Shutdown::Write);
         } else if self.no_reader {
             // The connection's own linger time begins only when its queue has taken everything.
-            let begun = *self.pipe_linger.get_or_insert(now);
-            if begun + self.linger <= now {
+            let begun = **self.pipe_linger.get_or_insert_with(|| Box::new(now));
+            if begun + self.connection.linger() <= now {
                 self.pipe_linger = None;
                 self.reset(now, ConnectionError::TimedOut);
             }
@@ -449,5 +449,15 @@ impl Session {
             self.permit.set_validated(now);
             self.handle.limit_pipes(usize::MAX);
         }
+    }
+}
+
+impl Tenant for Session {
+    fn id(&self) -> ConnectionId {
+        self.permit.id()
+    }
+
+    fn key(&self) -> SessionKey {
+        self.handle.info().key
     }
 }

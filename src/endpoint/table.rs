@@ -1,9 +1,9 @@
 //! Where a worker finds its sessions, and what it remembers of those that are gone.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     hash::Hash,
-    net::{IpAddr, SocketAddr, SocketAddrV6},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     time::{Duration, Instant},
 };
 
@@ -16,17 +16,32 @@ use super::{handle::SessionKey, port::PortId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ConnectionId {
     pub(super) port: PortId,
-    pub(super) remote: SocketAddr,
     pub(super) conversation: u16,
+    /// The peer's address, IPv4 inside IPv6: so it takes less memory, and there is one of these for
+    /// each session in more than one place.
+    remote_port: u16,
+    remote_ip: Ipv6Addr,
+    scope: u32,
 }
 
 impl ConnectionId {
     pub(super) fn new(port: PortId, remote: SocketAddr, conversation: u16) -> Self {
+        let (remote_ip, scope) = match canonical(remote) {
+            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
+            SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
+        };
         Self {
             port,
-            remote: canonical(remote),
             conversation,
+            remote_port: remote.port(),
+            remote_ip,
+            scope,
         }
+    }
+
+    /// Where the peer is.
+    pub(super) fn remote(&self) -> SocketAddr {
+        canonical(SocketAddrV6::new(self.remote_ip, self.remote_port, 0, self.scope).into())
     }
 }
 
@@ -42,6 +57,16 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// The form in which a socket that is bound to `local` names an address.
+pub(super) fn native(local: SocketAddr, remote: SocketAddr) -> SocketAddr {
+    match (local, remote) {
+        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+            SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
+        }
+        _ => remote,
+    }
+}
+
 /// A place in the table, and which of its successive tenants is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot {
@@ -50,7 +75,10 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(index: u32, generation: u32) -> Self {
+    const FIRST: Self = Self::new(0, 0);
+    const LAST: Self = Self::new(u32::MAX, u32::MAX);
+
+    pub(super) const fn new(index: u32, generation: u32) -> Self {
         Self { index, generation }
     }
 
@@ -68,39 +96,42 @@ const MOST_MOVABLE: usize = 8;
 pub(super) struct Table<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    by_id: HashMap<ConnectionId, Slot>,
-    by_key: HashMap<SessionKey, Slot>,
+    /// Their places, by either name.
+    by_id: HashMap<ConnectionId, u32>,
+    by_key: HashMap<SessionKey, u32>,
     /// Those that may move to another address, by what they keep then.
-    movable: HashMap<(PortId, u16), Vec<Slot>>,
+    movable: BTreeSet<(PortId, u16, Slot)>,
 }
 
 #[derive(Debug)]
 struct Place<T> {
     generation: u32,
-    /// In a place of its own in memory, so that those of a flood are given back.
-    tenant: Option<Box<Tenant<T>>>,
+    /// Apart in memory, so that those of a flood are given back.
+    tenant: Option<Box<T>>,
 }
 
-#[derive(Debug)]
-struct Tenant<T> {
-    id: ConnectionId,
-    key: SessionKey,
-    session: T,
+/// What is in a table, and knows under which names.
+pub(super) trait Tenant {
+    /// Changes only when it has moved, and then the table is to be told.
+    fn id(&self) -> ConnectionId;
+
+    fn key(&self) -> SessionKey;
 }
 
-impl<T> Table<T> {
+impl<T: Tenant> Table<T> {
     pub(super) fn new() -> Self {
         Self {
             places: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
             by_key: HashMap::new(),
-            movable: HashMap::new(),
+            movable: BTreeSet::new(),
         }
     }
 
-    /// Adds a session. The id must not be in the table, and the key never have been.
-    pub(super) fn insert(&mut self, id: ConnectionId, key: SessionKey, session: T) -> Slot {
+    /// Adds a session. Its id must not be in the table, and its key never have been.
+    pub(super) fn insert(&mut self, session: T) -> Slot {
+        let (id, key) = (session.id(), session.key());
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
                 generation: 0,
@@ -109,10 +140,10 @@ impl<T> Table<T> {
             (self.places.len() - 1) as u32
         });
         let place = &mut self.places[index as usize];
-        place.tenant = Some(Box::new(Tenant { id, key, session }));
+        place.tenant = Some(Box::new(session));
         let slot = Slot::new(index, place.generation);
-        self.by_id.insert(id, slot);
-        self.by_key.insert(key, slot);
+        self.by_id.insert(id, index);
+        self.by_key.insert(key, index);
         slot
     }
 
@@ -124,13 +155,13 @@ impl<T> Table<T> {
         let tenant = place.tenant.take()?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(slot.index);
-        self.by_id.remove(&tenant.id);
-        self.by_key.remove(&tenant.key);
-        self.forget_movable(slot, tenant.id);
+        let id = tenant.id();
+        self.by_id.remove(&id);
+        self.by_key.remove(&tenant.key());
+        self.movable.remove(&(id.port, id.conversation, slot));
         shrink(&mut self.by_id);
         shrink(&mut self.by_key);
-        shrink(&mut self.movable);
-        Some(tenant.session)
+        Some(*tenant)
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
@@ -138,7 +169,7 @@ impl<T> Table<T> {
         if place.generation != slot.generation {
             return None;
         }
-        Some(&mut place.tenant.as_mut()?.session)
+        place.tenant.as_deref_mut()
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&T> {
@@ -146,63 +177,54 @@ impl<T> Table<T> {
         if place.generation != slot.generation {
             return None;
         }
-        Some(&place.tenant.as_ref()?.session)
+        place.tenant.as_deref()
     }
 
     pub(super) fn find(&self, id: &ConnectionId) -> Option<Slot> {
-        self.by_id.get(id).copied()
+        Some(self.slot(*self.by_id.get(id)?))
+    }
+
+    fn slot(&self, index: u32) -> Slot {
+        Slot::new(index, self.places[index as usize].generation)
     }
 
     /// From now on the session may move.
     pub(super) fn set_movable(&mut self, slot: Slot, id: ConnectionId) {
-        let slots = self.movable.entry((id.port, id.conversation)).or_default();
-        if slots.len() < MOST_MOVABLE && !slots.contains(&slot) {
-            slots.push(slot);
+        if self.movable_like(&id).count() < MOST_MOVABLE {
+            self.movable.insert((id.port, id.conversation, slot));
         }
     }
 
-    fn forget_movable(&mut self, slot: Slot, id: ConnectionId) {
-        let key = (id.port, id.conversation);
-        if let Some(slots) = self.movable.get_mut(&key) {
-            slots.retain(|&other| other != slot);
-            if slots.is_empty() {
-                self.movable.remove(&key);
-            }
-        }
+    fn movable_like(&self, id: &ConnectionId) -> impl Iterator<Item = Slot> {
+        let from = |slot| (id.port, id.conversation, slot);
+        let same = self.movable.range(from(Slot::FIRST)..=from(Slot::LAST));
+        same.map(|&(_, _, slot)| slot)
     }
 
     /// The sessions that this one may be, if it has moved.
     pub(super) fn candidates(&self, id: &ConnectionId) -> impl Iterator<Item = (Slot, &T)> {
-        let slots = self.movable.get(&(id.port, id.conversation));
-        let slots = slots.into_iter().flatten();
-        slots.filter_map(|&slot| Some((slot, self.get(slot)?)))
+        self.movable_like(id)
+            .filter_map(|slot| Some((slot, self.get(slot)?)))
     }
 
-    /// The session has moved: this is its id from now on. The id must not be in the table.
-    pub(super) fn set_id(&mut self, slot: Slot, id: ConnectionId) {
-        let Some(place) = self.places.get_mut(slot.index()) else {
-            return;
-        };
-        if let Some(tenant) = place
-            .tenant
-            .as_mut()
-            .filter(|_| place.generation == slot.generation)
-        {
-            self.by_id.remove(&tenant.id);
-            tenant.id = id;
-            self.by_id.insert(id, slot);
+    /// The session has moved, and had this id before. Its id now must not be in the table.
+    pub(super) fn on_moved(&mut self, slot: Slot, before: ConnectionId) {
+        if let Some(session) = self.get(slot) {
+            let id = session.id();
+            self.by_id.remove(&before);
+            self.by_id.insert(id, slot.index);
         }
     }
 
     pub(super) fn find_key(&self, key: SessionKey) -> Option<Slot> {
-        self.by_key.get(&key).copied()
+        Some(self.slot(*self.by_key.get(&key)?))
     }
 
     /// Every session with its place.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
         self.places.iter().zip(0..).filter_map(|(place, index)| {
-            let tenant = place.tenant.as_ref()?;
-            Some((Slot::new(index, place.generation), &tenant.session))
+            let tenant = place.tenant.as_deref()?;
+            Some((Slot::new(index, place.generation), tenant))
         })
     }
 }
@@ -307,16 +329,31 @@ mod tests {
     use super::*;
     use crate::wire::{CommandKind, Options, SeqNum};
 
+    #[derive(Debug, PartialEq)]
+    struct Guest {
+        id: ConnectionId,
+        key: SessionKey,
+    }
+
+    impl Tenant for Guest {
+        fn id(&self) -> ConnectionId {
+            self.id
+        }
+
+        fn key(&self) -> SessionKey {
+            self.key
+        }
+    }
+
+    fn guest(index: u32, id: ConnectionId) -> Guest {
+        let generation = 0;
+        let key = SessionKey { index, generation };
+        Guest { id, key }
+    }
+
     fn id(conversation: u16) -> ConnectionId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 9));
         ConnectionId::new(PortId(0), remote, conversation)
-    }
-
-    fn key(index: u32) -> SessionKey {
-        SessionKey {
-            index,
-            generation: 0,
-        }
     }
 
     fn terminate(conversation: u16) -> Command {
@@ -333,17 +370,18 @@ mod tests {
     #[test]
     fn a_slot_names_one_tenant_only() {
         let mut table = Table::new();
-        let first = table.insert(id(1), key(1), "first");
+        let (one, two) = (guest(1, id(1)), guest(2, id(2)));
+        let first = table.insert(guest(1, id(1)));
         assert_eq!(table.find(&id(1)), Some(first));
-        assert_eq!(table.find_key(key(1)), Some(first));
-        assert_eq!(table.remove(first), Some("first"));
-        let second = table.insert(id(2), key(2), "second");
+        assert_eq!(table.find_key(one.key), Some(first));
+        assert_eq!(table.remove(first), Some(guest(1, id(1))));
+        let second = table.insert(guest(2, id(2)));
         assert_eq!(second.index(), first.index());
         assert_eq!(table.get_mut(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.find(&id(1)), None);
-        assert_eq!(table.find_key(key(1)), None);
-        assert_eq!(table.iter().collect::<Vec<_>>(), [(second, &"second")]);
+        assert_eq!(table.find_key(one.key), None);
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(second, &two)]);
     }
 
     #[test]
@@ -353,22 +391,23 @@ mod tests {
             ConnectionId::new(PortId(0), remote, conversation)
         };
         let mut table = Table::new();
-        let fixed = table.insert(from(1, 7), key(1), "fixed");
-        let movable = table.insert(from(2, 7), key(2), "movable");
+        let fixed = table.insert(guest(1, from(1, 7)));
+        let movable = table.insert(guest(2, from(2, 7)));
         table.set_movable(movable, from(2, 7));
         let candidates = |table: &Table<_>, id| -> Vec<_> {
             table.candidates(&id).map(|(slot, _)| slot).collect()
         };
         assert_eq!(candidates(&table, from(3, 7)), [movable]);
         assert_eq!(candidates(&table, from(3, 8)), []);
-        table.set_id(movable, from(3, 7));
+        table.get_mut(movable).unwrap().id = from(3, 7);
+        table.on_moved(movable, from(2, 7));
         assert_eq!(table.find(&from(2, 7)), None);
         assert_eq!(table.find(&from(3, 7)), Some(movable));
-        assert_eq!(table.remove(movable), Some("movable"));
+        assert!(table.remove(movable).is_some());
         assert_eq!(table.find(&from(3, 7)), None);
         assert_eq!(candidates(&table, from(3, 7)), []);
         assert!(table.movable.is_empty());
-        assert_eq!(table.remove(fixed), Some("fixed"));
+        assert!(table.remove(fixed).is_some());
     }
 
     #[test]
@@ -377,10 +416,13 @@ mod tests {
         for port in 1..1000 {
             let remote = SocketAddr::from(([127, 0, 0, 1], port));
             let id = ConnectionId::new(PortId(0), remote, 7);
-            let slot = table.insert(id, key(port.into()), port);
+            let slot = table.insert(guest(port.into(), id));
             table.set_movable(slot, id);
         }
-        let movable: Vec<_> = table.candidates(&id(7)).map(|(_, &port)| port).collect();
+        let movable: Vec<_> = table
+            .candidates(&id(7))
+            .map(|(_, one)| one.key.index)
+            .collect();
         assert_eq!(movable, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 

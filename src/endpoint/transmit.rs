@@ -21,7 +21,7 @@ use super::{
     handle::Addresses,
     port::{Port, PortId},
     session::Session,
-    table::{Slot, canonical},
+    table::{Slot, Tenant, canonical, native},
 };
 
 /// Datagrams that one session may send before others have their turn: two trains of full ones.
@@ -38,25 +38,51 @@ pub(super) trait SendDatagrams: Send + Sync {
     fn max_segments(&self) -> usize;
 }
 
-/// The way to a peer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Path {
-    /// Which of the port's sockets.
-    pub(super) lane: usize,
-    pub(super) destination: SocketAddr,
+/// How datagrams to a peer leave here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Way {
     /// The address of ours that the peer knows.
     pub(super) source: Option<IpAddr>,
+    /// Which of the port's sockets.
+    pub(super) lane: u16,
 }
 
-impl Path {
+impl Way {
     /// Both ends, as the user is told; `local` is where the port is bound.
-    pub(super) fn addresses(&self, mut local: SocketAddr) -> Addresses {
+    pub(super) fn addresses(&self, mut local: SocketAddr, peer: SocketAddr) -> Addresses {
         if let Some(ip) = self.source {
             local.set_ip(ip);
         }
         Addresses {
             local: canonical(local),
-            peer: canonical(self.destination),
+            peer,
+        }
+    }
+}
+
+impl From<Origin> for Way {
+    fn from(origin: Origin) -> Self {
+        Self {
+            source: origin.local_ip,
+            lane: origin.lane as u16,
+        }
+    }
+}
+
+/// The way to a peer, all of it.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    lane: usize,
+    destination: SocketAddr,
+    source: Option<IpAddr>,
+}
+
+impl Path {
+    fn of(session: &Session) -> Self {
+        Self {
+            lane: session.way.lane.into(),
+            destination: native(session.port().local, session.id().remote()),
+            source: session.way.source,
         }
     }
 }
@@ -129,11 +155,12 @@ impl Transmitter {
     /// Sends what the session's connection has to say, up to its budget.
     pub(super) fn flush(&mut self, now: Instant, slot: Slot, session: &mut Session) -> Flushed {
         let port = session.port().clone();
-        if let Some(held) = self.blocked.get_mut(&(port.id, session.path.lane)) {
+        let lane = usize::from(session.way.lane);
+        if let Some(held) = self.blocked.get_mut(&(port.id, lane)) {
             held.waiting.push(slot);
             return Flushed::Blocked;
         }
-        let max_segments = port.lanes[session.path.lane].sender().max_segments();
+        let max_segments = port.lanes[lane].sender().max_segments();
         self.buffer.clear();
         let (mut segment, mut count) = (0, 0);
         let mut flushed = Flushed::More;
@@ -205,15 +232,16 @@ impl Transmitter {
         if length == 0 {
             return true;
         }
-        let length = self.seal_front(port, &session.path, length, segment);
+        let path = Path::of(session);
+        let length = self.seal_front(port, &path, length, segment);
         if length == 0 {
             return true;
         }
-        match send(port, &session.path, &self.buffer[..length], segment) {
+        match send(port, &path, &self.buffer[..length], segment) {
             Sent::Yes => {}
             Sent::Refused => session.refused = true,
             Sent::Blocked(from) => {
-                self.hold(port, session.path, slot, from..length, segment);
+                self.hold(port, path, slot, from..length, segment);
                 return false;
             }
         }

@@ -22,8 +22,8 @@ use super::{
     port::{Port, PortId},
     session::{Opening, Session},
     shard::{Command, Ending, Shard},
-    table::{ConnectionId, Slot, Table},
-    transmit::{Flushed, Path, Transmitter},
+    table::{ConnectionId, Slot, Table, Tenant},
+    transmit::{Flushed, Transmitter, Way},
 };
 
 use admit::Gate;
@@ -210,7 +210,7 @@ impl Worker {
             opening.handle.fail(ConnectionError::EndpointClosed);
             return;
         }
-        if self.table.find(&opening.id).is_some() {
+        if self.table.find(&opening.permit.id()).is_some() {
             // A peer chose the same conversation for a session towards us.
             opening.handle.fail(ConnectionError::Reset);
             return;
@@ -226,12 +226,11 @@ impl Worker {
     }
 
     fn insert(&mut self, now: Instant, opening: Opening, side: Side) -> Slot {
-        let id = opening.id;
         let key = opening.handle.info().key;
         // Unguessable, because peers prove their address by echoing times that come from it.
         let seed = self.seeds.hash_one((key.index, key.generation));
         let session = Session::new(opening, side, seed, now);
-        self.table.insert(id, key, session)
+        self.table.insert(session)
     }
 
     fn remove(&mut self, now: Instant, slot: Slot) {
@@ -243,14 +242,14 @@ impl Worker {
         session.finish();
         log::debug!(
             "session {:#06x} of {} is over",
-            session.id.conversation,
-            session.id.remote
+            session.id().conversation,
+            session.id().remote()
         );
         self.after(now, &session);
     }
 
     fn close_port(&mut self, now: Instant, port: &Arc<Port>, ending: Ending) {
-        let of_port = |(_, session): &(Slot, &Session)| session.id.port == port.id;
+        let of_port = |(_, session): &(Slot, &Session)| session.id().port == port.id;
         let slots: Vec<Slot> = self
             .table
             .iter()
@@ -304,7 +303,7 @@ impl Worker {
         let was_movable = session.is_movable();
         session.exchange(now);
         if !was_movable && session.is_movable() {
-            let id = session.id;
+            let id = session.id();
             self.table.set_movable(slot, id);
         }
     }
@@ -327,7 +326,7 @@ impl Worker {
             self.touch(slot);
         } else {
             let deadline = session.deadline(now);
-            self.deadlines.arm(slot, deadline);
+            self.deadlines.arm(now, slot, deadline);
         }
     }
 }
@@ -337,13 +336,13 @@ pub(super) fn new_handle(
     port: &Port,
     shard: &Arc<Shard>,
     id: ConnectionId,
-    path: Path,
+    way: Way,
 ) -> Arc<SessionHandle> {
     let info = SessionInfo {
         key: shard.new_key(),
         conversation: id.conversation,
     };
-    let addresses = path.addresses(port.local);
+    let addresses = way.addresses(port.local, id.remote());
     SessionHandle::new(info, addresses, &port.config, &port.memory, shard.clone())
 }
 

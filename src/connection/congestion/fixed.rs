@@ -54,7 +54,7 @@ impl Controller for Fixed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use crate::moment::Moment;
 
     #[test]
     fn the_rate_is_the_configured_capacity() {
@@ -69,7 +69,7 @@ mod tests {
         let before = fixed.window();
         fixed.on_loss(&LossEvent {
             segments: 100,
-            sent_at: Instant::now(),
+            sent_at: Moment::START,
         });
         assert_eq!(fixed.window(), before);
         fixed.on_timeout();

@@ -90,11 +90,11 @@ impl Controller for LossRate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use crate::moment::Moment;
 
     fn acked(segments: u64) -> AckEvent {
         AckEvent {
-            now: Instant::now(),
+            now: Moment::START,
             acked: segments * 1000,
             acked_segments: segments,
             delivered: 0,
@@ -111,13 +111,13 @@ mod tests {
         assert_eq!(window.window(), 100_000);
         window.on_loss(&LossEvent {
             segments: 20,
-            sent_at: Instant::now(),
+            sent_at: Moment::START,
         });
         window.on_ack(&acked(80));
         assert_eq!(window.window(), 75_000);
         window.on_loss(&LossEvent {
             segments: 10,
-            sent_at: Instant::now(),
+            sent_at: Moment::START,
         });
         window.on_ack(&acked(90));
         assert_eq!(window.window(), 75_000);

@@ -5,12 +5,12 @@ mod fixed;
 mod loss_rate;
 pub(super) mod rate;
 
-use std::{
-    fmt::Debug,
-    time::{Duration, Instant},
-};
+use std::{fmt::Debug, time::Duration};
 
-use crate::config::{Config, Congestion, derive};
+use crate::{
+    config::{Config, Congestion, derive},
+    moment::Moment,
+};
 use rate::RateSample;
 
 /// Decides how much may be in flight. It hears of every acknowledgement and loss.
@@ -33,7 +33,7 @@ pub(super) trait Controller: Debug + Send {
 /// What an acknowledgement brought.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AckEvent {
-    pub(super) now: Instant,
+    pub(super) now: Moment,
     /// Payload bytes newly acknowledged.
     pub(super) acked: u64,
     /// Segments newly acknowledged.
@@ -53,7 +53,7 @@ pub(super) struct AckEvent {
 pub(super) struct LossEvent {
     pub(super) segments: u64,
     /// When the last of them was sent.
-    pub(super) sent_at: Instant,
+    pub(super) sent_at: Moment,
 }
 
 /// The controller that a configuration asks for.

@@ -1,19 +1,21 @@
 //! How fast the path delivers (draft-cheng-iccrg-delivery-rate-estimation).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// What was known of the delivery when a segment was sent.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::connection) struct Snapshot {
     delivered: u64,
-    delivered_at: Instant,
-    first_sent_at: Instant,
+    delivered_at: Moment,
+    first_sent_at: Moment,
     app_limited: bool,
 }
 
 impl Snapshot {
     #[cfg(test)]
-    pub(in crate::connection) fn at(now: Instant) -> Self {
+    pub(in crate::connection) fn at(now: Moment) -> Self {
         Self {
             delivered: 0,
             delivered_at: now,
@@ -36,12 +38,12 @@ pub(in crate::connection) struct RateSample {
 /// The segment whose delivery makes a sample: among those acknowledged together, the one with which
 /// most had been delivered when it left.
 #[derive(Debug, Default)]
-pub(in crate::connection) struct Sampled(Option<(Snapshot, Instant)>);
+pub(in crate::connection) struct Sampled(Option<(Snapshot, Moment)>);
 
 impl Sampled {
     /// What was delivered left at this time, with this known then. Must be certain: of a repeated
     /// segment another copy may have arrived, much earlier than this one could have.
-    pub(in crate::connection) fn on_certain(&mut self, snapshot: Snapshot, sent_at: Instant) {
+    pub(in crate::connection) fn on_certain(&mut self, snapshot: Snapshot, sent_at: Moment) {
         if self
             .0
             .is_none_or(|(best, _)| snapshot.delivered >= best.delivered)
@@ -55,14 +57,14 @@ impl Sampled {
 #[derive(Debug)]
 pub(in crate::connection) struct RateSampler {
     delivered: u64,
-    delivered_at: Instant,
-    first_sent_at: Instant,
+    delivered_at: Moment,
+    first_sent_at: Moment,
     /// Samples are application-limited until this much has been delivered.
     app_limited_until: u64,
 }
 
 impl RateSampler {
-    pub(in crate::connection) fn new(now: Instant) -> Self {
+    pub(in crate::connection) fn new(now: Moment) -> Self {
         Self {
             delivered: 0,
             delivered_at: now,
@@ -72,7 +74,7 @@ impl RateSampler {
     }
 
     /// Notes a segment that is sent while `in_flight` bytes are.
-    pub(in crate::connection) fn on_sent(&mut self, now: Instant, in_flight: u64) -> Snapshot {
+    pub(in crate::connection) fn on_sent(&mut self, now: Moment, in_flight: u64) -> Snapshot {
         if in_flight == 0 {
             self.first_sent_at = now;
             self.delivered_at = now;
@@ -90,7 +92,7 @@ impl RateSampler {
         self.app_limited_until = self.delivered + in_flight.max(1);
     }
 
-    pub(in crate::connection) fn on_delivered(&mut self, now: Instant, len: u64) {
+    pub(in crate::connection) fn on_delivered(&mut self, now: Moment, len: u64) {
         self.delivered += len;
         self.delivered_at = now;
     }
@@ -102,7 +104,7 @@ impl RateSampler {
     /// What an acknowledgement says, of which this was the segment to sample.
     pub(in crate::connection) fn sample(
         &mut self,
-        now: Instant,
+        now: Moment,
         sampled: &Sampled,
     ) -> Option<RateSample> {
         let (snapshot, sent_at) = sampled.0?;
@@ -124,13 +126,13 @@ impl RateSampler {
 mod tests {
     use super::*;
 
-    fn only(snapshot: Snapshot, sent_at: Instant) -> Sampled {
+    fn only(snapshot: Snapshot, sent_at: Moment) -> Sampled {
         Sampled(Some((snapshot, sent_at)))
     }
 
     #[test]
     fn the_rate_is_that_of_the_slower_of_sending_and_acknowledging() {
-        let start = Instant::now();
+        let start = Moment::START;
         let at = |ms| start + Duration::from_millis(ms);
         let mut sampler = RateSampler::new(start);
         let sent: Vec<_> = (0..10)
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn samples_say_when_the_application_was_the_limit() {
-        let start = Instant::now();
+        let start = Moment::START;
         let mut sampler = RateSampler::new(start);
         sampler.on_app_limited(0);
         let snapshot = sampler.on_sent(start, 0);

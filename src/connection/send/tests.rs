@@ -7,7 +7,7 @@ fn half() -> SendHalf {
 }
 
 fn stamp(transmission: u64) -> Stamp {
-    let now = Instant::now();
+    let now = Moment::START;
     let rate = Snapshot::at(now);
     Stamp {
         transmission,

@@ -174,7 +174,7 @@ fn nobody_vouches_for_an_address_at_which_nothing_was_received() {
         options: Options::NONE,
         receiving_window: SeqNum::new(10_000),
         receiving_next: SeqNum::ZERO,
-        timestamp: before.timestamp(now),
+        timestamp: before.timestamp(before.moment(now)),
         numbers: Numbers::List(&numbers),
     };
     let mut forged = Vec::new();
@@ -187,12 +187,11 @@ fn nobody_vouches_for_an_address_at_which_nothing_was_received() {
 #[test]
 fn another_path_is_measured_anew() {
     let mut pair = in_transfer();
-    let config = Config::default();
     pair.client.arriving.clear();
     let server = &mut pair.server.connection;
     assert!(server.stats().rtt >= 2 * DELAY);
     server.on_migrated(pair.now, 1);
-    server.forget_path(pair.now, &config, 1);
+    server.forget_path(pair.now, 1);
     let datagram = under_way(&pair);
     let server = &mut pair.server.connection;
     server.handle_datagram(pair.now, &datagram);

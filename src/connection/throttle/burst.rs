@@ -1,9 +1,10 @@
 //! What is seen of the segments that a peer sends in one tick.
 
-use std::time::Instant;
-
 use super::FLOOD;
-use crate::wire::{Data, SeqNum, Timestamp};
+use crate::{
+    moment::Moment,
+    wire::{Data, SeqNum, Timestamp},
+};
 
 /// Less says nothing about a path: a busy receiver finds many segments waiting at once.
 const LEAST_BURST: u32 = 8;
@@ -26,14 +27,14 @@ pub(super) struct Burst {
     pub(super) segments: u32,
     arrivals: u32,
     pub(super) far: u32,
-    first: Instant,
-    pub(super) last: Instant,
+    first: Moment,
+    pub(super) last: Moment,
     /// The most that the peer had unacknowledged.
     pub(super) in_flight: u32,
 }
 
 impl Burst {
-    pub(super) fn new(now: Instant, timestamp: Timestamp, start: SeqNum, limit: SeqNum) -> Self {
+    pub(super) fn new(now: Moment, timestamp: Timestamp, start: SeqNum, limit: SeqNum) -> Self {
         Self {
             timestamp,
             limit,
@@ -49,7 +50,7 @@ impl Burst {
         }
     }
 
-    pub(super) fn add(&mut self, now: Instant, data: &Data<'_>, window: u32) {
+    pub(super) fn add(&mut self, now: Moment, data: &Data<'_>, window: u32) {
         let ahead = data.number.since(self.start);
         self.repeats = self.repeats.saturating_add(u32::from(ahead.is_none()));
         self.end = self.end.latest(data.number.next());

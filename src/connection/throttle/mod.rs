@@ -11,11 +11,14 @@ mod flood;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::burst::{Burst, is_filled};
 use self::flood::Flood;
-use crate::wire::{Data, SeqNum};
+use crate::{
+    moment::Moment,
+    wire::{Data, SeqNum},
+};
 
 /// What a peer may send before it has been told anything. It shows itself by that.
 pub(super) const FIRST_WINDOW: u32 = 32;
@@ -37,7 +40,7 @@ const MOST_TICK: f64 = 100.0;
 /// Only timestamps that are not the clock's stay the latest for so long.
 const STALE: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Peer {
     /// One of ours.
     Trusted,
@@ -46,7 +49,7 @@ enum Peer {
         window: u32,
         segments: u32,
     },
-    Flooding(Flood),
+    Flooding(Box<Flood>),
 }
 
 #[derive(Debug)]
@@ -78,9 +81,9 @@ impl Throttle {
 
     /// The most segments to let the peer send, if it needs a limit.
     pub(super) fn window(&self) -> Option<u32> {
-        match self.peer {
+        match &self.peer {
             Peer::Trusted => None,
-            Peer::Watched { window, .. } => (window < FULL_WINDOW).then_some(window),
+            Peer::Watched { window, .. } => (*window < FULL_WINDOW).then_some(*window),
             Peer::Flooding(flood) => Some(flood.window as u32),
         }
     }
@@ -90,7 +93,7 @@ impl Throttle {
     }
 
     /// A segment came. `limit` is what the peer has been told until now.
-    pub(super) fn on_data(&mut self, now: Instant, data: &Data<'_>, limit: SeqNum) {
+    pub(super) fn on_data(&mut self, now: Moment, data: &Data<'_>, limit: SeqNum) {
         let is_impossible = data.number.since(limit).is_some_and(|n| n > FARTHEST);
         if self.peer == Peer::Trusted || is_impossible {
             return;
@@ -102,12 +105,12 @@ impl Throttle {
         let allowed = burst.limit.since(data.sending_next).unwrap_or(0);
         burst.add(now, data, allowed.max(told));
         if burst.far >= EVIDENCE && !self.is_flooding() {
-            self.peer = Peer::Flooding(Flood::START);
+            self.peer = Peer::Flooding(Box::new(Flood::START));
         }
     }
 
     /// The burst to which a segment belongs, unless that is over.
-    fn burst_of(&mut self, now: Instant, data: &Data<'_>, limit: SeqNum) -> Option<&mut Burst> {
+    fn burst_of(&mut self, now: Moment, data: &Data<'_>, limit: SeqNum) -> Option<&mut Burst> {
         let mut start = data.number;
         let latest = self.burst.as_deref().copied();
         let before = latest.filter(|b| b.timestamp != data.timestamp);

@@ -8,7 +8,7 @@ const MS: Duration = Duration::from_millis(1);
 /// A throttle, and a peer that sends so many times its window at every tick, over a path.
 struct Lab {
     throttle: Throttle,
-    now: Instant,
+    now: Moment,
     clock: u32,
     factor: u32,
     /// Numbers before this have been sent.
@@ -24,7 +24,7 @@ impl Lab {
     fn new(factor: u32, capacity: u32) -> Self {
         Self {
             throttle: Throttle::new(),
-            now: Instant::now(),
+            now: Moment::START,
             clock: 1,
             factor,
             sent: 0,
@@ -38,7 +38,7 @@ impl Lab {
         self.throttle.window().unwrap_or(194)
     }
 
-    fn receive(&mut self, now: Instant, number: u32, first: u32, window: u32) {
+    fn receive(&mut self, now: Moment, number: u32, first: u32, window: u32) {
         let data = Data {
             conversation: 1,
             options: Options::default(),
@@ -134,7 +134,7 @@ fn one_forged_number_is_no_flood_and_its_timestamp_freezes_nothing() {
 #[test]
 fn a_peer_that_does_not_multiply_is_released() {
     let mut lab = Lab::new(1, 450);
-    lab.throttle.peer = Peer::Flooding(Flood::START);
+    lab.throttle.peer = Peer::Flooding(Box::new(Flood::START));
     lab.ticks(40);
     assert_eq!(lab.throttle.window(), None);
 }

@@ -88,7 +88,7 @@ fn the_bell_rings_once_until_the_worker_has_looked() {
 fn wishes_stay_once_they_are_made() {
     let (handle, _) = handle();
     let before = handle.take_wishes();
-    assert_eq!(before.linger, Config::default().linger());
+    assert_eq!(before.linger.get(), Config::default().linger());
     handle.shutdown(Shutdown::Read);
     assert!(handle.take_wishes().shutdown_read);
     handle.shutdown(Shutdown::Write);
@@ -96,7 +96,7 @@ fn wishes_stay_once_they_are_made() {
     let wishes = handle.take_wishes();
     assert!(wishes.shutdown_read && wishes.shutdown_write);
     assert!(!wishes.released && !wishes.reset);
-    assert_eq!(wishes.linger, SHORT);
+    assert_eq!(wishes.linger.get(), SHORT);
     assert_eq!(handle.linger(), Some(SHORT));
     handle.set_linger(None);
     assert_eq!(handle.take_wishes().linger, before.linger);
@@ -232,16 +232,17 @@ fn statistics_add_what_the_pipes_know() {
     let (handle, _) = handle();
     write(&handle, b"12345").unwrap();
     handle.receive_pipe().push(b"123");
-    handle.publish(ConnectionStats {
-        send_queue: 10,
-        receive_queue: 20,
-        segments_sent: 7,
-        ..ConnectionStats::default()
-    });
+    let mut levels = Levels::default();
+    levels.send_queue = 10;
+    levels.receive_queue = 20;
+    handle.publish(levels);
+    let counters = Arc::new(Counters::default());
+    handle.show(counters.clone());
+    counters.beyond_window.add(7);
     let stats = handle.stats();
     assert_eq!((stats.bytes_written, stats.bytes_read), (5, 0));
     assert_eq!((stats.send_queue, stats.receive_queue), (15, 23));
-    assert_eq!(stats.segments_sent, 7);
+    assert_eq!(stats.beyond_window, 7);
     read(&handle).unwrap();
     assert_eq!(handle.stats().bytes_read, 3);
     assert_eq!(handle.stats().receive_queue, 20);

@@ -19,8 +19,8 @@ use crate::endpoint::{
     port::{Permit, Port},
     session::{Opening, Session},
     strangers::{ReplyBudget, Stranger, judge},
-    table::{ConnectionId, Late, Slot, Table, Tombstones},
-    transmit::Path,
+    table::{ConnectionId, Late, Slot, Table, Tenant, Tombstones},
+    transmit::Way,
 };
 
 /// What a worker remembers of those who come, and of those who are gone.
@@ -112,14 +112,13 @@ impl Worker {
     ) -> Result<Slot, DropReason> {
         let port = datagram.port;
         let permit = self.permit(now, id, port, queue)?;
-        let path = Path::from(datagram.origin);
-        let handle = new_handle(port, &self.shard, id, path);
+        let way = Way::from(datagram.origin);
+        let handle = new_handle(port, &self.shard, id, way);
         handle.limit_pipes(UNPROVEN_BYTES);
         let opening = Opening {
-            id,
             handle: handle.clone(),
             permit,
-            path,
+            way,
         };
         // First in the table: if this thread dies from here on, nobody waits for the session.
         let slot = self.insert(now, opening, Side::Server);
@@ -128,7 +127,7 @@ impl Worker {
             return Err(DropReason::AcceptQueueFull);
         }
         port.counters.sessions_accepted.add(1);
-        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote);
+        log::debug!("session {:#06x} of {} opened", id.conversation, id.remote());
         let table = &self.table;
         let newcomers = &mut self.gate.newcomers;
         newcomers.add(now, port.id, slot, |slot| is_silent(table, slot));
@@ -143,11 +142,8 @@ impl Worker {
         port: &Arc<Port>,
         queue: &AcceptQueue,
     ) -> Result<Permit, DropReason> {
-        let ask = |standing| {
-            let (source, conversation) = (id.remote, id.conversation);
-            port.admit_peer(now, source, conversation, standing, queue.len())
-        };
-        let standing = port.admission.standing(now, id.remote.ip());
+        let ask = |standing| port.admit_peer(now, id, standing, queue.len());
+        let standing = port.admission.standing(now, id.remote().ip());
         let refused = match standing {
             Standing::Stranger if !port.admission.has_turn(now) => DropReason::Deferred,
             _ => match ask(standing) {
@@ -196,7 +192,7 @@ impl Worker {
         if session.leaves_tombstone() {
             let terminate = session.connection.final_terminate();
             let proven = session.connection.is_validated();
-            gate.tombstones.bury(now, session.id, terminate, proven);
+            gate.tombstones.bury(now, session.id(), terminate, proven);
         }
         gate.tombstones.forget_old(now);
         let table = &self.table;

@@ -12,8 +12,7 @@ use crate::{
     endpoint::{
         batch::Datagram,
         session::Session,
-        table::{ConnectionId, Slot},
-        transmit::Path,
+        table::{ConnectionId, Slot, Tenant},
     },
     error::DropReason,
 };
@@ -48,24 +47,24 @@ impl Worker {
         let Some(session) = self.table.get_mut(slot) else {
             return Ok(());
         };
-        let before = session.id.remote;
+        let before = session.id();
         // Unguessable and new each time, as that of a new session.
         let seed = self
             .seeds
-            .hash_one((id.remote, session.handle.info().key, now));
-        session.migrate(now, id, Path::from(datagram.origin), seed)?;
-        self.table.set_id(slot, id);
+            .hash_one((id.remote(), session.handle.info().key, now));
+        session.migrate(now, id, datagram.origin.into(), seed)?;
+        self.table.on_moved(slot, before);
         self.latest = None;
         datagram.port.counters.sessions_migrated.add(1);
-        let (conversation, after) = (id.conversation, id.remote);
-        log::debug!("session {conversation:#06x} moves from {before} to {after}");
+        let (conversation, from, to) = (id.conversation, before.remote(), id.remote());
+        log::debug!("session {conversation:#06x} moves from {from} to {to}");
         Ok(())
     }
 
     /// Whether a session's peer was here a moment ago: this is late, and no beginning.
     pub(super) fn is_late(&self, now: Instant, id: &ConnectionId) -> bool {
         let mut candidates = self.table.candidates(id);
-        candidates.any(|(_, session)| session.has_left(now, id.remote))
+        candidates.any(|(_, session)| session.has_left(now, id.remote()))
     }
 
     /// Whether a session may have moved here, which the next datagrams can prove.

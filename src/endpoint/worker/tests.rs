@@ -101,18 +101,13 @@ impl Lab {
 
     /// An application opens a session.
     fn open(&self) -> Arc<SessionHandle> {
-        let (id, permit) = self.port.admit_own(address(2)).unwrap();
-        let path = Path {
-            lane: 0,
-            destination: id.remote,
-            source: None,
-        };
-        let handle = new_handle(&self.port, &self.shard, id, path);
+        let permit = self.port.admit_own(address(2)).unwrap();
+        let way = Way::default();
+        let handle = new_handle(&self.port, &self.shard, permit.id(), way);
         let opening = Opening {
-            id,
             handle: handle.clone(),
             permit,
-            path,
+            way,
         };
         self.shard
             .command(Command::Open(Box::new(opening)))

@@ -1,8 +1,7 @@
 //! How unevenly a path acknowledges.
 
-use std::time::Instant;
-
 use super::super::AckEvent;
+use crate::moment::Moment;
 
 /// Rounds over which the largest excess counts.
 const ROUNDS: u64 = 10;
@@ -11,7 +10,7 @@ const ROUNDS: u64 = 10;
 /// ticks need that much more in flight.
 #[derive(Debug, Default)]
 pub(super) struct Aggregation {
-    epoch: Option<Instant>,
+    epoch: Option<Moment>,
     acked: u64,
     extra: MaxOverRounds,
 }

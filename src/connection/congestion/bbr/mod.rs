@@ -15,9 +15,10 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{AckEvent, Controller, LossEvent};
+use crate::moment::Moment;
 use aggregation::Aggregation;
 use path::{PathModel, scale};
 
@@ -59,15 +60,15 @@ enum Mode {
     /// Letting the queue go that this has made.
     Drain,
     /// Sending more, to see whether more arrives.
-    Up { since: Instant, before: u64 },
+    Up { since: Moment, before: u64 },
     /// Sending as much as before, until it can be seen.
-    Watch { since: Instant, before: u64 },
+    Watch { since: Moment, before: u64 },
     /// Sending less, to let the queue go that this may have made.
-    Down { since: Instant },
+    Down { since: Moment },
     /// Sending what arrives.
-    Cruise { until: Instant },
+    Cruise { until: Moment },
     /// Sending little, to see the round-trip time without a queue.
-    ProbeRtt { until: Instant, pause: bool },
+    ProbeRtt { until: Moment, pause: bool },
 }
 
 /// The controller.
@@ -126,7 +127,7 @@ impl Bbr {
             target.is_some_and(|target| event.in_flight <= target)
         };
         let limited = event.rate.is_none_or(|sample| sample.app_limited);
-        let passed = |since: Instant| now.saturating_duration_since(since) > self.path.min_rtt();
+        let passed = |since: Moment| now.saturating_duration_since(since) > self.path.min_rtt();
         let next = match self.mode {
             Mode::ProbeRtt { until, .. } if now >= until => {
                 self.path.renew_min_rtt(now);
@@ -163,7 +164,7 @@ impl Bbr {
         self.path.set_slow(now, matches!(next, Mode::Down { .. }));
     }
 
-    fn cruise_or_start(&mut self, now: Instant) -> Mode {
+    fn cruise_or_start(&mut self, now: Moment) -> Mode {
         if self.was_full {
             self.cruise(now)
         } else {
@@ -171,7 +172,7 @@ impl Bbr {
         }
     }
 
-    fn search(&self, now: Instant) -> Mode {
+    fn search(&self, now: Moment) -> Mode {
         Mode::Up {
             since: now,
             before: self.path.bandwidth(),
@@ -179,7 +180,7 @@ impl Bbr {
     }
 
     /// More has been sent for a round trip, and another has passed to see what became of it.
-    fn judge(&self, now: Instant, before: u64) -> Mode {
+    fn judge(&self, now: Moment, before: u64) -> Mode {
         if self.path.bandwidth() > scale(before, 110, 100) && !self.path.has_queue() {
             self.search(now)
         } else {
@@ -187,7 +188,7 @@ impl Bbr {
         }
     }
 
-    fn cruise(&mut self, now: Instant) -> Mode {
+    fn cruise(&mut self, now: Moment) -> Mode {
         self.dice = self
             .dice
             .wrapping_mul(6_364_136_223_846_793_005)

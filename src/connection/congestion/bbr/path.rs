@@ -1,9 +1,10 @@
 //! What is known of the path: its bandwidth, its least round-trip time, the queue that stands on
 //! it, and the share of datagrams that get lost without one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::{AckEvent, rate::RateSample};
+use crate::moment::{Moment, Span};
 
 /// A smaller sample replaces the least round-trip time at any age; another one after this.
 const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
@@ -17,8 +18,8 @@ const LEAST_SPAN: Duration = Duration::from_millis(50);
 /// Round trips in which a queue goes if those who feed it yield.
 const OLD_QUEUE: u32 = 12;
 /// Segments over which a share of losses is averaged, and with which it begins to count.
-const LOSS_MEMORY: u64 = 1024;
-const LOSS_LEAST: u64 = 128;
+const LOSS_MEMORY: u32 = 1024;
+const LOSS_LEAST: u32 = 128;
 /// A path that loses more is treated as if it lost so much: in thousandths.
 const MOST_LOSS: u64 = 500;
 
@@ -28,13 +29,12 @@ pub(super) struct PathModel {
     bandwidth: MaxOverCycles,
     /// The same over a shorter time.
     recent: MaxOverCycles,
-    recent_since: Option<Instant>,
+    recent_since: Option<Moment>,
     min_rtt: Option<MinRtt>,
-    recent_min_rtt: Option<Duration>,
+    recent_min_rtt: Option<Span>,
     queue: Queue,
-    queue_since: Option<Instant>,
-    queue_age: Duration,
-    tick: Duration,
+    queue_since: Option<Moment>,
+    tick: Span,
     loss: AmbientLoss,
     /// Round trips, by what was delivered when one ended.
     round: u64,
@@ -44,12 +44,12 @@ pub(super) struct PathModel {
 impl PathModel {
     /// Takes what an acknowledgement says. Returns whether a round trip has passed.
     pub(super) fn update(&mut self, event: &AckEvent) -> bool {
-        self.tick = event.tick;
+        self.tick = event.tick.into();
         if let Some(rtt) = event.rtt {
-            self.recent_min_rtt = Some(self.recent_min_rtt.map_or(rtt, |least| least.min(rtt)));
+            self.recent_min_rtt = Some(least(self.recent_min_rtt, rtt));
             self.min_rtt = Some(MinRtt::with_sample(self.min_rtt, event.now, rtt));
             self.queue.sample(event.now, rtt, self.min_rtt());
-            self.measure_queue_age(event.now);
+            self.look_for_old_queue(event.now);
         }
         let Some(sample) = event.rate else {
             return false;
@@ -64,18 +64,18 @@ impl PathModel {
         round_passed
     }
 
-    fn measure_queue_age(&mut self, now: Instant) {
+    fn look_for_old_queue(&mut self, now: Moment) {
         let since = match self.queue_since {
             Some(since) if self.has_queue() => since,
             _ => now,
         };
         self.queue_since = Some(since);
-        self.queue_age = now.saturating_duration_since(since);
+        self.queue.is_old = now - since > OLD_QUEUE * self.min_rtt();
     }
 
     /// Less arrives than before although a queue stands: the path has become slower, or others
     /// take their share.
-    fn look_for_slower_path(&mut self, now: Instant) {
+    fn look_for_slower_path(&mut self, now: Moment) {
         // Round trips are no measure here: a queue that grows makes them long.
         let span = self.min_rtt().max(LEAST_SPAN);
         let since = *self.recent_since.get_or_insert(now);
@@ -121,22 +121,22 @@ impl PathModel {
 
     /// The bandwidth-delay product in payload bytes, times a gain in percent.
     pub(super) fn bandwidth_delay(&self, gain: u64) -> Option<u64> {
-        let min_rtt = self.min_rtt.as_ref()?.rtt.as_nanos();
+        let min_rtt = self.min_rtt?.rtt.get().as_nanos();
         let product = u128::from(self.sending_rate()) * min_rtt / 1_000_000_000;
         Some(u64::try_from(product * u128::from(gain) / 100).unwrap_or(u64::MAX / 4))
     }
 
     /// The interval at which the peer acknowledges, if it does.
     pub(super) fn tick(&self) -> Duration {
-        self.tick
+        self.tick.get()
     }
 
     pub(super) fn min_rtt(&self) -> Duration {
-        self.min_rtt.map_or(Duration::ZERO, |min| min.rtt)
+        self.min_rtt.map_or(Duration::ZERO, |min| min.rtt.get())
     }
 
     /// Whether the least round-trip time is too old to be believed.
-    pub(super) fn is_min_rtt_old(&self, now: Instant) -> bool {
+    pub(super) fn is_min_rtt_old(&self, now: Moment) -> bool {
         self.queue
             .base
             .is_some_and(|min| now.saturating_duration_since(min.seen) > MIN_RTT_LIFETIME)
@@ -148,7 +148,7 @@ impl PathModel {
     }
 
     /// Believes what has been measured since then.
-    pub(super) fn renew_min_rtt(&mut self, now: Instant) {
+    pub(super) fn renew_min_rtt(&mut self, now: Moment) {
         if let Some(rtt) = self.recent_min_rtt {
             self.min_rtt = Some(MinRtt { rtt, seen: now });
             self.queue = Queue::default();
@@ -157,17 +157,17 @@ impl PathModel {
 
     /// Whether datagrams surely wait in a queue, by what their acknowledgements tell.
     pub(super) fn has_queue(&self) -> bool {
-        self.queue.delay > queue_threshold(self.min_rtt()) + self.tick / 2
+        self.queue.delay.get() > queue_threshold(self.min_rtt()) + self.tick() / 2
     }
 
     /// Whether they have done so for long without a break.
     pub(super) fn has_old_queue(&self) -> bool {
-        self.has_queue() && self.queue_age > OLD_QUEUE * self.min_rtt()
+        self.has_queue() && self.queue.is_old
     }
 
     /// Whether datagrams surely do not.
     fn is_queue_empty(&self) -> bool {
-        self.queue.delay <= queue_threshold(self.min_rtt())
+        self.queue.delay.get() <= queue_threshold(self.min_rtt())
     }
 
     pub(super) fn round(&self) -> u64 {
@@ -176,14 +176,14 @@ impl PathModel {
 
     /// Counts segments that have had their fate at a steady rate. A queue that overflows is no
     /// property of the path; its losses do not count.
-    pub(super) fn count_fates(&mut self, sent_at: Instant, acked: u64, lost: u64) {
+    pub(super) fn count_fates(&mut self, sent_at: Moment, acked: u64, lost: u64) {
         if self.is_queue_empty() {
             self.loss.count(sent_at, acked, lost);
         }
     }
 
     /// From now on less is sent than the path carries, or no longer.
-    pub(super) fn set_slow(&mut self, now: Instant, slow: bool) {
+    pub(super) fn set_slow(&mut self, now: Moment, slow: bool) {
         match &mut self.loss.slow {
             Some((_, until @ None)) if !slow => *until = Some(now),
             open @ (None | Some((_, Some(_)))) if slow => *open = Some((now, None)),
@@ -198,26 +198,36 @@ pub(super) fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
+/// The least so far, and of this sample.
+fn least(before: Option<Span>, sample: Duration) -> Span {
+    let sample = Span::from(sample);
+    before.map_or(sample, |before| before.min(sample))
+}
+
 fn queue_threshold(min_rtt: Duration) -> Duration {
     (min_rtt / 8).clamp(LEAST_QUEUE, MOST_QUEUE)
 }
 
 #[derive(Clone, Copy, Debug)]
 struct MinRtt {
-    rtt: Duration,
+    rtt: Span,
     /// When a sample last came close to it.
-    seen: Instant,
+    seen: Moment,
 }
 
 impl MinRtt {
-    fn with_sample(before: Option<Self>, now: Instant, rtt: Duration) -> Self {
+    fn with_sample(before: Option<Self>, now: Moment, rtt: Duration) -> Self {
         match before {
-            Some(min) if rtt >= min.rtt => {
-                let close = min.rtt + (min.rtt / 16).min(LEAST_QUEUE / 2);
+            Some(min) if rtt >= min.rtt.get() => {
+                let least = min.rtt.get();
+                let close = least + (least / 16).min(LEAST_QUEUE / 2);
                 let seen = if rtt <= close { now } else { min.seen };
                 Self { seen, ..min }
             }
-            _ => Self { rtt, seen: now },
+            _ => Self {
+                rtt: rtt.into(),
+                seen: now,
+            },
         }
     }
 }
@@ -226,27 +236,31 @@ impl MinRtt {
 /// was least. Jitter delays some of them, a queue delays all.
 #[derive(Debug, Default)]
 struct Queue {
-    delay: Duration,
+    delay: Span,
     /// The least that a whole batch had in common.
     base: Option<MinRtt>,
-    least: Option<Duration>,
+    least: Option<Span>,
     samples: u32,
-    since: Option<Instant>,
+    /// It has been seen for long without a break.
+    is_old: bool,
+    since: Option<Moment>,
 }
 
 impl Queue {
-    fn sample(&mut self, now: Instant, rtt: Duration, min_rtt: Duration) {
+    fn sample(&mut self, now: Moment, rtt: Duration, min_rtt: Duration) {
         let since = *self.since.get_or_insert(now);
-        let least = self.least.map_or(rtt, |least| least.min(rtt));
+        let least = least(self.least, rtt);
         self.least = Some(least);
+        let least = least.get();
         self.samples += 1;
-        let complete = self.samples >= QUEUE_SAMPLES || now.duration_since(since) >= min_rtt;
+        let complete =
+            self.samples >= QUEUE_SAMPLES || now.saturating_duration_since(since) >= min_rtt;
         if complete {
             self.base = Some(MinRtt::with_sample(self.base, now, least));
             (self.least, self.samples, self.since) = (None, 0, None);
         }
-        let base = self.base.map_or(least, |base| base.rtt);
-        let delay = least.saturating_sub(base);
+        let base = self.base.map_or(least, |base| base.rtt.get());
+        let delay = Span::from(least.saturating_sub(base));
         // One sample without a delay is enough to tell that there is no queue.
         if complete || delay < self.delay {
             self.delay = delay;
@@ -263,11 +277,11 @@ struct AmbientLoss {
     cruise: Share,
     down: Share,
     /// When less was sent the last time, from and until.
-    slow: Option<(Instant, Option<Instant>)>,
+    slow: Option<(Moment, Option<Moment>)>,
 }
 
 impl AmbientLoss {
-    fn count(&mut self, sent_at: Instant, acked: u64, lost: u64) {
+    fn count(&mut self, sent_at: Moment, acked: u64, lost: u64) {
         let slow = self.slow.is_some_and(|(from, until)| {
             sent_at >= from && until.is_none_or(|until| sent_at <= until)
         });
@@ -288,14 +302,15 @@ impl AmbientLoss {
 
 #[derive(Debug, Default)]
 struct Share {
-    total: u64,
-    lost: u64,
+    total: u32,
+    lost: u32,
 }
 
 impl Share {
     fn count(&mut self, acked: u64, lost: u64) {
-        self.total += acked + lost;
-        self.lost += lost;
+        // No window holds more than that.
+        self.total += (acked + lost) as u32;
+        self.lost += lost as u32;
         if self.total > LOSS_MEMORY {
             (self.total, self.lost) = (self.total / 2, self.lost / 2);
         }
@@ -304,7 +319,7 @@ impl Share {
     /// In thousandths, once enough is known.
     fn get(&self) -> Option<u64> {
         let known = self.total >= LOSS_LEAST;
-        known.then(|| self.lost * 1000 / self.total)
+        known.then(|| u64::from(self.lost) * 1000 / u64::from(self.total))
     }
 }
 

@@ -8,7 +8,7 @@ const PAYLOAD: u64 = 1000;
 /// A path with a bottleneck and an endless queue, asked four times in a round trip.
 struct Pipe {
     bbr: Bbr,
-    now: Instant,
+    now: Moment,
     rate: u64,
     rtt: Duration,
     delivered: u64,
@@ -24,7 +24,7 @@ impl Pipe {
     fn new() -> Self {
         Self {
             bbr: Bbr::new(PAYLOAD, 1),
-            now: Instant::now(),
+            now: Moment::START + Duration::from_secs(1),
             rate: RATE,
             rtt: RTT,
             delivered: 0,
@@ -73,7 +73,7 @@ impl Pipe {
             }),
         });
         if lost > 0 {
-            let sent_at = self.now - self.rtt - waiting;
+            let sent_at = self.now.checked_sub(self.rtt + waiting).unwrap();
             self.bbr.on_loss(&LossEvent {
                 segments: lost,
                 sent_at,
