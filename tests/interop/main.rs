@@ -7,8 +7,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod behaviour;
+mod delay;
 mod differential;
 mod exchange;
+mod first_response;
 mod link;
 mod migration;
 #[path = "../common/nat.rs"]
