@@ -55,16 +55,15 @@ pub(super) struct ReceiveHalf {
     told_room: bool,
     /// Bytes that may be on their way: for now and at first ...
     budget: usize,
-    first_budget: usize,
+    first_budget: u32,
     /// ... and bytes that may be held, of what is on its way and of what is not read yet.
     max_budget: usize,
     /// The peer has proven its address. One that has not gets no more room than a multiple of what
     /// its reader has taken from it already, and its gaps are no wider than what it sent allows.
     proven: bool,
     taken: usize,
-    /// Bytes that may be held at present, places for segments included. Less than the most if
-    /// memory is scarce.
-    allowance: usize,
+    /// Bytes that may be held at present, places for segments included. `u32::MAX` is no limit.
+    allowance: u32,
     /// Something has been missing since the budget was last fitted.
     gap_opened: bool,
     /// Round trips in a row in which nothing was missing.
@@ -97,11 +96,11 @@ impl ReceiveHalf {
             told_limit: first,
             told_room: false,
             budget: budget.min(max_budget),
-            first_budget: budget.min(max_budget),
+            first_budget: budget.min(max_budget) as u32,
             max_budget,
             proven: false,
             taken: 0,
-            allowance: usize::MAX,
+            allowance: u32::MAX,
             gap_opened: false,
             whole_rounds: 0,
             segment_size: segment_size as u32,
@@ -170,17 +169,20 @@ impl ReceiveHalf {
             true => self.max_budget,
             false => {
                 let earned = self.taken.saturating_mul(LOSSY_ROUND_TRIPS);
-                self.first_budget.max(earned).min(self.max_budget)
+                (self.first_budget as usize)
+                    .max(earned)
+                    .min(self.max_budget)
             }
         }
     }
 
     /// Bytes that may be held while others need memory, too.
     fn allowance(&self) -> usize {
-        match self.proven || self.allowance == usize::MAX {
-            true => self.allowance,
+        match self.allowance {
+            u32::MAX => usize::MAX,
+            bytes if self.proven => bytes as usize,
             // One segment, then, whatever the peer has been told.
-            false => 0,
+            _ => 0,
         }
     }
 
@@ -260,6 +262,7 @@ impl ReceiveHalf {
     /// When memory is scarce, the window is small. What the peer has been told stands, but what it
     /// sends may be dropped.
     pub(super) fn set_allowance(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if std::mem::replace(&mut self.allowance, bytes) < bytes {
             self.raise_limit();
         }
@@ -279,7 +282,7 @@ impl ReceiveHalf {
             let shrunk = self.budget - self.budget / 8;
             (
                 bytes.saturating_mul(ROUND_TRIPS),
-                self.first_budget.max(shrunk),
+                (self.first_budget as usize).max(shrunk),
             )
         };
         self.budget = wanted.max(least).min(self.max_budget);

@@ -102,10 +102,10 @@ pub(super) struct SendHalf {
     /// Once something has got lost.
     repetition: Option<Box<Repetition>>,
     in_flight: u64,
-    max_payload: usize,
+    max_payload: u32,
     max_held: usize,
     /// Bytes that may be held at present, what is known of segments included.
-    allowance: usize,
+    allowance: u32,
     /// The peer has proven its address.
     proven: bool,
     discarded: Discarded,
@@ -132,9 +132,9 @@ impl SendHalf {
             limit: first.plus(INITIAL_LIMIT),
             repetition: None,
             in_flight: 0,
-            max_payload,
+            max_payload: max_payload as u32,
             max_held,
-            allowance: usize::MAX,
+            allowance: u32::MAX,
             proven: false,
             discarded: Discarded::Nothing,
         }
@@ -145,7 +145,7 @@ impl SendHalf {
     }
 
     pub(super) fn set_allowance(&mut self, bytes: usize) {
-        self.allowance = bytes;
+        self.allowance = u32::try_from(bytes).unwrap_or(u32::MAX);
     }
 
     pub(super) fn is_proven(&self) -> bool {
@@ -176,7 +176,7 @@ impl SendHalf {
             true => self.max_held,
             false => self.max_held.min(UNPROVEN_BYTES),
         };
-        let allowed = self.allowance.saturating_sub(self.bookkeeping());
+        let allowed = (self.allowance as usize).saturating_sub(self.bookkeeping());
         most.min(allowed).saturating_sub(self.bytes.len())
     }
 
@@ -220,7 +220,7 @@ impl SendHalf {
 
     /// As `candidate`, but new bytes even if the peer's window is closed.
     pub(super) fn candidate_beyond_window(&self) -> Option<Candidate> {
-        let len = self.unsent().min(self.max_payload);
+        let len = self.unsent().min(self.max_payload as usize);
         (len > 0).then_some(Candidate::New { len })
     }
 
@@ -315,11 +315,6 @@ impl SendHalf {
         sent.is_some_and(|sent| sent.status != Status::Acked)
     }
 
-    /// Whether anything has been sent that is not acknowledged.
-    pub(super) fn is_answer_due(&self) -> bool {
-        !self.segments.is_empty()
-    }
-
     /// Forgets the acknowledged segments at the front, and their bytes.
     pub(super) fn release(&mut self) {
         while let Some(sent) = self.segments.front() {
@@ -408,7 +403,7 @@ impl SendHalf {
     /// Whether everything has been sent, and what the peer has not acknowledged is no more than
     /// fits into one segment.
     pub(super) fn is_thin(&self) -> bool {
-        self.unsent() == 0 && self.bytes.len() <= self.max_payload
+        self.unsent() == 0 && self.bytes.len() <= self.max_payload as usize
     }
 
     /// Payload bytes outstanding.

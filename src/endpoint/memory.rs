@@ -70,6 +70,15 @@ impl Memory {
         }
     }
 
+    /// A holder of so many bytes has another number of them now.
+    pub(crate) fn replace(&self, before: usize, now: usize) {
+        if now > before {
+            self.held.fetch_add((now - before) as u64, Relaxed);
+        } else if now < before {
+            self.held.fetch_sub((before - now) as u64, Relaxed);
+        }
+    }
+
     pub(crate) fn enter(&self) {
         self.sessions.fetch_add(1, Relaxed);
     }
@@ -103,11 +112,7 @@ impl Holding {
     /// How many bytes the holder has now.
     pub(crate) fn set(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.bytes, bytes);
-        if bytes > before {
-            self.memory.held.fetch_add((bytes - before) as u64, Relaxed);
-        } else if bytes < before {
-            self.memory.held.fetch_sub((before - bytes) as u64, Relaxed);
-        }
+        self.memory.replace(before, bytes);
     }
 }
 

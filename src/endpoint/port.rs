@@ -23,7 +23,7 @@ use super::{
     admission::{Admission, Attempt, Standing},
     conversation::Conversations,
     counters::Counters,
-    memory::{Holding, Memory},
+    memory::Memory,
     poller::{PollCommand, PollHandle},
     replay::{Nonce, Replays},
     strangers::{Stranger, judge},
@@ -356,8 +356,8 @@ pub(super) struct Permit {
     validated: bool,
     /// The address was proven lately, and one of its advances taken.
     advanced: bool,
-    /// What the connection holds.
-    held: Holding,
+    /// Bytes that the connection holds, if a `u32` can tell.
+    held: u32,
 }
 
 /// Who has opened a session.
@@ -384,7 +384,7 @@ impl Permit {
             from_source,
             validated: opener == Opener::Here,
             advanced: false,
-            held: Holding::new(port.memory.clone()),
+            held: 0,
         }
     }
 
@@ -424,13 +424,15 @@ impl Permit {
 
     /// How many bytes the connection holds now.
     pub(super) fn set_held(&mut self, bytes: usize) {
-        self.held.set(bytes);
+        let now = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut self.held, now);
+        self.port.memory.replace(before as usize, now as usize);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.held.set(0);
+        self.set_held(0);
         self.port.memory.leave();
         let (remote, conversation) = (self.id.remote(), self.id.conversation);
         match self.opener {

@@ -63,8 +63,10 @@ pub(super) struct Session {
     pipe_linger: Option<Box<Instant>>,
     /// What the connection had dropped, as of the last visit: the lower halves of the counts.
     dropped: Dropped,
-    /// Bytes that the application wrote and read, and bytes held, as of the last visit.
-    seen: (u64, usize),
+    /// Bytes that the application wrote and read, and bytes held, as of the last visit; of the
+    /// latter the lower half.
+    moved: u64,
+    held: u32,
     /// Until when empty memory is kept, if any is, and what had been moved when that was set.
     keeps: Option<(Instant, u64)>,
 }
@@ -126,7 +128,8 @@ impl Session {
             told: Told::default(),
             pipe_linger: None,
             dropped: Dropped::default(),
-            seen: (0, 0),
+            moved: 0,
+            held: 0,
             keeps: None,
         }
     }
@@ -251,7 +254,8 @@ impl Session {
         let moved = counters.bytes_written.get() + counters.bytes_read.get();
         let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
         let held = pipes + self.connection.memory() + self.connection.bookkeeping();
-        let changed = (moved, held) != std::mem::replace(&mut self.seen, (moved, held));
+        let changed = (moved, held as u32) != (self.moved, self.held);
+        (self.moved, self.held) = (moved, held as u32);
         match self.keeps {
             None if changed => self.keeps = Some((now + KEEP, moved)),
             Some((until, before)) if until <= now && moved - before >= BUSY => {

@@ -13,6 +13,11 @@ pub(in crate::connection) enum Echo {
 }
 
 impl SendHalf {
+    /// Whether anything has been sent that is not acknowledged.
+    pub(in crate::connection) fn is_answer_due(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
     /// What is echoed of this segment, if it is awaited and left at that time: at first, or the last
     /// time. A peer that has moved has received nothing of what was sent after it.
     pub(in crate::connection) fn echo(&self, number: SeqNum, time: Timestamp) -> Option<Echo> {

@@ -16,3 +16,8 @@ pub(crate) use send::SendPipe;
 /// Bytes copied under one hold of a pipe's lock, at most, so that a worker never waits long for
 /// an application's large copy. Longer reads and writes come out short, as they may.
 const LONGEST_COPY: usize = 64 * 1024;
+
+/// Settings allow 1 GiB, and every session has two pipes.
+fn amount(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::LONGEST_COPY;
+use super::{LONGEST_COPY, amount};
 use crate::{
     connection::ByteQueue,
     endpoint::memory::{Holding, Memory},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Bytes that may wait for each that has been read, in a pipe that is not as large as it may be.
-const EARNED: usize = 8;
+const EARNED: u32 = 8;
 
 /// The pipe from the worker to the application's readers.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub(crate) struct ReceivePipe {
 struct Incoming {
     bytes: ByteQueue,
     held: Holding,
-    capacity: usize,
+    capacity: u32,
     /// How many bytes may wait at present.
-    limit: usize,
+    limit: u32,
     /// Set once nothing will follow what is in the pipe: what `read` answers then.
     end: Option<Result<(), ConnectionError>>,
     read: u64,
@@ -52,8 +52,8 @@ impl ReceivePipe {
             incoming: Monitor::new(Incoming {
                 bytes: ByteQueue::default(),
                 held: Holding::new(memory),
-                capacity,
-                limit: capacity,
+                capacity: amount(capacity),
+                limit: amount(capacity),
                 end: None,
                 read: 0,
                 worker_waits: false,
@@ -65,7 +65,7 @@ impl ReceivePipe {
     /// stay.
     pub(crate) fn limit_to(&self, bytes: usize) {
         self.incoming.update(|incoming| {
-            incoming.limit = bytes.min(incoming.capacity);
+            incoming.limit = amount(bytes).min(incoming.capacity);
             ((), Wake::Nobody)
         });
     }
@@ -239,7 +239,7 @@ impl Incoming {
     }
 
     fn most(&self) -> usize {
-        self.limit.min(self.held.memory().share())
+        (self.limit as usize).min(self.held.memory().share())
     }
 
     fn count(&mut self) {
@@ -250,7 +250,7 @@ impl Incoming {
     /// is woken.
     fn earn(&mut self) {
         if self.limit < self.capacity {
-            let earned = usize::try_from(self.read).unwrap_or(usize::MAX);
+            let earned = u32::try_from(self.read).unwrap_or(u32::MAX);
             let earned = earned.saturating_mul(EARNED);
             self.limit = self.limit.max(earned).min(self.capacity);
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::LONGEST_COPY;
+use super::{LONGEST_COPY, amount};
 use crate::{
     connection::ByteQueue,
     endpoint::memory::{Holding, Memory},
@@ -24,9 +24,9 @@ pub(crate) struct SendPipe {
 struct Outgoing {
     bytes: ByteQueue,
     held: Holding,
-    capacity: usize,
+    capacity: u32,
     /// How many bytes may wait at present.
-    limit: usize,
+    limit: u32,
     /// Set once nothing more may be written: what `write` answers.
     end: Option<ConnectionError>,
     written: u64,
@@ -41,8 +41,8 @@ impl SendPipe {
             outgoing: Monitor::new(Outgoing {
                 bytes: ByteQueue::default(),
                 held: Holding::new(memory),
-                capacity,
-                limit: capacity,
+                capacity: amount(capacity),
+                limit: amount(capacity),
                 end: None,
                 written: 0,
                 lost: false,
@@ -53,7 +53,7 @@ impl SendPipe {
     /// Lets at most so many bytes wait; those that do already stay.
     pub(crate) fn limit_to(&self, bytes: usize) {
         self.outgoing.update(|outgoing| {
-            outgoing.limit = bytes.min(outgoing.capacity);
+            outgoing.limit = amount(bytes).min(outgoing.capacity);
             ((), Wake::All)
         });
     }
@@ -202,7 +202,7 @@ impl Outgoing {
     }
 
     fn most(&self) -> usize {
-        self.limit.min(self.held.memory().share())
+        (self.limit as usize).min(self.held.memory().share())
     }
 
     fn count(&mut self) {
