@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// The client hears all that it has said.
+fn reflect(pair: &mut Pair) {
+    for datagram in &pair.client.sent {
+        pair.client.connection.handle_datagram(pair.now, datagram);
+    }
+}
+
 #[test]
 fn an_end_takes_nothing_that_it_said_itself() {
     for side in [Side::Client, Side::Server] {
@@ -33,10 +40,7 @@ fn not_even_its_own_end_ends_it() {
     let now = pair.now;
     pair.client.connection.shutdown(now, Shutdown::Both);
     pair.run_for(100 * MS);
-    let now = pair.now;
-    for datagram in &pair.client.sent {
-        pair.client.connection.handle_datagram(now, datagram);
-    }
+    reflect(&mut pair);
     assert_eq!(pair.client.connection.state(), State::ReadyToClose);
     pair.drops = |_, _| false;
     pair.run_until(5000 * MS, |pair| pair.server.received == b"last words");
@@ -55,10 +59,7 @@ fn its_own_end_acknowledges_nothing() {
     let now = pair.now;
     pair.client.connection.shutdown(now, Shutdown::Both);
     pair.run_for(500 * MS);
-    let now = pair.now;
-    for datagram in &pair.client.sent {
-        pair.client.connection.handle_datagram(now, datagram);
-    }
+    reflect(&mut pair);
     assert!(!pair.client.connection.is_flushed());
     pair.drops = |_, _| false;
     pair.run_until(9000 * MS, |pair| pair.server.received == [2; 10_000]);
