@@ -4,6 +4,11 @@
 //! is never held across a wake-up, nobody is woken who does not wait, and a change of the options
 //! is seen by calls that are already blocked.
 
+#[cfg(all(not(loom), any(target_os = "linux", target_os = "android")))]
+mod condvar;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use std::{
     io,
     time::{Duration, Instant},
@@ -190,7 +195,11 @@ impl<S> Monitor<S> {
 mod primitives {
     use std::time::Instant;
 
-    pub(super) use parking_lot::{Condvar, Mutex, MutexGuard};
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) use super::condvar::Condvar;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) use parking_lot::Condvar;
+    pub(super) use parking_lot::{Mutex, MutexGuard};
 
     pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock()

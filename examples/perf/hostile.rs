@@ -1,6 +1,7 @@
 //! Many sessions of peers that do not behave.
 
 use std::{
+    array,
     collections::HashMap,
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use mkcp::internal::wire::{
-    Ack, CommandKind, Numbers, Options as Flags, Segment, Segments, SeqNum,
+    Ack, Command, CommandKind, Numbers, Options as Flags, Segment, Segments, SeqNum, Timestamp,
 };
 
 use crate::{
@@ -84,6 +85,11 @@ enum Kind {
     Small,
     /// Ping
     Pings,
+    /// Acknowledge 255 segments that were never sent, in each datagram
+    Acks,
+    /// Close the window, acknowledge all that could ever be sent, and claim timeouts from none to
+    /// 50 days, in turns
+    Extremes,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
@@ -152,10 +158,14 @@ impl Crowd<'_> {
             Kind::Small if first > 0 => (SMALL, 1),
             _ => (1, payload.len()),
         };
+        let unsent: [SeqNum; 255] =
+            array::from_fn(|place| SeqNum::new(FLIGHT + 255 * first + place as u32));
         let segment = |number: u32| match kind {
             Kind::Repeats => data(conversation, 0, 0, payload),
             Kind::Gap if number > 0 => data(conversation, number + 1, 0, payload),
             Kind::Pings if number > 0 => command(conversation, CommandKind::Ping),
+            Kind::Acks if number > 0 => acks(conversation, FIRST_WINDOW, &unsent),
+            Kind::Extremes if number > 0 => extreme(conversation, number),
             _ => data(conversation, number, arrived, &payload[..size]),
         };
         let segments = (first..first + count).map(segment);
@@ -219,5 +229,36 @@ impl Crowd<'_> {
                 let _ = self.socket.send(datagram); // the server asks again
             }
         }
+    }
+}
+
+/// Acknowledges these segments.
+fn acks(conversation: u16, window: u32, numbers: &[SeqNum]) -> Segment<'_> {
+    Segment::Ack(Ack {
+        conversation,
+        options: Flags::NONE,
+        receiving_window: SeqNum::new(window),
+        receiving_next: SeqNum::ZERO,
+        timestamp: Timestamp::ZERO,
+        numbers: Numbers::List(numbers),
+    })
+}
+
+/// What no honest peer says.
+fn extreme(conversation: u16, number: u32) -> Segment<'static> {
+    let ping = |receiving_next, peer_rto| {
+        Segment::Command(Command {
+            conversation,
+            kind: CommandKind::Ping,
+            options: Flags::NONE,
+            sending_next: SeqNum::ZERO,
+            receiving_next: SeqNum::new(receiving_next),
+            peer_rto,
+        })
+    };
+    match number % 3 {
+        0 => acks(conversation, 0, &[]),
+        1 => ping(0, u32::MAX),
+        _ => ping(u32::MAX / 2, 0),
     }
 }

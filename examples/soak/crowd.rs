@@ -23,9 +23,6 @@ use crate::{
     watchdog::Watchdog,
 };
 
-/// Between two sessions of a client, at most.
-const REST: Duration = Duration::from_millis(500);
-
 /// What all threads share.
 pub(crate) struct Stage {
     pub(crate) lanes: Vec<Lane>,
@@ -34,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) stop: Arc<Stop>,
     /// Bytes that a session moves in one direction, at most.
     pub(crate) most_bytes: u64,
+    /// Between two sessions of a client, at most.
+    pub(crate) longest_rest: Duration,
     /// How long idle sessions say nothing, at most.
     pub(crate) longest_pause: Duration,
     /// How long a session may wait for bytes that a forged length promised.
@@ -91,7 +90,7 @@ impl Stage {
             let lane = &self.lanes[rng.random_range(0..self.lanes.len())];
             let order = Order::draw(&mut rng, self.most_bytes);
             self.visit(lane, &order);
-            rest = REST.mul_f64(rng.random());
+            rest = self.longest_rest.mul_f64(rng.random());
         }
     }
 

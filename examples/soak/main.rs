@@ -65,6 +65,11 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sessions: u32,
 
+    /// Between two sessions of a client, at most; half of it on average. The longer, the less load,
+    /// and the fewer sessions at a time
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    rest: Duration,
+
     #[command(flatten)]
     faults: Faults,
 
@@ -92,6 +97,14 @@ fn minutes(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(minutes @ 0.01..=100_000.0) => Ok(Duration::from_secs_f64(60.0 * minutes)),
         Ok(_) => Err("must be from 0.01 to 100000".to_owned()),
+        Err(_) => Err("not a number".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0.0..=3600.0) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) => Err("must be from 0 to 3600".to_owned()),
         Err(_) => Err("not a number".to_owned()),
     }
 }

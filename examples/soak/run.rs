@@ -105,6 +105,7 @@ fn open(options: &Options, seed: u64, stop: &Arc<Stop>) -> io::Result<(Arc<Stage
         dog: Arc::new(Watchdog::new(options.patience)),
         stop: Arc::clone(stop),
         most_bytes: (bytes_per_second as f64 * large / f64::from(options.sessions)) as u64 + 1000,
+        longest_rest: options.rest,
         longest_pause: LONGEST_PAUSE.min(patience / 2),
         forged_wait: patience / 2,
     };

@@ -1,0 +1,104 @@
+//! What waiting promises whatever the threads of the system do: nobody sleeps through a change.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Monitor, Patience, Stalled, Wake};
+
+/// Long enough for any thread to get its turn; reached only when a test fails.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Long enough to be measured, short enough to wait for.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Takes one, if there is one.
+fn take(count: &mut u32) -> Option<((), Wake)> {
+    *count = count.checked_sub(1)?;
+    Some(((), Wake::Nobody))
+}
+
+#[test]
+fn two_threads_that_wake_each_other_never_miss_a_turn() {
+    const TURNS: u32 = 5_000;
+    let there = Arc::new(Monitor::new(0));
+    let back = Arc::new(Monitor::new(0));
+    let echo = thread::spawn({
+        let (there, back) = (Arc::clone(&there), Arc::clone(&back));
+        move || {
+            for _ in 0..TURNS {
+                there.wait(Patience::For(DEADLINE), take).unwrap();
+                back.update(|count| (*count += 1, Wake::One));
+            }
+        }
+    });
+    for _ in 0..TURNS {
+        there.update(|count| (*count += 1, Wake::One));
+        back.wait(Patience::For(DEADLINE), take).unwrap();
+    }
+    echo.join().unwrap();
+}
+
+#[test]
+fn each_of_many_waiters_gets_what_was_meant_for_one() {
+    const WAITERS: u32 = 16;
+    const ROUNDS: u32 = 200;
+    let given = Arc::new(Monitor::new(0));
+    let waiters: Vec<_> = (0..WAITERS)
+        .map(|_| {
+            let given = Arc::clone(&given);
+            thread::spawn(move || {
+                for _ in 0..ROUNDS {
+                    given.wait(Patience::For(DEADLINE), take).unwrap();
+                }
+            })
+        })
+        .collect();
+    for _ in 0..WAITERS * ROUNDS {
+        given.update(|count| (*count += 1, Wake::One));
+    }
+    for waiter in waiters {
+        waiter.join().unwrap();
+    }
+    assert_eq!(given.read(|count| *count), 0);
+}
+
+#[test]
+fn all_are_woken_where_all_are_concerned() {
+    let open = Arc::new(Monitor::new(false));
+    let waiters: Vec<_> = (0..16)
+        .map(|_| {
+            let open = Arc::clone(&open);
+            thread::spawn(move || {
+                let patience = Patience::For(DEADLINE);
+                open.wait(patience, |open| open.then_some(((), Wake::Nobody)))
+            })
+        })
+        .collect();
+    open.update(|open| (*open = true, Wake::All));
+    for waiter in waiters {
+        waiter.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn waiting_ends_when_its_time_is_over_and_not_before() {
+    let never = Monitor::new(0);
+    let started = Instant::now();
+    let stalled = never.wait(Patience::For(SHORT), take).unwrap_err();
+    assert_eq!(stalled, Stalled::TimedOut);
+    assert!(started.elapsed() >= SHORT);
+}
+
+#[test]
+fn a_change_of_the_options_reaches_those_who_wait_already() {
+    let never = Arc::new(Monitor::new(0));
+    let waiter = thread::spawn({
+        let never = Arc::clone(&never);
+        move || never.wait(Patience::AsSet, take)
+    });
+    thread::sleep(SHORT);
+    never.set_nonblocking(true);
+    assert_eq!(waiter.join().unwrap().unwrap_err(), Stalled::WouldBlock);
+}
