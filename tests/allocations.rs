@@ -96,6 +96,8 @@ fn connections_in_virtual_time() {
 }
 
 fn streams_over_loopback() {
+    const PART: usize = 128 * MIB;
+    const TIMES: usize = 3;
     let config = Config::builder()
         .security(Security::Simple)
         .build()
@@ -105,9 +107,8 @@ fn streams_over_loopback() {
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut buffer = vec![0; 64 * 1024];
-        let mut unread = [128 * MIB, 256 * MIB].into_iter();
-        for part in unread.by_ref() {
-            let mut left = part;
+        for _ in 0..=TIMES {
+            let mut left = PART;
             while left > 0 {
                 let most = left.min(buffer.len());
                 left -= stream.read(&mut buffer[..most]).unwrap();
@@ -118,14 +119,16 @@ fn streams_over_loopback() {
     });
     let mut stream = Stream::connect_with(address, &config).unwrap();
     let block = vec![7; 64 * 1024];
-    let mut send = |bytes: usize| {
-        (0..bytes / block.len()).for_each(|_| stream.write_all(&block).unwrap());
+    let mut send = || {
+        (0..PART / block.len()).for_each(|_| stream.write_all(&block).unwrap());
         stream.read_exact(&mut [0]).unwrap();
     };
-    send(128 * MIB);
-    let count = allocations(|| send(256 * MIB));
+    send();
+    // Whatever else the machine does makes for longer queues, never for shorter ones.
+    let counts = (0..TIMES).map(|_| allocations(&mut send));
+    let count = counts.min().unwrap();
     // Less than one for a thousand datagrams.
-    let datagrams = 256 * MIB / 1300;
+    let datagrams = PART / 1300;
     assert!(
         count * 1000 < datagrams,
         "{count} for {datagrams} datagrams"

@@ -240,6 +240,9 @@ impl Connection {
     /// it needs.
     fn on_proof(&mut self) {
         if !self.validation.is_validated() {
+            if self.validation.was_exhausted() && self.send.candidate().is_some() {
+                self.controller.on_late_proof();
+            }
             self.validation.validate();
             self.life.set_idle_timeout(self.config.idle_timeout());
             self.send.set_proven();

@@ -14,6 +14,9 @@
 //! | extras | one datagram after 1 s, after 2 s more, after 4 s more, up to six; only two to a peer that is not heard again | if all that was allowed got lost, nothing else would ever tell the peer, and a Go peer cannot be asked to send more |
 //! | advance | 36 datagrams, once, if the address was proven lately by another connection | a client's next connections lose no time: 32 segments are what a peer takes before its first ACK |
 //!
+//! What had to wait for the proof leaves at once then, as much as two rounds would have carried
+//! meanwhile, so that the proof costs a program about nothing.
+//!
 //! A peer that moves to another address begins again there, and only what was sent since can prove
 //! anything.
 
@@ -46,6 +49,8 @@ struct Unproven {
     /// The index of the first transmission to this address.
     first: u64,
     credit: u64,
+    /// There was a time when no datagram could be sent.
+    exhausted: bool,
     /// Extra datagrams so far, and when the next is allowed once nothing else is.
     extras: u32,
     next_extra: Moment,
@@ -87,6 +92,12 @@ impl Validation {
     pub(super) fn is_proven_by(&self, transmission: u64) -> bool {
         let unproven = self.unproven.as_ref();
         unproven.is_some_and(|unproven| transmission >= unproven.first)
+    }
+
+    /// Whether something may have had to wait for the proof.
+    pub(super) fn was_exhausted(&self) -> bool {
+        let unproven = self.unproven.as_ref();
+        unproven.is_some_and(|unproven| unproven.exhausted)
     }
 
     pub(super) fn validate(&mut self) {
@@ -143,6 +154,7 @@ impl Unproven {
         Self {
             first,
             credit: OPENING.max(OPENING_DATAGRAMS * u64::from(max_datagram)),
+            exhausted: false,
             extras: 0,
             next_extra: now + FIRST_EXTRA,
             heard_since_extra: false,
@@ -154,6 +166,7 @@ impl Unproven {
         let before = self.credit;
         self.credit = before.saturating_sub(bytes);
         if before >= max_datagram && self.credit < max_datagram {
+            self.exhausted = true;
             self.next_extra = now + FIRST_EXTRA * 2u32.saturating_pow(self.extras);
         }
     }

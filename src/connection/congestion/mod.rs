@@ -23,6 +23,9 @@ pub(super) trait Controller: Debug + Send {
     /// Several probes in a row were not answered.
     fn on_timeout(&mut self);
 
+    /// The peer has proven its address, and data waited for nothing else.
+    fn on_late_proof(&mut self) {}
+
     /// Payload bytes that may be in flight.
     fn window(&self) -> u64;
 

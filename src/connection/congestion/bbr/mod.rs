@@ -23,6 +23,9 @@ use aggregation::Aggregation;
 use path::{PathModel, scale};
 
 const INITIAL_SEGMENTS: u64 = 32;
+/// What would have been sent in two rounds from there on: after a first round that went by with a
+/// proof of the peer's address, this may be sent at once.
+const LATE_SEGMENTS: u64 = 3 * INITIAL_SEGMENTS;
 /// mKCP peers acknowledge at ticks; a smaller window would stall between them.
 const MIN_SEGMENTS: u64 = 16;
 /// What may be in flight on a path that does not answer.
@@ -266,6 +269,13 @@ impl Controller for Bbr {
 
     fn on_timeout(&mut self) {
         self.silent = true;
+    }
+
+    fn on_late_proof(&mut self) {
+        let initial = INITIAL_SEGMENTS * self.max_payload;
+        if self.mode == Mode::Startup && self.window == initial {
+            self.window = LATE_SEGMENTS * self.max_payload;
+        }
     }
 
     fn window(&self) -> u64 {
