@@ -253,7 +253,12 @@ impl Connection {
     /// segment if nothing waits before it.
     pub fn set_allowance(&mut self, bytes: usize) {
         self.send.set_allowance(bytes);
-        self.receive.set_allowance(bytes);
+        // What is to be acknowledged belongs to the half that has received it.
+        let listed = self.acks.keep_within(bytes / 4);
+        self.receive.set_allowance(match bytes {
+            usize::MAX => bytes,
+            _ => bytes - listed,
+        });
     }
 
     // ---- the clock; input from the network is in `input.rs`

@@ -117,7 +117,7 @@ impl Connection {
 
     /// Bytes held beside the payload, segment by segment. With small ones that is more than they are.
     pub fn bookkeeping(&self) -> usize {
-        self.send.bookkeeping() + self.receive.bookkeeping()
+        self.send.bookkeeping() + self.receive.bookkeeping() + self.acks.bookkeeping()
     }
 
     /// Gives back memory that holds nothing at the moment. For connections that are idle: those
