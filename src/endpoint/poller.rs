@@ -208,8 +208,8 @@ impl Poller {
         }
     }
 
-    /// Drops the handle that is kept once there have been no sockets for a while. If it is the last,
-    /// the runtime closes.
+    /// Drops the handle that is kept once there have been no sockets for a while. If it is the
+    /// last, the runtime closes.
     fn let_go(&mut self) {
         if self.kept.is_none() || !self.sources.is_empty() {
             self.kept_until = None;
