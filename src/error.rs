@@ -72,7 +72,10 @@ impl From<ConnectionError> for io::Error {
 /// ```
 /// let error = mkcp::Config::builder().mtu(20).build().unwrap_err();
 /// assert_eq!(error.field(), "mtu");
-/// assert_eq!(error.to_string(), "mtu is 20, must be 27 to 65507 with header none and security simple");
+/// assert_eq!(
+///     error.to_string(),
+///     "mtu is 20, must be 27 to 65507 with header none and security simple",
+/// );
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]

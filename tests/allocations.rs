@@ -5,13 +5,18 @@
 use std::{
     alloc::System,
     io::{self, Read, Write},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use mkcp::{
     Config, Endpoint, Header, Listener, Security, Seed, Stream,
-    internal::packet::{NonceSource, PacketCodec},
+    internal::{
+        connection::{Connection, Side},
+        packet::{NonceSource, PacketCodec},
+        wire::{Data, Options, Segment, SeqNum, Timestamp},
+    },
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -26,6 +31,12 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const MIB: usize = 1024 * 1024;
 /// Queues may still need more room than ever before, and what runs the tests allocates a little.
 const FEW: usize = 10;
+
+/// Bytes that are held, by whichever thread.
+fn held() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
 
 /// How often memory was asked for, by whichever thread.
 fn allocations(act: impl FnOnce()) -> usize {
@@ -43,6 +54,7 @@ fn allocations(act: impl FnOnce()) -> usize {
 fn nothing_is_allocated_for_a_datagram() {
     // First, while nothing else can give memory back.
     idle_sessions();
+    what_a_hostile_peer_has_kept_is_counted();
     datagrams_are_sealed_and_opened();
     connections_in_virtual_time();
     streams_over_loopback();
@@ -146,10 +158,6 @@ fn idle_sessions() {
     let client = Endpoint::builder().bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     let listener = server.listen().unwrap();
-    let held = || {
-        let stats = ALLOCATOR.stats();
-        stats.bytes_allocated - stats.bytes_deallocated
-    };
     let before = held();
     let mut streams = Vec::with_capacity(2 * PAIRS);
     for _ in 0..PAIRS {
@@ -171,4 +179,44 @@ fn idle_sessions() {
     assert!(each <= MOST, "{each} bytes");
     client.shutdown(Duration::ZERO).unwrap();
     server.shutdown(Duration::ZERO).unwrap();
+}
+
+/// A peer leaves a gap, and repeats what lies behind it: each repetition is to be acknowledged, again
+/// and again. All that is kept for that counts, and it is little while memory is scarce.
+fn what_a_hostile_peer_has_kept_is_counted() {
+    const SCARCE: usize = 4096;
+    let mut flood = Vec::new();
+    for number in 1..=70 {
+        let segment = Segment::Data(Data {
+            conversation: 7,
+            options: Options::NONE,
+            timestamp: Timestamp::new(number),
+            number: SeqNum::new(number),
+            sending_next: SeqNum::ZERO,
+            payload: b"x",
+        });
+        segment.encode(&mut flood);
+    }
+    let mut answer = Vec::with_capacity(2048);
+    for allowance in [usize::MAX, SCARCE] {
+        let (mut now, config) = (Instant::now(), Arc::default());
+        let mut connection = Connection::new(Side::Client, 7, config, 1350, 1 << 40, now);
+        let before = held();
+        for _ in 0..2000 {
+            now += Duration::from_millis(1);
+            connection.set_allowance(allowance);
+            connection.handle_datagram(now, &flood);
+            while connection.poll_transmit(now, &mut answer).is_some() {
+                answer.clear();
+            }
+        }
+        let kept = held() - before;
+        connection.set_allowance(allowance);
+        let counted = connection.memory() + connection.bookkeeping();
+        assert!(
+            kept <= 2 * counted + 8192,
+            "{kept} bytes, {counted} counted"
+        );
+        assert!(counted <= allowance, "{counted} bytes");
+    }
 }

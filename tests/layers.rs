@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error.rs", &[]),
     ("moment.rs", &[]),
     ("sync.rs", &["moment"]),
+    ("sync", &[]),
     ("stats.rs", &["error"]),
     ("config", &["error"]),
     ("packet", &["config", "error"]),

@@ -62,6 +62,11 @@ struct Lists {
 }
 
 impl Lists {
+    /// Bytes of what waits to be listed, for the first time or again.
+    fn bookkeeping(&self) -> usize {
+        self.pending.len() * size_of::<Entry>() + self.relist.bookkeeping()
+    }
+
     /// Drops what the peer knows of and lies in front; what lies behind waits until it does. A
     /// hostile peer can ask for this with each segment, so it must not take a look at all.
     fn forget_before(&mut self, known: SeqNum) {
@@ -153,6 +158,26 @@ impl AckQueue {
                 lists.forget_before(sending_next);
             }
         }
+    }
+
+    /// Bytes of what waits to be listed.
+    pub(super) fn bookkeeping(&self) -> usize {
+        self.lists.as_deref().map_or(0, Lists::bookkeeping)
+    }
+
+    /// Keeps no more than so many bytes, and first of all what has not been listed yet. What is
+    /// forgotten may be sent, and then listed, once more. Returns how many are left.
+    pub(super) fn keep_within(&mut self, bytes: usize) -> usize {
+        let Some(lists) = &mut self.lists else {
+            return 0;
+        };
+        if lists.bookkeeping() > bytes {
+            let most = bytes / size_of::<Entry>();
+            lists.relist.clear();
+            lists.pending.truncate(most);
+            lists.pending.shrink_to(most);
+        }
+        lists.bookkeeping()
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
@@ -317,6 +342,26 @@ mod tests {
         }
         queue.clear(n(3));
         assert_eq!(listed(&queue.next_ack(now, 1, n(4), n(50))), [3]);
+    }
+
+    #[test]
+    fn what_is_listed_for_the_first_time_is_forgotten_last() {
+        let now = Moment::START;
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
+        let add = |queue: &mut AckQueue, numbers: std::ops::Range<u32>| {
+            for number in numbers {
+                queue.add(n(number), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
+            }
+        };
+        add(&mut queue, 1..5);
+        queue.next_ack(now, 1, n(0), n(50));
+        add(&mut queue, 5..9);
+        let held = queue.bookkeeping();
+        assert_eq!(queue.keep_within(held), held);
+        assert_eq!(queue.keep_within(held / 2), 4 * size_of::<Entry>());
+        let two = 2 * size_of::<Entry>();
+        assert_eq!(queue.keep_within(two), two);
+        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5, 6]);
     }
 
     #[test]

@@ -382,7 +382,11 @@ mod tests {
             for (step, size) in steps {
                 match step {
                     0 | 1 => {
-                        let data: Vec<u8> = (0..size / 4).map(|_| { next = next.wrapping_mul(5).wrapping_add(1); next }).collect();
+                        let mut draw = || {
+                            next = next.wrapping_mul(5).wrapping_add(1);
+                            next
+                        };
+                        let data: Vec<u8> = (0..size / 4).map(|_| draw()).collect();
                         first.extend(&data);
                         model.extend(data);
                     }

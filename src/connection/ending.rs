@@ -44,8 +44,8 @@ impl Connection {
     }
 
     pub(super) fn fail(&mut self, now: Moment, error: ConnectionError) {
-        // It may get lost, and nobody waits for an answer to it. Who has said that it is over waits for
-        // no word of ours; who was never heard, or has not proven its address, is told once.
+        // It may get lost, and nobody waits for an answer to it. Who has said that it is over waits
+        // for no word of ours; who was never heard, or has not proven its address, is told once.
         let waits = self.life.state != State::PeerTerminating;
         let is_known = self.abort(now, error);
         if is_known && waits && self.life.established && self.validation.is_validated() {
@@ -58,7 +58,7 @@ impl Connection {
         if self.life.state == State::Terminated {
             return false;
         }
-        // What has ended in order is not called off: perhaps the peer has not heard of that end yet.
+        // What has ended in order is not called off: perhaps the peer has not heard of that yet.
         if self.life.state != State::Terminating {
             self.life.error.get_or_insert(error);
         }

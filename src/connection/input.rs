@@ -70,8 +70,8 @@ impl Connection {
         }
     }
 
-    /// As long as the last word is repeated: whoever goes on talking is told again, and whoever says
-    /// that it is over knows.
+    /// As long as the last word is repeated: whoever goes on talking is told again, and whoever
+    /// says that it is over knows.
     fn hear_after_end(&mut self, plaintext: &[u8]) {
         let Some(first) = Segments::new(plaintext).next() else {
             return;

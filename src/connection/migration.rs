@@ -6,8 +6,8 @@
 //! flight and echoes its timestamp. It is that once only: a copy acknowledges nothing new.
 //!
 //! Where the peer is now, only its latest says (RFC 9000, section 9.3): what it has sent from one
-//! place may arrive after what it has sent from the next. An acknowledgement is later than another if
-//! it is that of a later transmission.
+//! place may arrive after what it has sent from the next. An acknowledgement is later than another
+//! if it is that of a later transmission.
 //!
 //! Who has once seen the clock knows it ever after, the peer too. From a move on it shows another
 //! time, so that nobody can vouch for an address at which nothing was received.

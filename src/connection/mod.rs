@@ -109,8 +109,8 @@ const MIN_DELAY: Duration = Duration::from_millis(1);
 /// Bytes that are held for a peer that has not proven its address, in each direction and apart from
 /// those that it has sent itself.
 pub const UNPROVEN_BYTES: usize = 64 * 1024;
-/// The least time in which such a peer is given up: a healthy Go peer may be silent for 5 s, and one
-/// of its Pings may get lost.
+/// The least time in which such a peer is given up: a healthy Go peer may be silent for 5 s, and
+/// one of its Pings may get lost.
 const LEAST_PATIENCE: Duration = Duration::from_secs(12);
 
 /// Memory that a queue keeps, at most, when it becomes empty, until it is told to give it back.
@@ -251,12 +251,17 @@ impl Connection {
     }
 
     /// How many bytes each half may hold at present; `usize::MAX` leaves it to the settings. While
-    /// there is a limit, a peer that has not proven its address gets room for no more than a segment.
-    /// What a peer has been told stands, but what is beyond this limit is dropped; not so the next
-    /// segment if nothing waits before it.
+    /// there is a limit, a peer that has not proven its address gets room for no more than a
+    /// segment. What a peer has been told stands, but what is beyond this limit is dropped; not so
+    /// the next segment if nothing waits before it.
     pub fn set_allowance(&mut self, bytes: usize) {
         self.send.set_allowance(bytes);
-        self.receive.set_allowance(bytes);
+        // What is to be acknowledged belongs to the half that has received it.
+        let listed = self.acks.keep_within(bytes / 4);
+        self.receive.set_allowance(match bytes {
+            usize::MAX => bytes,
+            _ => bytes - listed,
+        });
     }
 
     // ---- the clock; input from the network is in `input.rs`

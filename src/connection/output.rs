@@ -285,7 +285,7 @@ impl Connection {
         Command {
             conversation: self.conversation,
             kind: CommandKind::Ping,
-            // For a Ping with the Close option a Go peer wakes its writers only if there is no other.
+            // For a Ping with Close a Go peer wakes its writers only if it has no other option.
             options: match self.life.state {
                 State::ReadyToClose => Options::CLOSE,
                 _ => self.side.mark(),

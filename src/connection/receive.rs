@@ -71,7 +71,7 @@ pub(super) struct ReceiveHalf {
     /// What a segment is taken to hold when the budget is turned into numbers: the most that this
     /// side would send or the peer has sent.
     segment_size: u32,
-    /// The most segments that the peer is told to send, if that is to be less than there is room for.
+    /// The most segments that the peer is told to send, if that is less than there is room for.
     throttle: Option<u32>,
     /// The number of the stream's last segment, if the peer has said it.
     last: Option<SeqNum>,
@@ -186,7 +186,7 @@ impl ReceiveHalf {
         }
     }
 
-    /// Whether there is memory for a segment. For the next one there is, if nothing waits to be read.
+    /// Whether there is memory for a segment. For the next there is, if nothing waits to be read.
     fn is_allowed(&self, ahead: usize, len: usize) -> bool {
         let allowance = self.allowance();
         if ahead == 0 {

@@ -65,6 +65,17 @@ impl Relist {
         }
     }
 
+    /// Bytes of what waits.
+    pub(super) fn bookkeeping(&self) -> usize {
+        let waiting = self.waiting.iter().flat_map(|waiting| waiting.iter());
+        waiting.map(VecDeque::len).sum::<usize>() * size_of::<(u64, Entry)>()
+    }
+
+    /// Forgets all that waits, and gives its memory back.
+    pub(super) fn clear(&mut self) {
+        self.waiting = None;
+    }
+
     /// Whether nothing at or beyond `next` waits.
     pub(super) fn is_done(&self, next: SeqNum) -> bool {
         let mut waiting = self

@@ -119,8 +119,8 @@ struct Repetition {
 }
 
 impl SendHalf {
-    /// `max_held` bounds the bytes held for repetition, and `UNPROVEN_BYTES` as long as the peer has
-    /// not proven its address.
+    /// `max_held` bounds the bytes held for repetition, and `UNPROVEN_BYTES` as long as the peer
+    /// has not proven its address.
     pub(super) fn new(first: SeqNum, max_payload: usize, max_held: usize) -> Self {
         Self {
             bytes: ByteQueue::default(),

@@ -68,8 +68,8 @@ impl Connection {
         self.validation.is_validated()
     }
 
-    /// Whether the peer claims to have heard of what arrived here. No proof, for that can be guessed;
-    /// but whoever forges single datagrams does not.
+    /// Whether the peer claims to have heard of what arrived here. No proof, for that can be
+    /// guessed; but whoever forges single datagrams does not.
     pub fn is_answering(&self) -> bool {
         self.is_validated() || self.life.answering
     }
@@ -115,9 +115,9 @@ impl Connection {
         self.send.len() + self.receive.memory()
     }
 
-    /// Bytes held beside the payload, segment by segment. With small ones that is more than they are.
+    /// Bytes held beside the payload, segment by segment. Of small ones that is the most.
     pub fn bookkeeping(&self) -> usize {
-        self.send.bookkeeping() + self.receive.bookkeeping()
+        self.send.bookkeeping() + self.receive.bookkeeping() + self.acks.bookkeeping()
     }
 
     /// Gives back memory that holds nothing at the moment. For connections that are idle: those

@@ -240,7 +240,7 @@ impl Admission {
         }
     }
 
-    /// Whether so many that nobody has accepted, a new one of this standing among them, are too many.
+    /// Whether so many that nobody has accepted, a new one of this standing included, are too many.
     pub(super) fn is_backlogged(&self, standing: Standing, unaccepted: usize) -> bool {
         unaccepted > standing.share(self.limits.accept_backlog)
     }

@@ -49,8 +49,8 @@ use super::{
 /// [`max_sessions`](Self::max_sessions) if that is less) and of the
 /// [`accept_backlog`](Self::accept_backlog)
 ///
-/// * half is for anybody, a sixteenth of the room a second or 1000, whichever is more, after a burst
-///   of a quarter of that, so that the work of accepting them leaves time for other sessions;
+/// * half is for anybody, a sixteenth of the room a second or 1000, whichever is more, after a
+///   burst of a quarter of that, so that the work of accepting them leaves time for other sessions;
 /// * a quarter is for those who are turned away and repeat their first datagram within ten seconds,
 ///   as every client does and a flood from forged addresses does not;
 /// * a quarter is for those whose address was proven within the last five to ten minutes.
@@ -65,27 +65,27 @@ use super::{
 ///
 /// To mKCP a client at another address is another client: when a NAT on its way forgets a mapping,
 /// or a phone changes networks, its connections stop, and end after half a minute. With
-/// [`migration`](Self::migration) a session that a peer opened goes to where its peer is, as soon as
-/// a datagram from there acknowledges what is in flight and echoes the time at which it was sent.
-/// Nobody can guess that who has not received it, and a copy of such a datagram acknowledges nothing
-/// new. [`Stream::peer_addr`](crate::Stream::peer_addr) then gives the new address, and
+/// [`migration`](Self::migration) a session that a peer opened goes to where its peer is, as soon
+/// as a datagram from there acknowledges what is in flight and echoes the time at which it was
+/// sent. Nobody can guess that who has not received it, and a copy of such a datagram acknowledges
+/// nothing new. [`Stream::peer_addr`](crate::Stream::peer_addr) then gives the new address, and
 /// [`EndpointStats::sessions_migrated`](crate::EndpointStats::sessions_migrated) counts it.
 ///
 /// The new address has to prove itself as that of a new session does, and until then it is sent as
 /// little. If more than the port has changed, the path is measured anew.
 ///
-/// * A session moves only in mid-transfer towards the peer: while bytes are in flight, of which some
-///   arrived before the mapping changed. Of an upload or a pause nothing can be told, and the peer
-///   gets a Terminate at once, as without migration. Where bytes are in flight it gets none for the
-///   first five seconds.
+/// * A session moves only in mid-transfer towards the peer: while bytes are in flight, of which
+///   some arrived before the mapping changed. Of an upload or a pause nothing can be told, and the
+///   peer gets a Terminate at once, as without migration. Where bytes are in flight it gets none
+///   for the first five seconds.
 /// * **A seed, or TLS inside, is needed.** Without a seed anybody who reads along on the path can
-///   take a session away to any address, where its bytes go from then on; with a seed only who knows
-///   it can. TLS keeps what is said from both. [`Security::Aes128Gcm`](crate::Security::Aes128Gcm)
-///   says more.
+///   take a session away to any address, where its bytes go from then on; with a seed only who
+///   knows it can. TLS keeps what is said from both.
+///   [`Security::Aes128Gcm`](crate::Security::Aes128Gcm) says more.
 /// * Of sessions with the same conversation id, which clients choose, eight can move: the first to
 ///   have proven their address, as long as they last.
-/// * All sessions with the same conversation id belong to the same worker, so that they are found; a
-///   flood that keeps to one id keeps that one busy.
+/// * All sessions with the same conversation id belong to the same worker, so that they are found;
+///   a flood that keeps to one id keeps that one busy.
 /// * [`on_attempt`](Self::on_attempt) is not asked again; [`max_per_source`](Self::max_per_source)
 ///   holds at the new address too.
 #[must_use = "a builder does nothing until `bind` is called"]
@@ -142,7 +142,7 @@ impl EndpointBuilder {
 
     /// How many sessions may wait to be accepted. While they are so many, datagrams that would
     /// open another are dropped; peers repeat them. Peers of which nothing is known find only a
-    /// part of that; see [above](Self#floods). A session that fails while it waits is not handed out.
+    /// part of that; see [above](Self#floods). One that fails while it waits is not handed out.
     ///
     /// Default 128; at least 1.
     pub fn accept_backlog(mut self, n: usize) -> Self {
@@ -163,8 +163,8 @@ impl EndpointBuilder {
     ///
     /// Default 16,384, so that a server can have a thread for each: Linux allows a process about
     /// 20,000. A session is unproven until its peer has acknowledged something, so one that only
-    /// receives stays so; a server with more of them than that has to say so here. Strangers come in
-    /// at a sixteenth of it a second, or 1000, whichever is more; those beyond it, with their
+    /// receives stays so; a server with more of them than that has to say so here. Strangers come
+    /// in at a sixteenth of it a second, or 1000, whichever is more; those beyond it, with their
     /// second datagram. Under a flood of forged peers that do so too, a client has as much time to
     /// prove its address as it takes to fill half of the limit: with the default a second at 8,000
     /// of them a second.
@@ -184,14 +184,15 @@ impl EndpointBuilder {
     /// 32 times until it proves itself again.
     ///
     /// Default 3, as in QUIC; 1 to 100. The higher, the more a forger of addresses makes of his
-    /// traffic; the lower, the later a client gets the first answer that is longer than this allows.
+    /// traffic; the lower, the later a client gets a first answer that is longer than that.
     pub fn amplification_factor(mut self, n: u32) -> Self {
         self.limits.amplification_factor = n;
         self
     }
 
-    /// Whether a session follows its peer to another address, as when a NAT gives its client another
-    /// port. What that takes, where it ends and whom it serves is told [above](Self#migration).
+    /// Whether a session follows its peer to another address, as when a NAT gives its client
+    /// another port. What that takes, where it ends and whom it serves is told
+    /// [above](Self#migration).
     ///
     /// Default: no.
     pub fn migration(mut self, allow: bool) -> Self {
@@ -213,15 +214,16 @@ impl EndpointBuilder {
     ///
     /// Once half of it is held, each session may hold no more than its part of the other half in
     /// each direction's pipe and window. At the limit nothing more is taken: peers can open no
-    /// sessions, writers wait, and segments are dropped without being acknowledged, even if a window
-    /// had been told in which they lie ([`DropReason::OverMemory`](crate::DropReason::OverMemory));
-    /// they are repeated later. Whoever reads, and whoever writes to a peer that reads, always gets
-    /// on: 16 KiB of each session are set aside for that. If all sessions need theirs and these are
-    /// more than half of the limit, it is exceeded by as much.
+    /// sessions, writers wait, and segments are dropped without being acknowledged, even if a
+    /// window had been told in which they lie
+    /// ([`DropReason::OverMemory`](crate::DropReason::OverMemory)); they are repeated later.
+    /// Whoever reads, and whoever writes to a peer that reads, always gets on: 16 KiB of each
+    /// session are set aside for that. If all sessions need theirs and these are more than half of
+    /// the limit, it is exceeded by as much.
     ///
     /// The process takes more: memory that is kept for a moment after its use, unused ends of
-    /// buffers, the threads of the program, and what TLS holds inside a stream, up to 64 KiB each of
-    /// ciphertext and of a handshake message while they are being read, some KiB while it is idle.
+    /// buffers, the threads of the program, and what TLS holds inside a stream, up to 64 KiB each
+    /// of ciphertext and of a handshake message while they are being read, some KiB while idle.
     ///
     /// Default: no limit.
     pub fn memory_limit(mut self, bytes: usize) -> Self {

@@ -394,8 +394,8 @@ impl SessionHandle {
         self.receive.error().or_else(writing).or_else(closed)
     }
 
-    /// What the connection counts, how it stood when the worker looked last, and what the pipes know
-    /// better.
+    /// What the connection counts, how it stood when the worker looked last, and what the pipes
+    /// know better.
     pub(crate) fn stats(&self) -> ConnectionStats {
         let mut stats = self.shown.lock().stats();
         stats.bytes_written = self.send.written();

@@ -23,7 +23,7 @@ use super::{
     alarm::Alarm,
     bell::Bell,
     port::{Port, PortId},
-    router::{Budget, Inlet, Router},
+    router::{Budget, Errors, Inlet, Router},
     runtime::Runtime,
     shard::Command,
     socket::{ReceiveBuffers, Registration, Socket},
@@ -82,6 +82,7 @@ impl PollHandle {
                 port: port.clone(),
                 lane,
                 socket,
+                errors: Errors::default(),
             },
             interest: Interest::READABLE,
             ready: false,
@@ -207,8 +208,8 @@ impl Poller {
         }
     }
 
-    /// Drops the handle that is kept once there have been no sockets for a while. If it is the last,
-    /// the runtime closes.
+    /// Drops the handle that is kept once there have been no sockets for a while. If it is the
+    /// last, the runtime closes.
     fn let_go(&mut self) {
         if self.kept.is_none() || !self.sources.is_empty() {
             self.kept_until = None;
@@ -241,7 +242,7 @@ impl Poller {
             };
             let more = self
                 .router
-                .receive(&source.inlet, &mut self.buffers, &mut budget);
+                .receive(&mut source.inlet, &mut self.buffers, &mut budget);
             source.ready = more;
             if more {
                 self.ready.push_back(token);

@@ -344,8 +344,8 @@ impl fmt::Debug for Lane {
     }
 }
 
-/// A session's right to exist, under this id. Counts for every limit as long as it lives, however it
-/// ends.
+/// A session's right to exist, under this id. Counts for every limit as long as it lives, however
+/// it ends.
 #[derive(Debug)]
 pub(super) struct Permit {
     port: Arc<Port>,

@@ -1,9 +1,10 @@
 //! Recordings: datagrams that could open a session, and have been here before.
 //!
 //! mKCP proves neither where a datagram comes from nor when it was made: whoever records the first
-//! datagrams of a session can send them again from anywhere, and they are as genuine as before. With
-//! a seed each carries a random nonce, which nobody can change, and a peer that repeats a segment
-//! seals it anew. A nonce seen twice is therefore a copy, made by the network or by an attacker.
+//! datagrams of a session can send them again from anywhere, and they are as genuine as before.
+//! With a seed each carries a random nonce, which nobody can change, and a peer that repeats a
+//! segment seals it anew. A nonce seen twice is therefore a copy, made by the network or by an
+//! attacker.
 //!
 //! All datagrams that could open a session are remembered, not only those that did: each of the
 //! first flight could do it as well. Those that a recorder has seen and this port has not, because

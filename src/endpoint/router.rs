@@ -29,16 +29,15 @@ use super::{
 /// than one call brings, timers would fire before acknowledgements that have come are read.
 const MAX_DATAGRAMS: u64 = 512;
 const MAX_BYTES: u64 = 256 * 1024;
-/// Errors of other kinds than are known that a round bears. Whatever may be wrong with a socket,
-/// it must not keep its thread busy.
-const MAX_ERRORS: u64 = 32;
+/// Errors of other kinds than are known that are borne of a socket in a row. Whatever may be wrong
+/// with it, it must not keep its thread busy.
+const MAX_ERRORS: u32 = 32;
 
 /// What a round may still receive.
 #[derive(Debug)]
 pub(super) struct Budget {
     datagrams: u64,
     bytes: u64,
-    errors: u64,
 }
 
 impl Default for Budget {
@@ -46,7 +45,6 @@ impl Default for Budget {
         Self {
             datagrams: MAX_DATAGRAMS,
             bytes: MAX_BYTES,
-            errors: MAX_ERRORS,
         }
     }
 }
@@ -61,12 +59,6 @@ impl Budget {
         self.datagrams = self.datagrams.saturating_sub(datagrams.max(1));
         self.bytes = self.bytes.saturating_sub(bytes);
     }
-
-    /// Whether another error may come.
-    fn bear_error(&mut self) -> bool {
-        self.errors = self.errors.saturating_sub(1);
-        self.errors > 0
-    }
 }
 
 /// One socket of a port.
@@ -75,6 +67,23 @@ pub(super) struct Inlet {
     pub(super) port: Arc<Port>,
     pub(super) lane: usize,
     pub(super) socket: Arc<Socket>,
+    pub(super) errors: Errors,
+}
+
+/// Errors of other kinds than are known that a socket has brought in a row.
+#[derive(Debug, Default)]
+pub(super) struct Errors(u32);
+
+impl Errors {
+    /// Another one has come. Returns whether to read on.
+    fn bear(&mut self) -> bool {
+        self.0 = (self.0 + 1) % MAX_ERRORS;
+        self.0 > 0
+    }
+
+    fn end(&mut self) {
+        self.0 = 0;
+    }
 }
 
 /// The way of datagrams through one poll thread.
@@ -108,16 +117,17 @@ impl Router {
     /// One receiving system call; returns whether there may be more to receive.
     pub(super) fn receive(
         &mut self,
-        inlet: &Inlet,
+        inlet: &mut Inlet,
         buffers: &mut ReceiveBuffers,
         budget: &mut Budget,
     ) -> bool {
-        let counters = &inlet.port.counters;
-        counters.receive_calls.add(1);
+        inlet.port.counters.receive_calls.add(1);
         let received = inlet.socket.receive(buffers);
         let (mut datagrams, mut bytes) = (0, 0);
         if let Ok(count) = received {
+            inlet.errors.end();
             (datagrams, bytes) = self.route_all(inlet, buffers.filled(count));
+            let counters = &inlet.port.counters;
             counters.datagrams_received.add(datagrams);
             counters.bytes_received.add(bytes);
         }
@@ -125,17 +135,20 @@ impl Router {
         match received {
             // If not, the next arrival is reported.
             Ok(count) => buffers.may_be_more(count),
-            Err(error) => self.continue_after(inlet, &error, budget),
+            Err(error) => self.continue_after(inlet, &error),
         }
     }
 
     /// Errors of a UDP socket are information about datagrams sent earlier, and datagrams that have
-    /// come lie behind them. None ends or slows the loop; after many unknown ones the next arrival
-    /// reports readiness again.
-    fn continue_after(&self, inlet: &Inlet, error: &io::Error, budget: &mut Budget) -> bool {
+    /// come lie behind them. None ends or slows the loop; after many unknown ones in a row the next
+    /// arrival reports readiness again.
+    fn continue_after(&self, inlet: &mut Inlet, error: &io::Error) -> bool {
         let port = &inlet.port;
         match error.kind() {
-            ErrorKind::WouldBlock => false,
+            ErrorKind::WouldBlock => {
+                inlet.errors.end();
+                false
+            }
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
                 if let Some(id) = port.only_connection() {
                     let shard = self.shared.shard(port, &id);
@@ -147,7 +160,7 @@ impl Router {
                 if port.counters.warnings.allows(Instant::now()) {
                     log::warn!("receiving on {}: {error}", port.local);
                 }
-                budget.bear_error()
+                inlet.errors.bear()
             }
         }
     }
@@ -314,5 +327,27 @@ impl Batches {
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// They may all come in one round, when a whole network cannot be reached.
+    #[test]
+    fn what_other_sockets_are_told_keeps_none_from_being_read() {
+        let mut sockets: [Errors; 100] = std::array::from_fn(|_| Errors::default());
+        assert!(sockets.iter_mut().all(Errors::bear));
+    }
+
+    #[test]
+    fn errors_without_end_end_the_reading() {
+        let mut errors = Errors::default();
+        let mut borne = || (0..).take_while(|_| errors.bear()).count() as u32;
+        assert_eq!((borne(), borne()), (MAX_ERRORS - 1, MAX_ERRORS - 1));
+        errors.bear();
+        errors.end();
+        assert!((1..MAX_ERRORS).all(|_| errors.bear()));
     }
 }

@@ -165,8 +165,8 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the peer has been at this address a short while ago, so that something may still come
-    /// from there.
+    /// Whether the peer has been at this address a short while ago, so that something may still
+    /// come from there.
     pub(super) fn has_left(&self, now: Instant, address: SocketAddr) -> bool {
         self.left.as_ref().is_some_and(|left| {
             let (left, at) = **left;

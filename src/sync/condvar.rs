@@ -1,10 +1,10 @@
 //! A condition variable whose waiters the kernel finds at once, however many they are.
 //!
 //! A thread for each session is many threads asleep. Since Linux 6.16 those on the private futexes
-//! of a process, which `std` and `parking_lot` use, share a hash of four buckets for each processor,
-//! or 16: where 8,000 sleep on two processors, each wake-up looks through 500 of them. Threads on
-//! futexes that could be shared sleep in the hash of the whole system, which has 256 buckets for
-//! each processor, as all did before.
+//! of a process, which `std` and `parking_lot` use, share a hash of four buckets for each
+//! processor, or 16: where 8,000 sleep on two processors, each wake-up looks through 500 of them.
+//! Threads on futexes that could be shared sleep in the hash of the whole system, which has 256
+//! buckets for each processor, as all did before.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

@@ -13,6 +13,15 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Long enough to be measured, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(20);
 
+/// Returns once so many threads wait.
+fn await_waiters<S>(monitor: &Monitor<S>, count: u32) {
+    let deadline = Instant::now() + DEADLINE;
+    while super::primitives::lock(&monitor.inner).waiting < count {
+        assert!(Instant::now() < deadline, "they do not wait");
+        thread::yield_now();
+    }
+}
+
 /// Takes one, if there is one.
 fn take(count: &mut u32) -> Option<((), Wake)> {
     *count = count.checked_sub(1)?;
@@ -66,8 +75,9 @@ fn each_of_many_waiters_gets_what_was_meant_for_one() {
 
 #[test]
 fn all_are_woken_where_all_are_concerned() {
+    const WAITERS: u32 = 16;
     let open = Arc::new(Monitor::new(false));
-    let waiters: Vec<_> = (0..16)
+    let waiters: Vec<_> = (0..WAITERS)
         .map(|_| {
             let open = Arc::clone(&open);
             thread::spawn(move || {
@@ -76,6 +86,7 @@ fn all_are_woken_where_all_are_concerned() {
             })
         })
         .collect();
+    await_waiters(&open, WAITERS);
     open.update(|open| (*open = true, Wake::All));
     for waiter in waiters {
         waiter.join().unwrap().unwrap();
@@ -98,7 +109,7 @@ fn a_change_of_the_options_reaches_those_who_wait_already() {
         let never = Arc::clone(&never);
         move || never.wait(Patience::AsSet, take)
     });
-    thread::sleep(SHORT);
+    await_waiters(&never, 1);
     never.set_nonblocking(true);
     assert_eq!(waiter.join().unwrap().unwrap_err(), Stalled::WouldBlock);
 }

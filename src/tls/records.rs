@@ -50,7 +50,7 @@ pub(super) fn look(tls: &mut Connection, buffer: &mut [u8], filled: &mut usize) 
 /// Has rustls look at more ciphertext.
 ///
 /// A peer must not be able to cause a panic, but rustls, if built with debug assertions, asserts
-/// that it sends nothing after its close_notify, not even the alert that a damaged record calls for.
+/// that it sends nothing after its close_notify, not even the alert due to a damaged record.
 pub(super) fn feed(tls: &mut Connection, incoming: &mut Incoming) -> Result<(), Error> {
     let read = tls.read_tls(incoming);
     read.map_err(|error| Error::General(error.to_string()))?;

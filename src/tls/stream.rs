@@ -139,9 +139,9 @@ impl TlsStream {
         self.duplex().set_handshake_timeout(timeout);
     }
 
-    /// Takes a new key for what is written from now on, and has the peer do so too (TLS 1.3). rustls
-    /// does it of itself before a key has been used too much. Peers give up on those who do it
-    /// often without sending anything in between.
+    /// Takes a new key for what is written from now on, and has the peer do so too (TLS 1.3).
+    /// rustls does it of itself before a key has been used too much. Peers give up on those who do
+    /// it often without sending anything in between.
     ///
     /// # Errors
     ///

@@ -58,7 +58,8 @@ impl StreamSettings {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the endpoint has another header or security than these settings. Those of [`Endpoint::listen`], else as [`listen`](Self::listen).
+    /// `InvalidInput` if the endpoint has another header or security than these settings. Those of
+    /// [`Endpoint::listen`], else as [`listen`](Self::listen).
     pub fn listen_on(&self, endpoint: &Endpoint) -> io::Result<MaybeTlsListener> {
         self.check_endpoint(endpoint)?;
         self.wrap_listener(|| endpoint.listen())

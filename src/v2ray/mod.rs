@@ -43,7 +43,8 @@ pub use write::{Written, write};
 /// ```
 /// use mkcp::{Config, v2ray::{StreamSettings, TlsSettings}};
 ///
-/// let settings = StreamSettings::new(Config::default()).with_tls(TlsSettings::client("example.org"));
+/// let tls = TlsSettings::client("example.org");
+/// let settings = StreamSettings::new(Config::default()).with_tls(tls);
 /// assert!(settings.tls().is_some());
 /// ```
 #[derive(Clone, Default)]

@@ -18,8 +18,8 @@ impl SendHalf {
         !self.segments.is_empty()
     }
 
-    /// What is echoed of this segment, if it is awaited and left at that time: at first, or the last
-    /// time. A peer that has moved has received nothing of what was sent after it.
+    /// What is echoed of this segment, if it is awaited and left at that time: at first, or the
+    /// last time. A peer that has moved has received nothing of what was sent after it.
     pub(in crate::connection) fn echo(&self, number: SeqNum, time: Timestamp) -> Option<Echo> {
         let sent = self.get(number)?;
         match sent.status {

@@ -70,9 +70,9 @@ pub(super) fn receive(
     fill(bytes, metas, |buffer| socket.recv_from(buffer))
 }
 
-/// Errors of a UDP socket are about datagrams sent earlier, and others that came lie behind them: one
-/// that follows a datagram takes up a call, of which there is one for each buffer, and no more. It
-/// came while these calls were made, so if they do not suffice, readiness is reported anew.
+/// Errors of a UDP socket are about datagrams sent earlier, and others that came lie behind them:
+/// one that follows a datagram takes up a call, of which there is one for each buffer, and no more.
+/// It came while these calls were made, so if they do not suffice, readiness is reported anew.
 fn fill(
     bytes: &mut [u8],
     metas: &mut [RecvMeta],

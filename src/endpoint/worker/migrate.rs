@@ -1,9 +1,9 @@
 //! How a session follows its peer to another address.
 //!
 //! Only what the peer alone can know moves it: see `connection/migration.rs`. Of anything else
-//! that fits nothing can be told: if a proof may follow, it is dropped; if not, it is treated as that
-//! of a connection which is not known. What looks like the beginning of a connection is one, unless
-//! it comes from an address that a session has just left.
+//! that fits nothing can be told: if a proof may follow, it is dropped; if not, it is treated as
+//! that of a connection which is not known. What looks like the beginning of a connection is one,
+//! unless it comes from an address that a session has just left.
 
 use std::{hash::BuildHasher, time::Instant};
 

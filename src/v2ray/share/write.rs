@@ -60,8 +60,8 @@ impl fmt::Display for WrittenParams {
 ///
 /// # Errors
 ///
-/// What [`write`](crate::v2ray::write()) refuses for this dialect, and what links have no parameter for:
-/// certificates, capacities and buffers other than the defaults, `congestion`, an empty seed.
+/// What [`write`](crate::v2ray::write()) refuses for this dialect, and what links have no parameter
+/// for: certificates, capacities and buffers other than the defaults, `congestion`, an empty seed.
 ///
 /// ```
 /// use mkcp::{Config, v2ray::{self, Dialect, StreamSettings}};

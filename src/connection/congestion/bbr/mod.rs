@@ -46,8 +46,8 @@ const HOLD_GAIN: u64 = 97;
 /// For how long a peer that does not tick may hold back its acknowledgements.
 const UNEVEN: Duration = Duration::from_millis(10);
 const WINDOW_GAIN: u64 = 200;
-/// Of a larger burst, no more is taken into the window: on fast short paths the kernel's buffers are
-/// the bottleneck, and they would overflow.
+/// Of a larger burst, no more is taken into the window: on fast short paths the kernel's buffers
+/// are the bottleneck, and they would overflow.
 const LARGEST_BURST: u64 = 256 * 1024;
 const PROBE_RTT_GAIN: u64 = 50;
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
