@@ -17,5 +17,7 @@ mod migration;
 mod nat;
 mod our_client;
 mod our_server;
+#[path = "../common/relay.rs"]
+mod relay;
 mod tls;
 mod v2ray;
