@@ -17,6 +17,8 @@ mod migration;
 mod nat;
 mod our_client;
 mod our_server;
+#[path = "../common/payload.rs"]
+mod payload;
 #[path = "../common/relay.rs"]
 mod relay;
 mod tls;

@@ -1,7 +1,7 @@
 //! TLS inside streams, against the real v2ray in both roles.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, LazyLock},
     thread,
@@ -21,8 +21,9 @@ use mkcp::{
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{self, Failure, PAYLOAD, Service},
+    exchange::{self, Service},
     link::Link,
+    payload::{PAYLOAD, expect},
     v2ray::V2ray,
 };
 
@@ -104,7 +105,7 @@ fn serve(listener: &TlsListener, service: Service) {
     });
 }
 
-fn v2ray_to_us(service: Service, transfer: fn(&TcpStream, &[u8]) -> Result<(), Failure>) {
+fn v2ray_to_us(service: Service, transfer: fn(&TcpStream, &[u8]) -> io::Result<()>) {
     let links = links(&IDENTITY.v2ray_client());
     let listeners: Vec<_> = links.iter().map(listen).collect();
     listeners
@@ -128,7 +129,7 @@ fn v2ray_to_us(service: Service, transfer: fn(&TcpStream, &[u8]) -> Result<(), F
     }
 }
 
-fn us_to_v2ray(service: Service, transfer: fn(&TlsStream, &[u8]) -> Result<(), Failure>) {
+fn us_to_v2ray(service: Service, transfer: fn(&TlsStream, &[u8]) -> io::Result<()>) {
     let behind = service.over_tcp();
     let links = links(&IDENTITY.v2ray_server());
     let servers: Vec<_> = links.into_iter().map(|link| (link, behind)).collect();
@@ -200,28 +201,28 @@ fn ends_are_told_in_both_directions() {
         let tcp = TcpStream::connect(entries[0]).unwrap();
         (&tcp).write_all(b"hello").unwrap();
         let (ours, _) = listener.accept_timeout(PATIENCE).unwrap();
-        exchange::expect(&ours, b"hello").unwrap();
+        expect(&ours, b"hello").unwrap();
         (tcp, ours)
     };
     let through_server = || {
         let ours = connect(addresses[0], &as_server);
         (&ours).write_all(b"hello").unwrap();
         let (tcp, _) = behind.accept().unwrap();
-        exchange::expect(&tcp, b"hello").unwrap();
+        expect(&tcp, b"hello").unwrap();
         (tcp, ours)
     };
     for (tcp, ours) in [through_client(), through_server()] {
         ours.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
         // v2ray loses bytes that it has just read when their connection ends: let it pass them on.
         (&tcp).write_all(b"bye").unwrap();
-        exchange::expect(&ours, b"bye").unwrap();
+        expect(&ours, b"bye").unwrap();
         drop(tcp);
         assert_eq!((&ours).read(&mut [0; 1]).unwrap(), 0);
     }
     for (tcp, ours) in [through_client(), through_server()] {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         (&ours).write_all(b"bye").unwrap();
-        exchange::expect(&tcp, b"bye").unwrap();
+        expect(&tcp, b"bye").unwrap();
         let started = Instant::now();
         ours.shutdown(Shutdown::Both).unwrap();
         assert_eq!((&tcp).read(&mut [0; 1]).unwrap(), 0);
