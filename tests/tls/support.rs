@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::{Arc, LazyLock, mpsc},
+    sync::{Arc, LazyLock},
     thread,
     time::Duration,
 };
@@ -18,7 +18,8 @@ use mkcp::{
         },
     },
 };
-use rand::{RngCore, SeedableRng, rngs::SmallRng};
+
+use crate::deadline;
 
 /// Long enough for any thread to get its turn; reached only when a test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -144,28 +145,11 @@ pub(crate) fn assert_serves(listener: &TlsListener) {
     });
 }
 
-pub(crate) fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; count];
-    SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
-    bytes
-}
-
 pub(crate) fn tls_error(error: &io::Error) -> Option<&TlsError> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Runs a case on a thread of its own; a case that hangs fails.
+/// Fails instead of hanging.
 pub(crate) fn within_deadline(case: impl FnOnce() + Send + 'static) {
-    let (done, outcome) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        case();
-        let _ = done.send(());
-    });
-    match outcome.recv_timeout(DEADLINE) {
-        Ok(()) => {}
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            std::panic::resume_unwind(thread.join().unwrap_err());
-        }
-    }
+    deadline::within(DEADLINE, case);
 }

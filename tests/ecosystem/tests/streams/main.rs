@@ -7,12 +7,18 @@
 
 mod archive;
 mod copying;
+#[path = "../../../common/deadline.rs"]
+mod deadline;
 mod http;
 mod lines;
 mod messages;
 mod native;
+#[path = "../../../common/pattern.rs"]
+mod pattern;
 mod transport;
 mod websocket;
+
+use mkcp_ecosystem::DEADLINE;
 
 macro_rules! suite {
     ($($module:ident: $($case:ident)+;)+) => {
@@ -20,7 +26,8 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    mkcp_ecosystem::within_deadline(
+                    crate::deadline::within(
+                        crate::DEADLINE,
                         crate::$module::$case::<crate::transport::Plain>,
                     );
                 }
@@ -31,7 +38,8 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    mkcp_ecosystem::within_deadline(
+                    crate::deadline::within(
+                        crate::DEADLINE,
                         crate::$module::$case::<crate::transport::Tls>,
                     );
                 }

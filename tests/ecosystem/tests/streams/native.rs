@@ -5,10 +5,12 @@ use std::{
     thread,
 };
 
-use mkcp_ecosystem::pattern;
 use native_tls::{Certificate, TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::transport::{HOST, IDENTITY, Transport};
+use crate::{
+    pattern::pattern,
+    transport::{HOST, IDENTITY, Transport},
+};
 
 const LENGTH: usize = 1024 * 1024;
 
