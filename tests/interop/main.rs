@@ -11,6 +11,8 @@ mod delay;
 mod differential;
 mod exchange;
 mod first_response;
+#[path = "../common/identity.rs"]
+mod identity;
 mod link;
 mod migration;
 #[path = "../common/nat.rs"]

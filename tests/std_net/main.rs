@@ -11,6 +11,8 @@ mod bulk;
 #[path = "../common/deadline.rs"]
 mod deadline;
 mod ending;
+#[path = "../common/identity.rs"]
+mod identity;
 mod listening;
 mod options;
 mod ours;

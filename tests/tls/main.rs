@@ -11,6 +11,8 @@ mod ending;
 mod flood;
 mod handshake;
 mod hostile;
+#[path = "../common/identity.rs"]
+mod identity;
 #[path = "../common/pattern.rs"]
 mod pattern;
 mod renegotiation;

@@ -26,7 +26,7 @@ use ureq::{
 use crate::{
     deadline,
     pattern::pattern,
-    transport::{IDENTITY, Transport, config},
+    transport::{Transport, config, tls_client},
 };
 
 const MIB: usize = 1024 * 1024;
@@ -173,7 +173,7 @@ pub fn ureq_can_be_shut_down_while_it_waits<T: Transport>() {
 type Change = fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>;
 
 fn agent(change: Change) -> Agent {
-    let connector = MkcpConnector::with_tls(config(), IDENTITY.client());
+    let connector = MkcpConnector::with_tls(config(), tls_client());
     // Against hanging; a test that is about a timeout sets its own.
     let builder = Config::builder().proxy(None).timeout_global(Some(DEADLINE));
     Agent::with_parts(

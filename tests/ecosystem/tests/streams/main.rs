@@ -10,6 +10,8 @@ mod copying;
 #[path = "../../../common/deadline.rs"]
 mod deadline;
 mod http;
+#[path = "../../../common/identity.rs"]
+mod identity;
 mod lines;
 mod messages;
 mod native;
