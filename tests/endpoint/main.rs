@@ -7,6 +7,8 @@ mod life;
 mod migration;
 #[path = "../common/nat.rs"]
 mod nat;
+#[path = "../common/relay.rs"]
+mod relay;
 mod replay;
 mod support;
 mod traffic;

@@ -2,14 +2,10 @@
 
 use std::{
     collections::HashSet,
-    io::{ErrorKind, Read, Write},
-    net::{SocketAddr, UdpSocket},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
+    io::{Read, Write},
+    mem,
+    net::UdpSocket,
+    sync::Arc,
 };
 
 use mkcp::{
@@ -20,96 +16,34 @@ use mkcp::{
     },
 };
 
-use super::{EchoServer, PATIENCE, bytes, eventually, exchange, hostile::expect_drop, small};
+use super::{
+    EchoServer, PATIENCE, bytes, eventually, exchange,
+    hostile::expect_drop,
+    relay::{Relay, Rule},
+    small,
+};
 
-/// Stands between a client and a server, and keeps a copy of what passes.
-struct Recorder {
-    address: SocketAddr,
-    /// What the server takes for the client.
-    outside: UdpSocket,
-    tape: Arc<Mutex<Tape>>,
-    stopped: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
+/// What a client has sent through a relay.
 #[derive(Default)]
 struct Tape {
-    client: Option<SocketAddr>,
     datagrams: Vec<Vec<u8>>,
     /// How many of the first datagrams are kept from the server.
     withheld: usize,
 }
 
-impl Recorder {
-    fn towards(server: SocketAddr, withheld: usize) -> Self {
-        let bind = || {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            let tick = Duration::from_millis(20);
-            socket.set_read_timeout(Some(tick)).unwrap();
-            socket
-        };
-        let (inside, outside) = (bind(), bind());
-        outside.connect(server).unwrap();
-        let tape = Arc::new(Mutex::new(Tape {
-            withheld,
-            ..Tape::default()
-        }));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let address = inside.local_addr().unwrap();
-        let there = {
-            let (inside, outside) = (inside.try_clone().unwrap(), outside.try_clone().unwrap());
-            let (tape, stopped) = (tape.clone(), stopped.clone());
-            thread::spawn(move || {
-                pass_on(&inside, &stopped, |datagram, from| {
-                    let mut tape = tape.lock().unwrap();
-                    tape.client = Some(from);
-                    tape.datagrams.push(datagram.to_vec());
-                    if tape.datagrams.len() > tape.withheld {
-                        let _ = outside.send(datagram);
-                    }
-                });
-            })
-        };
-        let back = {
-            let outside = outside.try_clone().unwrap();
-            let (tape, stopped) = (tape.clone(), stopped.clone());
-            thread::spawn(move || {
-                pass_on(&outside, &stopped, |datagram, _| {
-                    if let Some(client) = tape.lock().unwrap().client {
-                        let _ = inside.send_to(datagram, client);
-                    }
-                });
-            })
-        };
-        Self {
-            address,
-            outside,
-            tape,
-            stopped,
-            threads: vec![there, back],
-        }
-    }
-
-    /// Ends the recording; gives what the client sent, and the address it was sent from.
-    fn stop(mut self) -> (Vec<Vec<u8>>, UdpSocket) {
-        self.stopped.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
-            thread.join().unwrap();
-        }
-        let datagrams = std::mem::take(&mut self.tape.lock().unwrap().datagrams);
-        (datagrams, self.outside)
+impl Rule for Tape {
+    fn outward(&mut self, datagram: &[u8], _: &mut Arc<UdpSocket>) -> bool {
+        self.datagrams.push(datagram.to_vec());
+        self.datagrams.len() > self.withheld
     }
 }
 
-fn pass_on(from: &UdpSocket, stopped: &AtomicBool, mut pass: impl FnMut(&[u8], SocketAddr)) {
-    let mut buffer = [0; 2048];
-    while !stopped.load(Ordering::SeqCst) {
-        match from.recv_from(&mut buffer) {
-            Ok((length, source)) => pass(&buffer[..length], source),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
+/// Ends the recording; gives what the client sent, and the address it was sent from.
+fn stop(recorder: Relay<Tape>) -> (Vec<Vec<u8>>, Arc<UdpSocket>) {
+    let state = recorder.state.clone();
+    drop(recorder);
+    let mut state = state.lock().unwrap();
+    (mem::take(&mut state.rule.datagrams), state.outside.clone())
 }
 
 fn sealed() -> Config {
@@ -134,8 +68,9 @@ fn could_open(datagram: &[u8]) -> bool {
 /// Sends datagrams, and waits until the server has looked at all of them.
 fn replay(listener: &Listener, tape: &[Vec<u8>], socket: &UdpSocket) -> EndpointStats {
     let before = listener.stats();
+    let server = listener.local_addr().unwrap();
     for (datagram, sent) in tape.iter().zip(1..) {
-        socket.send(datagram).unwrap();
+        socket.send_to(datagram, server).unwrap();
         eventually("it has been received", PATIENCE, || {
             listener.stats().datagrams_received >= before.datagrams_received + sent
         });
@@ -157,7 +92,7 @@ fn replay(listener: &Listener, tape: &[Vec<u8>], socket: &UdpSocket) -> Endpoint
 fn a_recorded_session_gives_the_application_nothing_more() {
     let server = EchoServer::start(small().config(sealed()));
     let listener = &server.listener;
-    let recorder = Recorder::towards(server.address, 0);
+    let recorder = Relay::towards(server.address, Tape::default());
     let client = Stream::connect_with(recorder.address, &sealed()).unwrap();
     exchange(&client, &bytes(20_000));
     exchange(&client, b"one more");
@@ -165,7 +100,7 @@ fn a_recorded_session_gives_the_application_nothing_more() {
     eventually("the session is over", PATIENCE, || {
         listener.active_connections() == 0
     });
-    let (tape, address) = recorder.stop();
+    let (tape, address) = stop(recorder);
     let different: HashSet<_> = tape.iter().collect();
     assert_eq!(
         different.len(),
@@ -176,7 +111,6 @@ fn a_recorded_session_gives_the_application_nothing_more() {
     let stats = replay(listener, &tape, &address);
     assert!(stats.drops.get(DropReason::Tombstone) > 0);
     let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
-    elsewhere.connect(server.address).unwrap();
     let openings = tape.iter().filter(|datagram| could_open(datagram)).count() as u64;
     assert!(openings > 1, "any of them could open a session");
     replay(listener, &tape, &elsewhere);
@@ -197,7 +131,11 @@ fn a_datagram_that_never_arrived_can_still_be_used() {
     let listener = small().config(sealed()).bind("127.0.0.1:0");
     let listener = listener.unwrap().listen().unwrap();
     let address = listener.local_addr().unwrap();
-    let recorder = Recorder::towards(address, 1);
+    let tape = Tape {
+        withheld: 1,
+        ..Tape::default()
+    };
+    let recorder = Relay::towards(address, tape);
     let mut client = Stream::connect_with(recorder.address, &sealed()).unwrap();
     let message = b"pay once";
     client.write_all(message).unwrap();
@@ -210,7 +148,7 @@ fn a_datagram_that_never_arrived_can_still_be_used() {
         peer
     };
     let first = read();
-    let (tape, _) = recorder.stop();
+    let (tape, _) = stop(recorder);
     let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
     elsewhere.send_to(&tape[0], address).unwrap();
     assert_ne!(first, read());

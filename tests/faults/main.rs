@@ -9,6 +9,8 @@ mod log;
 mod network;
 mod process;
 mod refusals;
+#[path = "../common/relay.rs"]
+mod relay;
 // Shared with the tests of endpoints, which use more of it.
 #[allow(dead_code)]
 #[path = "../endpoint/support.rs"]

@@ -4,77 +4,19 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
 use mkcp::{Config, ConnectionError, EndpointBuilder, Stream};
-use parking_lot::Mutex;
 
 use super::{
     cause,
+    relay::Relay,
     support::{ARRANGEMENTS, EchoServer, PATIENCE, bytes, exchange},
 };
 
 const SESSIONS: usize = 20;
-
-/// Carries datagrams of one client's socket to a server and back, until it is gone with both its
-/// ports. To both sides it is the peer.
-struct Relay {
-    address: SocketAddr,
-    gone: Arc<AtomicBool>,
-    threads: [JoinHandle<()>; 2],
-}
-
-impl Relay {
-    fn towards(server: SocketAddr) -> Self {
-        let front = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
-        let back = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
-        for socket in [&front, &back] {
-            let tick = Some(Duration::from_millis(20));
-            socket.set_read_timeout(tick).unwrap();
-        }
-        let gone = Arc::new(AtomicBool::new(false));
-        let client = Arc::new(Mutex::new(None));
-        let address = front.local_addr().unwrap();
-        let carry = |from: &Arc<UdpSocket>, to: &Arc<UdpSocket>, forwards: bool| {
-            let (from, to) = (from.clone(), to.clone());
-            let (gone, client) = (gone.clone(), client.clone());
-            thread::spawn(move || {
-                let mut datagram = [0; 65536];
-                while !gone.load(Ordering::SeqCst) {
-                    let Ok((length, source)) = from.recv_from(&mut datagram) else {
-                        continue;
-                    };
-                    let target = if forwards {
-                        *client.lock() = Some(source);
-                        server
-                    } else {
-                        client.lock().unwrap()
-                    };
-                    let _ = to.send_to(&datagram[..length], target);
-                }
-            })
-        };
-        let threads = [carry(&front, &back, true), carry(&back, &front, false)];
-        Self {
-            address,
-            gone,
-            threads,
-        }
-    }
-
-    fn vanish(self) {
-        self.gone.store(true, Ordering::SeqCst);
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-    }
-}
 
 fn impatient() -> Config {
     let config = Config::builder().idle_timeout(Duration::from_secs(6));
@@ -103,7 +45,7 @@ fn pour(stream: &Stream) -> ConnectionError {
 fn storm(builder: fn() -> EndpointBuilder) {
     let server = EchoServer::start(builder().config(impatient()));
     let client = builder().config(impatient()).bind("127.0.0.1:0").unwrap();
-    let relay = Relay::towards(server.address);
+    let relay = Relay::towards(server.address, ());
     let cut: Vec<_> = (0..SESSIONS)
         .map(|_| client.connect(relay.address).unwrap())
         .collect();
@@ -118,7 +60,7 @@ fn storm(builder: fn() -> EndpointBuilder) {
         let pouring = cut.iter().chain(&never);
         let ends: Vec<_> = pouring.map(|one| scope.spawn(|| pour(one))).collect();
         thread::sleep(Duration::from_millis(300));
-        relay.vanish();
+        drop(relay); // closes both its ports
         while !ends.iter().all(|end| end.is_finished()) {
             exchange(&lasting, &bytes(50_000));
             thread::sleep(Duration::from_millis(20));
@@ -153,7 +95,7 @@ fn sockets_of_their_own_learn_of_closed_ports_and_others_go_on() {
     let server = EchoServer::start(ARRANGEMENTS[0]());
     let lasting = Stream::connect(server.address).unwrap();
     exchange(&lasting, b"hello");
-    let relay = Relay::towards(server.address);
+    let relay = Relay::towards(server.address, ());
     let cut = Stream::connect_with(relay.address, &impatient()).unwrap();
     exchange(&cut, b"hello");
     let never: Vec<_> = (0..SESSIONS)
@@ -161,7 +103,7 @@ fn sockets_of_their_own_learn_of_closed_ports_and_others_go_on() {
         .collect();
     thread::scope(|scope| {
         let cut = scope.spawn(|| pour(&cut));
-        relay.vanish();
+        drop(relay);
         let refused: Vec<_> = never.iter().map(|one| scope.spawn(|| pour(one))).collect();
         for end in refused {
             assert_eq!(end.join().unwrap(), ConnectionError::Refused);

@@ -12,8 +12,9 @@ use rustix::process::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
+    payload::PAYLOAD,
     process::{Chain, DEADLINE, Server},
-    service::{self, PAYLOAD, exchange, expect, expect_all, result},
+    service::{self, exchange, expect, expect_all, result},
     tls::Identity,
 };
 

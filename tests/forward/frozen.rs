@@ -11,8 +11,9 @@ use mkcp::{Config, Endpoint, Header};
 use rustix::process::Signal;
 
 use crate::{
+    payload::PAYLOAD,
     process::{Chain, DEADLINE, PLAIN, Server},
-    service::{self, PAYLOAD, exchange, expect},
+    service::{self, exchange, expect},
 };
 
 /// Shorter than the idle timeout, and longer than everything else that an end waits for.

@@ -9,8 +9,9 @@ use std::{
 
 use crate::{
     ending::assert_reset,
+    payload::PAYLOAD,
     process::{Chain, Server},
-    service::{self, PAYLOAD, expect, expect_all, result},
+    service::{self, expect, expect_all, result},
     tls::Identity,
 };
 

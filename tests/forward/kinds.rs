@@ -13,8 +13,9 @@ use std::{
 use mkcp::{Config, Stream};
 
 use crate::{
+    payload::PAYLOAD,
     process::{Chain, DEADLINE, Server, run},
-    service::{self, PAYLOAD, exchange, expect_all},
+    service::{self, exchange, expect_all},
 };
 
 #[test]

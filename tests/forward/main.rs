@@ -13,6 +13,8 @@ mod frozen;
 mod half_close;
 mod kinds;
 mod options;
+#[path = "../common/payload.rs"]
+mod payload;
 mod process;
 mod service;
 mod tls;

@@ -1,26 +1,17 @@
-//! What stands behind the forwarders, and what is sent.
+//! What stands behind the forwarders, and what goes through them.
 
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        LazyLock,
-        mpsc::{self, Receiver},
-    },
+    sync::mpsc::{self, Receiver},
     thread,
     time::Duration,
 };
 
-use rand::{RngCore, SeedableRng, rngs::SmallRng};
-
-use crate::process::{DEADLINE, Server, with_deadline};
-
-/// 5 MB of random bytes, the same in all tests of a run.
-pub(crate) static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut payload = vec![0; 5_000_000];
-    SmallRng::from_os_rng().fill_bytes(&mut payload);
-    payload
-});
+use crate::{
+    payload,
+    process::{DEADLINE, Server, with_deadline},
+};
 
 /// A TCP server that runs to the end of the process, and hands over what `serve` gives.
 pub(crate) fn serve<R: Send + 'static>(
@@ -57,48 +48,35 @@ pub(crate) fn result<R>(results: &Receiver<R>) -> R {
     results.recv_timeout(DEADLINE).unwrap()
 }
 
-/// Writes in one thread what this one reads back and compares.
+/// Sends a payload, gets it back and compares it.
 pub(crate) fn exchange<S: Sync>(socket: &S, payload: &[u8])
 where
     for<'a> &'a S: Read + Write,
 {
-    thread::scope(|scope| {
-        let mut writing = socket;
-        scope.spawn(move || writing.write_all(payload).unwrap());
-        expect(socket, payload);
-    });
+    payload::echo(socket, payload, || {}).unwrap(); // Writers have a deadline.
 }
 
-/// Likewise over a new connection, and over another if that was closed early: v2ray does so to
-/// busy connections now and then, through a race in its inactivity check. It does so in order: if
-/// `ours`, through which the connection goes, says that it failed, that is another thing.
+/// Likewise over a new connection, and over another if v2ray closed that early. It does so in
+/// order: if `ours`, through which the connection goes, says that it failed, that is another thing.
 pub(crate) fn exchange_through_v2ray(
     ours: &Server,
     connect: impl Fn() -> TcpStream,
     payload: &[u8],
 ) -> TcpStream {
     let stream = connect();
-    let mut writing = &stream;
-    let result = thread::scope(|scope| {
-        let writer = scope.spawn(move || writing.write_all(payload));
-        let result = compare(&stream, payload);
-        if result.is_err() {
-            let _ = stream.shutdown(Shutdown::Both); // wakes the writer
-        }
-        let written = writer.join().unwrap();
-        result.and(written)
-    });
-    match result {
-        Ok(()) => stream,
-        Err(error) => {
-            println!("closed early ({error}), once more");
-            let log = ours.log_of(Duration::from_secs(1));
-            assert!(!log.iter().any(|line| line.contains(" failed")), "{log:?}");
-            let stream = connect();
-            exchange(&stream, payload);
-            stream
-        }
-    }
+    let end = || {
+        let _ = stream.shutdown(Shutdown::Both);
+    };
+    let Err(error) = payload::echo(&stream, payload, end) else {
+        return stream;
+    };
+    assert!(payload::closed_early(&error), "{error}");
+    println!("closed early ({error}), once more");
+    let log = ours.log_of(Duration::from_secs(1));
+    assert!(!log.iter().any(|line| line.contains(" failed")), "{log:?}");
+    let stream = connect();
+    exchange(&stream, payload);
+    stream
 }
 
 /// Reads as many bytes as are expected, and compares them.
@@ -106,30 +84,7 @@ pub(crate) fn expect<S>(socket: &S, expected: &[u8])
 where
     for<'a> &'a S: Read,
 {
-    compare(socket, expected).unwrap();
-}
-
-/// Likewise, but the connection may fail. Other bytes than expected may not come.
-fn compare<S>(mut socket: &S, expected: &[u8]) -> io::Result<()>
-where
-    for<'a> &'a S: Read,
-{
-    let mut buffer = vec![0; 64 * 1024];
-    let mut at = 0;
-    while at < expected.len() {
-        let most = buffer.len().min(expected.len() - at);
-        let count = socket.read(&mut buffer[..most])?;
-        if count == 0 {
-            let text = format!("ended after {at} of {} bytes", expected.len());
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-        }
-        assert!(
-            buffer[..count] == expected[at..at + count],
-            "changed after {at}"
-        );
-        at += count;
-    }
-    Ok(())
+    payload::expect(socket, expected).unwrap();
 }
 
 /// Reads as many bytes as are expected, and then the end.

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use crate::{
     ending::assert_reset,
+    payload::PAYLOAD,
     process::Chain,
-    service::{self, PAYLOAD, exchange},
+    service::{self, exchange},
 };
 
 /// A certificate for `server.test` and its key, as files.

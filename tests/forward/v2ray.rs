@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    payload::PAYLOAD,
     process::{DEADLINE, Server, example, with_deadline},
-    service::{self, PAYLOAD, exchange, exchange_through_v2ray, expect_all},
+    service::{self, exchange, exchange_through_v2ray, expect_all},
 };
 
 const MISSING: &str = "v2ray is missing: install it (Debian, Ubuntu: apt-get install v2ray)";

@@ -8,7 +8,7 @@ use std::{
 
 use mkcp::{DropReason, Header, Listener, Stream};
 
-use crate::{exchange, link::Link, v2ray::V2ray};
+use crate::{link::Link, payload::expect, v2ray::V2ray};
 
 /// An answer of a v2ray that need not wait for a timer of its own.
 const PROMPT: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ fn client_through_v2ray() -> (V2ray, Stream, TcpStream) {
     stream.write_all(b"a").unwrap();
     let (tcp, _) = behind.accept().unwrap();
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-    exchange::expect(&tcp, b"a").unwrap();
+    expect(&tcp, b"a").unwrap();
     (v2ray, stream, tcp)
 }
 
@@ -47,7 +47,7 @@ fn server_behind_v2ray() -> (V2ray, Listener, Stream, TcpStream) {
     tcp.write_all(b"a").unwrap();
     let (stream, _) = listener.accept_timeout(PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    exchange::expect(&stream, b"a").unwrap();
+    expect(&stream, b"a").unwrap();
     (v2ray, listener, stream, tcp)
 }
 
@@ -91,7 +91,7 @@ fn our_close_as_server_reaches_the_other_side_of_v2ray() {
 fn a_close_behind_a_v2ray_server_reaches_us() {
     let (_v2ray, stream, mut tcp) = client_through_v2ray();
     tcp.write_all(b"b").unwrap();
-    exchange::expect(&stream, b"b").unwrap();
+    expect(&stream, b"b").unwrap();
     let started = Instant::now();
     drop(tcp);
     assert_ends_within(V2RAY_CLOSE, started, &stream);

@@ -5,25 +5,19 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
 
 use mkcp::{Listener, Stream, tls::TlsStream};
-use rand::{RngCore, SeedableRng, rngs::SmallRng};
 
-use crate::link::Link;
+use crate::{
+    link::Link,
+    payload::{self, PAYLOAD, expect},
+};
 
 /// For how long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// 5 MB of random bytes, the same in all tests of a run.
-pub(crate) static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut payload = vec![0; 5_000_000];
-    SmallRng::from_os_rng().fill_bytes(&mut payload);
-    payload
-});
 
 /// What TCP streams and ours have in common.
 pub(crate) trait Socket: Send + Sync + 'static {
@@ -60,104 +54,51 @@ impl Socket for TlsStream {
     }
 }
 
-/// Why a transfer did not work.
-pub(crate) enum Failure {
-    /// The connection ended before its time. v2ray does that to busy connections now and then,
-    /// through a race in its inactivity check.
-    ClosedEarly(io::Error),
-    /// It stalled, or bytes were changed.
-    Wrong(io::Error),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset => Self::ClosedEarly(error),
-            _ => Self::Wrong(error),
-        }
-    }
-}
-
 /// Runs a transfer, and once more if the connection ended before its time.
-pub(crate) fn run(name: &str, transfer: impl Fn() -> Result<(), Failure>) {
+pub(crate) fn run(name: &str, transfer: impl Fn() -> io::Result<()>) {
     let started = Instant::now();
-    let result = transfer().or_else(|failure| match failure {
-        Failure::ClosedEarly(error) => {
-            println!("{name}: closed early ({error}), trying once more");
-            transfer()
+    let result = transfer().or_else(|error| {
+        if !payload::closed_early(&error) {
+            return Err(error);
         }
-        wrong @ Failure::Wrong(_) => Err(wrong),
+        println!("{name}: closed early ({error}), trying once more");
+        transfer()
     });
     match result {
         Ok(()) => println!("{name}: {:.3} s", started.elapsed().as_secs_f64()),
-        Err(Failure::ClosedEarly(error)) => panic!("{name}: closed early twice: {error}"),
-        Err(Failure::Wrong(error)) => panic!("{name}: {error}"),
+        Err(error) => panic!("{name}: {error}"),
     }
 }
 
-/// Writes in one thread what another reads back and compares.
-pub(crate) fn echo<S: Socket>(socket: &S, payload: &[u8]) -> Result<(), Failure>
+/// Writes what comes back, and compares it.
+pub(crate) fn echo<S: Socket>(socket: &S, payload: &[u8]) -> io::Result<()>
 where
     for<'a> &'a S: Read + Write,
 {
     socket.set_timeouts(PATIENCE)?;
-    let result = thread::scope(|scope| {
-        let mut writing = socket;
-        let writer = scope.spawn(move || writing.write_all(payload));
-        let compared = expect(socket, payload);
-        if compared.is_err() {
-            socket.end(); // Wakes the writer.
-        }
-        let written = writer.join().unwrap();
-        compared.and(written)
-    });
-    Ok(result?)
+    payload::echo(socket, payload, || socket.end())
 }
 
 /// Opens the connection with a byte, and compares what the server then sends.
-pub(crate) fn download<S: Socket>(socket: &S, payload: &[u8]) -> Result<(), Failure>
+pub(crate) fn download<S: Socket>(socket: &S, payload: &[u8]) -> io::Result<()>
 where
     for<'a> &'a S: Read + Write,
 {
     socket.set_timeouts(PATIENCE)?;
     let mut writing = socket;
     writing.write_all(b"?")?;
-    Ok(expect(socket, payload)?)
+    expect(socket, payload)
 }
 
 /// Writes all; the server says with a byte that it has got it unchanged.
-pub(crate) fn upload<S: Socket>(socket: &S, payload: &[u8]) -> Result<(), Failure>
+pub(crate) fn upload<S: Socket>(socket: &S, payload: &[u8]) -> io::Result<()>
 where
     for<'a> &'a S: Read + Write,
 {
     socket.set_timeouts(PATIENCE)?;
     let mut writing = socket;
     writing.write_all(payload)?;
-    Ok(expect(socket, b"!")?)
-}
-
-/// Reads as many bytes as are expected, and compares them.
-pub(crate) fn expect<S>(mut socket: &S, expected: &[u8]) -> io::Result<()>
-where
-    for<'a> &'a S: Read,
-{
-    let mut buffer = vec![0; 64 * 1024];
-    let mut at = 0;
-    while at < expected.len() {
-        let most = buffer.len().min(expected.len() - at);
-        let count = socket.read(&mut buffer[..most])?;
-        if count == 0 {
-            let text = format!("ended after {at} of {} bytes", expected.len());
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-        }
-        if buffer[..count] != expected[at..at + count] {
-            return Err(io::Error::other(format!("changed bytes after {at}")));
-        }
-        at += count;
-    }
-    Ok(())
+    expect(socket, b"!")
 }
 
 /// What a server does with a stream.

@@ -13,8 +13,8 @@ use mkcp::{Endpoint, Header, Listener, Stream};
 
 use crate::{
     delay::DelayedPath,
-    exchange::{self, PAYLOAD},
     link::Link,
+    payload::{PAYLOAD, expect},
     v2ray::V2ray,
 };
 
@@ -50,10 +50,10 @@ fn serve(factor: u32) -> Listener {
 }
 
 fn respond(mut stream: &Stream) {
-    exchange::expect(stream, &PAYLOAD[..REQUEST]).unwrap();
+    expect(stream, &PAYLOAD[..REQUEST]).unwrap();
     stream.write_all(&PAYLOAD[..RESPONSE]).unwrap();
     // The peer closes; until then the connection is to stay.
-    let _ = exchange::expect(stream, b"?");
+    let _ = expect(stream, b"?");
 }
 
 fn time_response(entry: SocketAddr) -> Duration {
@@ -64,7 +64,7 @@ fn time_response(entry: SocketAddr) -> Duration {
         .unwrap();
     let asked = Instant::now();
     stream.write_all(&PAYLOAD[..REQUEST]).unwrap();
-    exchange::expect(&stream, &PAYLOAD[..RESPONSE]).unwrap();
+    expect(&stream, &PAYLOAD[..RESPONSE]).unwrap();
     asked.elapsed()
 }
 

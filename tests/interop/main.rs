@@ -11,11 +11,17 @@ mod delay;
 mod differential;
 mod exchange;
 mod first_response;
+#[path = "../common/identity.rs"]
+mod identity;
 mod link;
 mod migration;
 #[path = "../common/nat.rs"]
 mod nat;
 mod our_client;
 mod our_server;
+#[path = "../common/payload.rs"]
+mod payload;
+#[path = "../common/relay.rs"]
+mod relay;
 mod tls;
 mod v2ray;

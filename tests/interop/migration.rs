@@ -10,9 +10,10 @@ use std::{
 use mkcp::{Endpoint, Header, Listener};
 
 use crate::{
-    exchange::{self, PAYLOAD, Service},
+    exchange::{self, Service},
     link::Link,
     nat::Nat,
+    payload::PAYLOAD,
     v2ray::V2ray,
 };
 

@@ -1,12 +1,13 @@
 //! This library as client, the real v2ray as server.
 
-use std::{net::SocketAddr, thread};
+use std::{io, net::SocketAddr, thread};
 
 use mkcp::Stream;
 
 use crate::{
-    exchange::{self, Failure, PAYLOAD, Service},
+    exchange::{self, Service},
     link::Link,
+    payload::PAYLOAD,
     v2ray::V2ray,
 };
 
@@ -22,7 +23,7 @@ fn setup(links: Vec<Link>, service: Service) -> (V2ray, Vec<(Link, SocketAddr)>)
 fn on_each_link(
     links: Vec<Link>,
     service: Service,
-    transfer: fn(&Stream, &[u8]) -> Result<(), Failure>,
+    transfer: fn(&Stream, &[u8]) -> io::Result<()>,
 ) {
     let (_v2ray, entries) = setup(links, service);
     exchange::in_two_lanes(&entries, |(link, address)| {

@@ -1,6 +1,7 @@
 //! The real v2ray as client, this library as server.
 
 use std::{
+    io,
     net::{SocketAddr, TcpStream},
     thread,
 };
@@ -8,8 +9,9 @@ use std::{
 use mkcp::Listener;
 
 use crate::{
-    exchange::{self, Failure, PAYLOAD, Service},
+    exchange::{self, Service},
     link::Link,
+    payload::PAYLOAD,
     v2ray::V2ray,
 };
 
@@ -47,7 +49,7 @@ impl Drop for Setup {
 fn on_each_link(
     links: Vec<Link>,
     service: Service,
-    transfer: fn(&TcpStream, &[u8]) -> Result<(), Failure>,
+    transfer: fn(&TcpStream, &[u8]) -> io::Result<()>,
 ) {
     let setup = Setup::new(links, service);
     exchange::in_two_lanes(&setup.entries, |(link, address)| {

@@ -1,9 +1,9 @@
 //! TLS inside streams, against the real v2ray in both roles.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
@@ -12,17 +12,16 @@ use mkcp::{
     Header, Listener, Stream,
     tls::{
         self, TlsListener, TlsStream,
-        rustls::{
-            ClientConfig, ProtocolVersion, RootCertStore, ServerConfig,
-            pki_types::{CertificateDer, PrivateKeyDer},
-        },
+        rustls::{ProtocolVersion, RootCertStore},
     },
 };
 use serde_json::{Value, json};
 
 use crate::{
-    exchange::{self, Failure, PAYLOAD, Service},
+    exchange::{self, Service},
+    identity::Identity,
     link::Link,
+    payload::{PAYLOAD, expect},
     v2ray::V2ray,
 };
 
@@ -33,46 +32,25 @@ const PROMPT: Duration = Duration::from_secs(2);
 /// v2ray's word that it closes rides on a timer of 5 s, whatever we do.
 const V2RAY_CLOSE: Duration = Duration::from_secs(7);
 
-/// One certificate for whichever end is the server, which vouches for itself.
-struct Identity {
-    certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-    certificate_pem: Vec<String>,
-    key_pem: Vec<String>,
+/// For whichever end is the server.
+static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::new(&[NAME]));
+
+/// For a v2ray server.
+fn v2ray_server() -> Value {
+    let certificate = lines(&IDENTITY.certificate.pem());
+    let key = lines(&IDENTITY.key.serialize_pem());
+    json!({ "certificates": [{ "certificate": certificate, "key": key }] })
 }
 
-static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
-    let lines = |pem: String| pem.lines().map(str::to_owned).collect();
-    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
-    Identity {
-        certificate: made.cert.der().clone(),
-        key: PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap(),
-        certificate_pem: lines(made.cert.pem()),
-        key_pem: lines(made.signing_key.serialize_pem()),
-    }
-});
+/// For a v2ray client that checks whom it speaks to.
+fn v2ray_client() -> Value {
+    let certificate = lines(&IDENTITY.certificate.pem());
+    let trusted = json!({ "usage": "verify", "certificate": certificate });
+    json!({ "serverName": NAME, "disableSystemRoot": true, "certificates": [trusted] })
+}
 
-impl Identity {
-    fn server(&self) -> Arc<ServerConfig> {
-        tls::server_config(vec![self.certificate.clone()], self.key.clone_key()).unwrap()
-    }
-
-    fn client(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        tls::client_config(roots).unwrap()
-    }
-
-    /// For a v2ray server.
-    fn v2ray_server(&self) -> Value {
-        json!({ "certificates": [{ "certificate": self.certificate_pem, "key": self.key_pem }] })
-    }
-
-    /// For a v2ray client that checks whom it speaks to.
-    fn v2ray_client(&self) -> Value {
-        let trusted = json!({ "usage": "verify", "certificate": self.certificate_pem });
-        json!({ "serverName": NAME, "disableSystemRoot": true, "certificates": [trusted] })
-    }
+fn lines(pem: &str) -> Value {
+    pem.lines().collect()
 }
 
 /// Three headers, with and without a seed.
@@ -104,8 +82,8 @@ fn serve(listener: &TlsListener, service: Service) {
     });
 }
 
-fn v2ray_to_us(service: Service, transfer: fn(&TcpStream, &[u8]) -> Result<(), Failure>) {
-    let links = links(&IDENTITY.v2ray_client());
+fn v2ray_to_us(service: Service, transfer: fn(&TcpStream, &[u8]) -> io::Result<()>) {
+    let links = links(&v2ray_client());
     let listeners: Vec<_> = links.iter().map(listen).collect();
     listeners
         .iter()
@@ -128,9 +106,9 @@ fn v2ray_to_us(service: Service, transfer: fn(&TcpStream, &[u8]) -> Result<(), F
     }
 }
 
-fn us_to_v2ray(service: Service, transfer: fn(&TlsStream, &[u8]) -> Result<(), Failure>) {
+fn us_to_v2ray(service: Service, transfer: fn(&TlsStream, &[u8]) -> io::Result<()>) {
     let behind = service.over_tcp();
-    let links = links(&IDENTITY.v2ray_server());
+    let links = links(&v2ray_server());
     let servers: Vec<_> = links.into_iter().map(|link| (link, behind)).collect();
     let (_v2ray, addresses) = V2ray::server(&servers);
     let tasks: Vec<_> = servers
@@ -167,7 +145,7 @@ fn we_upload_over_tls() {
 
 #[test]
 fn v2ray_and_we_agree_on_tls_1_3_and_a_protocol() {
-    let link = Link::new(Header::None, None).with_tls(&IDENTITY.v2ray_server());
+    let link = Link::new(Header::None, None).with_tls(&v2ray_server());
     let (_v2ray, addresses) = V2ray::server(&[(link.clone(), Service::Echo.over_tcp())]);
     let mut stream = connect(addresses[0], &link);
     stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
@@ -179,7 +157,7 @@ fn v2ray_and_we_agree_on_tls_1_3_and_a_protocol() {
     assert_eq!(info.alpn_protocol.as_deref(), Some(&b"h2"[..]));
     assert_eq!(
         info.peer_certificates,
-        std::slice::from_ref(&IDENTITY.certificate)
+        std::slice::from_ref(IDENTITY.certificate.der())
     );
 }
 
@@ -188,8 +166,8 @@ fn v2ray_and_we_agree_on_tls_1_3_and_a_protocol() {
 fn ends_are_told_in_both_directions() {
     let plain = Link::new(Header::None, None);
     let (as_client, as_server) = (
-        plain.clone().with_tls(&IDENTITY.v2ray_client()),
-        plain.with_tls(&IDENTITY.v2ray_server()),
+        plain.clone().with_tls(&v2ray_client()),
+        plain.with_tls(&v2ray_server()),
     );
     let listener = listen(&as_client);
     let (_client, entries) = V2ray::client(&[(as_client, listener.local_addr().unwrap())]);
@@ -200,28 +178,28 @@ fn ends_are_told_in_both_directions() {
         let tcp = TcpStream::connect(entries[0]).unwrap();
         (&tcp).write_all(b"hello").unwrap();
         let (ours, _) = listener.accept_timeout(PATIENCE).unwrap();
-        exchange::expect(&ours, b"hello").unwrap();
+        expect(&ours, b"hello").unwrap();
         (tcp, ours)
     };
     let through_server = || {
         let ours = connect(addresses[0], &as_server);
         (&ours).write_all(b"hello").unwrap();
         let (tcp, _) = behind.accept().unwrap();
-        exchange::expect(&tcp, b"hello").unwrap();
+        expect(&tcp, b"hello").unwrap();
         (tcp, ours)
     };
     for (tcp, ours) in [through_client(), through_server()] {
         ours.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
         // v2ray loses bytes that it has just read when their connection ends: let it pass them on.
         (&tcp).write_all(b"bye").unwrap();
-        exchange::expect(&ours, b"bye").unwrap();
+        expect(&ours, b"bye").unwrap();
         drop(tcp);
         assert_eq!((&ours).read(&mut [0; 1]).unwrap(), 0);
     }
     for (tcp, ours) in [through_client(), through_server()] {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         (&ours).write_all(b"bye").unwrap();
-        exchange::expect(&tcp, b"bye").unwrap();
+        expect(&tcp, b"bye").unwrap();
         let started = Instant::now();
         ours.shutdown(Shutdown::Both).unwrap();
         assert_eq!((&tcp).read(&mut [0; 1]).unwrap(), 0);
@@ -238,7 +216,7 @@ fn a_v2ray_that_does_not_trust_us_is_an_error_of_that_stream() {
     let plain = Link::new(Header::None, None);
     let (doubting, trusting) = (
         plain.clone().with_tls(&settings),
-        plain.with_tls(&IDENTITY.v2ray_client()),
+        plain.with_tls(&v2ray_client()),
     );
     let listener = listen(&doubting);
     let address = listener.local_addr().unwrap();
@@ -270,7 +248,7 @@ fn a_v2ray_that_does_not_trust_us_is_an_error_of_that_stream() {
 
 #[test]
 fn a_v2ray_that_we_do_not_trust_is_an_error_that_says_so() {
-    let link = Link::new(Header::None, None).with_tls(&IDENTITY.v2ray_server());
+    let link = Link::new(Header::None, None).with_tls(&v2ray_server());
     let (_v2ray, addresses) = V2ray::server(&[(link.clone(), Service::Echo.over_tcp())]);
     let stream = Stream::connect_with(addresses[0], &link.config()).unwrap();
     let config = tls::client_config(RootCertStore::empty()).unwrap();

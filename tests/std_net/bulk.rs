@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    support::pattern,
+    pattern::pattern,
     transport::{Listener, Stream, Transport},
 };
 

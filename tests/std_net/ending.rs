@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    support::{SHORT, blocked, eventually, kind, pattern},
+    pattern::pattern,
+    support::{SHORT, blocked, eventually, expect_all, kind},
     transport::{Listener, Stream, Transport},
     writing::{TOO_MUCH, fill},
 };
@@ -116,14 +117,7 @@ pub fn dropping_the_last_clone_delivers_what_was_written<T: Transport>() {
     client.write_all(&sent).unwrap();
     drop(client);
     drop(clone);
-    let mut received = Vec::new();
-    server.read_to_end(&mut received).unwrap();
-    assert!(
-        received == sent,
-        "{} bytes of {}",
-        received.len(),
-        sent.len()
-    );
+    expect_all(&mut server, &sent);
 }
 
 pub fn dropping_one_of_two_clones_ends_nothing<T: Transport>() {

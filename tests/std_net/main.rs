@@ -8,10 +8,16 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod bulk;
+#[path = "../common/deadline.rs"]
+mod deadline;
 mod ending;
+#[path = "../common/identity.rs"]
+mod identity;
 mod listening;
 mod options;
 mod ours;
+#[path = "../common/pattern.rs"]
+mod pattern;
 mod reading;
 mod support;
 mod transport;

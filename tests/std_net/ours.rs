@@ -10,7 +10,8 @@ use std::{
 use mkcp::{Config, ConnectionError, Listener, Stream};
 
 use crate::{
-    support::{DEADLINE, SHORT, blocked, eventually, kind, pattern, within_deadline},
+    pattern::pattern,
+    support::{DEADLINE, SHORT, blocked, eventually, expect_all, kind, within_deadline},
     transport::Mkcp,
     writing::fill,
 };
@@ -96,14 +97,7 @@ fn a_peer_that_has_shut_down_writing_still_gets_its_answer() {
         let answer = pattern(500_000, 7);
         server.write_all(&answer).unwrap();
         drop(server);
-        let mut received = Vec::new();
-        client.read_to_end(&mut received).unwrap();
-        assert!(
-            received == answer,
-            "{} bytes of {}",
-            received.len(),
-            answer.len()
-        );
+        expect_all(&mut client, &answer);
     });
 }
 
@@ -114,14 +108,7 @@ fn close_returns_when_the_peer_has_everything() {
         let sent = pattern(1_000_000, 8);
         client.write_all(&sent).unwrap();
         client.close().unwrap();
-        let mut received = Vec::new();
-        server.read_to_end(&mut received).unwrap();
-        assert!(
-            received == sent,
-            "{} bytes of {}",
-            received.len(),
-            sent.len()
-        );
+        expect_all(&mut server, &sent);
     });
 }
 

@@ -1,12 +1,13 @@
-//! Deadlines, blocked threads and recognisable bytes.
+//! Deadlines, blocked threads and what is expected.
 
 use std::{
-    io::{self, ErrorKind},
-    panic,
-    sync::mpsc::{self, RecvTimeoutError},
+    io::{self, ErrorKind, Read},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
+
+use crate::deadline;
 
 /// Reached only by a test that fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -16,17 +17,7 @@ pub const SHORT: Duration = Duration::from_millis(100);
 
 /// Fails instead of hanging.
 pub fn within_deadline(test: impl FnOnce() + Send + 'static) {
-    let (done, wait) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let _done = done; // dropped at the end of the test, whatever end that is
-        test();
-    });
-    if wait.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
-        panic!("the test hangs");
-    }
-    if let Err(cause) = thread.join() {
-        panic::resume_unwind(cause);
-    }
+    deadline::within(DEADLINE, test);
 }
 
 /// Runs `call` on a thread, lets it block, then lets `change` free it. Returns what it gave.
@@ -69,14 +60,14 @@ pub fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> ErrorKind {
     result.expect_err("an error").kind()
 }
 
-/// Bytes of which no stretch looks like another.
-pub fn pattern(length: usize, salt: u64) -> Vec<u8> {
-    let mut state = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
+/// Reads to the end, and compares that with what was sent.
+pub fn expect_all(stream: &mut impl Read, sent: &[u8]) {
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    assert!(
+        received == sent,
+        "{} bytes of {}",
+        received.len(),
+        sent.len()
+    );
 }

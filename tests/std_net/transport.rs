@@ -13,9 +13,11 @@ use mkcp::{
     Config,
     tls::{
         self, TlsListener, TlsStream,
-        rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer},
+        rustls::{ClientConfig, ServerConfig},
     },
 };
+
+use crate::identity::Identity;
 
 /// Where `mkcp` differs from `std::net` on purpose. This is the whole list, together with what
 /// `ours.rs` shows: `accept` can be stopped and timed, options reach calls that are blocked, and
@@ -166,13 +168,10 @@ struct Configs {
 }
 
 static CONFIGS: LazyLock<Configs> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed([Tls::NAME.to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
+    let identity = Identity::new(&[Tls::NAME]);
     Configs {
-        server: tls::server_config(vec![made.cert.der().clone()], key).unwrap(),
-        client: tls::client_config(roots).unwrap(),
+        server: identity.server(),
+        client: identity.client(),
     }
 });
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use crate::{
-    support::{SHORT, blocked, kind, pattern},
+    pattern::pattern,
+    support::{SHORT, blocked, kind},
     transport::{Stream, Transport},
 };
 

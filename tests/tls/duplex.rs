@@ -11,7 +11,10 @@ use std::{
 use mkcp::{Config, tls::TlsStream};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use crate::support::{SHORT, established_pair, pair, pair_with, random_bytes, within_deadline};
+use crate::{
+    pattern::pattern,
+    support::{SHORT, established_pair, pair, pair_with, within_deadline},
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -25,7 +28,7 @@ fn read_all(mut stream: &TlsStream, count: usize) -> Vec<u8> {
 fn one_thread_reads_while_another_writes_on_clones() {
     within_deadline(|| {
         let (client, server) = pair();
-        let (up, down) = (random_bytes(64 * MIB, 1), random_bytes(64 * MIB, 2));
+        let (up, down) = (pattern(64 * MIB, 1), pattern(64 * MIB, 2));
         thread::scope(|scope| {
             for (stream, sends, gets) in [(&client, &up, &down), (&server, &down, &up)] {
                 let writing = stream.try_clone().unwrap();
@@ -60,7 +63,7 @@ fn both_write_all_before_either_reads() {
     within_deadline(|| {
         let config = Config::builder().read_buffer(160 * MIB).build().unwrap();
         let (client, server) = pair_with(&config);
-        let (up, down) = (random_bytes(64 * MIB, 3), random_bytes(64 * MIB, 4));
+        let (up, down) = (pattern(64 * MIB, 3), pattern(64 * MIB, 4));
         thread::scope(|scope| {
             for (mut stream, sends, gets) in [(&client, &up, &down), (&server, &down, &up)] {
                 scope.spawn(move || {

@@ -20,7 +20,7 @@ use ring::{
     hkdf,
 };
 
-use crate::support::{IDENTITY, SHORT, name, tls_error, within_deadline};
+use crate::support::{IDENTITY, SHORT, client_for, name, tls_error, within_deadline};
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
@@ -83,7 +83,7 @@ fn seal(secret: &[u8], sequence: u64, kind: u8, content: &[u8]) -> Vec<u8> {
 /// A server, and the stream and secret of its client.
 fn setup() -> (TlsStream, Stream, Vec<u8>) {
     let secret = Arc::new(Secret::default());
-    let mut config = (*IDENTITY.client_for(&[&version::TLS13])).clone();
+    let mut config = Arc::unwrap_or_clone(client_for(&[&version::TLS13]));
     config.key_log = secret.clone();
     let (stream, server) = Stream::pair(&Config::default()).unwrap();
     let server = tls::accept(server, IDENTITY.server()).unwrap();

@@ -12,15 +12,18 @@ use mkcp::{
     tls::{
         self, TlsError,
         rustls::{
-            self, CipherSuite, ClientConfig, ClientConnection, ProtocolVersion, RootCertStore,
-            ServerConfig, pki_types::ServerName, server::WebPkiClientVerifier,
+            self, CipherSuite, ClientConfig, ClientConnection, ProtocolVersion, ServerConfig,
+            pki_types::ServerName, server::WebPkiClientVerifier,
         },
     },
 };
 
-use crate::support::{
-    IDENTITY, Identity, NAME, SHORT, assert_serves, connect, established_pair, listener, name,
-    pair, provider, tls_error, within_deadline,
+use crate::{
+    identity::Identity,
+    support::{
+        IDENTITY, NAME, SHORT, assert_serves, client_for, connect, established_pair, listener,
+        name, pair, provider, tls_error, within_deadline,
+    },
 };
 
 #[test]
@@ -39,7 +42,7 @@ fn both_sides_know_what_was_agreed_on() {
         }
         assert_eq!(
             client.peer_certificates().as_deref(),
-            Some(std::slice::from_ref(&IDENTITY.certificate))
+            Some(std::slice::from_ref(IDENTITY.certificate.der()))
         );
         assert_eq!(server.peer_certificates(), None);
         assert_eq!(server.alpn_protocol().as_deref(), Some(&b"h2"[..]));
@@ -49,15 +52,17 @@ fn both_sides_know_what_was_agreed_on() {
 #[test]
 fn clients_show_certificates_if_asked() {
     within_deadline(|| {
-        let client_identity = Identity::new(|_| {});
-        let mut trusted = RootCertStore::empty();
-        trusted.add(client_identity.certificate.clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider());
+        let client_identity = Identity::new(&[NAME]);
+        let trusted = Arc::new(client_identity.roots());
+        let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider());
         let server_config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(vec![IDENTITY.certificate.clone()], IDENTITY.key.clone_key())
+            .with_single_cert(
+                vec![IDENTITY.certificate.der().clone()],
+                IDENTITY.private_key(),
+            )
             .unwrap();
         let server_config = Arc::new(server_config);
         let client_config = ClientConfig::builder_with_provider(provider())
@@ -65,8 +70,8 @@ fn clients_show_certificates_if_asked() {
             .unwrap()
             .with_root_certificates(IDENTITY.roots())
             .with_client_auth_cert(
-                vec![client_identity.certificate.clone()],
-                client_identity.key.clone_key(),
+                vec![client_identity.certificate.der().clone()],
+                client_identity.private_key(),
             )
             .unwrap();
 
@@ -77,7 +82,7 @@ fn clients_show_certificates_if_asked() {
         client.handshake().unwrap();
         assert_eq!(
             other.join().unwrap().unwrap().unwrap(),
-            [client_identity.certificate]
+            [client_identity.certificate.der().clone()]
         );
 
         let (ours, theirs) = Stream::pair(&mkcp::Config::default()).unwrap();
@@ -127,7 +132,7 @@ fn failures(config: Arc<ClientConfig>, name: ServerName<'static>) -> (String, St
 #[test]
 fn an_unknown_certificate_is_refused() {
     within_deadline(|| {
-        let stranger = Identity::new(|_| {});
+        let stranger = Identity::new(&[NAME]);
         let (ours, theirs) = failures(stranger.client(), name());
         assert!(ours.contains("invalid peer certificate"), "{ours}");
         assert!(
@@ -150,10 +155,10 @@ fn a_wrong_name_is_refused() {
 #[test]
 fn an_expired_certificate_is_refused() {
     within_deadline(|| {
-        let expired = Identity::new(|parameters| {
-            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
-            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        });
+        let mut parameters = rcgen::CertificateParams::new([NAME.to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        let expired = Identity::of(parameters);
         let (ours, theirs) = Stream::pair(&mkcp::Config::default()).unwrap();
         let client = tls::connect(ours, expired.client(), name()).unwrap();
         let server = tls::accept(theirs, expired.server()).unwrap();
@@ -178,9 +183,9 @@ fn no_common_protocol_is_refused() {
 
 #[test]
 fn a_key_of_another_certificate_is_refused_at_once() {
-    let other = Identity::new(|_| {});
-    let certificates = vec![IDENTITY.certificate.clone()];
-    let error = tls::server_config(certificates, other.key.clone_key()).unwrap_err();
+    let other = Identity::new(&[NAME]);
+    let certificates = vec![IDENTITY.certificate.der().clone()];
+    let error = tls::server_config(certificates, other.private_key()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
@@ -276,7 +281,7 @@ fn sessions_are_resumed() {
 #[test]
 fn tls_1_2_works_too() {
     within_deadline(|| {
-        let config = IDENTITY.client_for(&[&rustls::version::TLS12]);
+        let config = client_for(&[&rustls::version::TLS12]);
         let listener = listener();
         let stream = Stream::connect(listener.local_addr().unwrap()).unwrap();
         let client = tls::connect(stream, config, name()).unwrap();

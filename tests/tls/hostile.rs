@@ -12,8 +12,9 @@ use mkcp::{
     tls::{TlsError, TlsListener},
 };
 
-use crate::support::{
-    SHORT, assert_serves, client_hello, listener, random_bytes, tls_error, within_deadline,
+use crate::{
+    pattern::pattern,
+    support::{SHORT, assert_serves, client_hello, listener, tls_error, within_deadline},
 };
 
 /// What the server's reader gets for these bytes.
@@ -34,7 +35,7 @@ fn garbage_instead_of_a_client_hello_is_an_error_of_that_stream() {
     within_deadline(|| {
         let listener = listener();
         let mut failed = 0;
-        let random = random_bytes(5000, 7);
+        let random = pattern(5000, 7);
         // A record may claim 64 KiB; a message in it 16 MiB; a stranger anything.
         let gigabyte = [&b"\x16\x03\x01\xff\xff\x01\x40\x00\x00"[..], &[0; 4000]].concat();
         let long_message = [

@@ -4,11 +4,17 @@
 // A test fails by panicking, its helpers too.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/deadline.rs"]
+mod deadline;
 mod duplex;
 mod ending;
 mod flood;
 mod handshake;
 mod hostile;
+#[path = "../common/identity.rs"]
+mod identity;
+#[path = "../common/pattern.rs"]
+mod pattern;
 mod renegotiation;
 mod support;
 mod waiting;

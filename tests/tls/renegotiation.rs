@@ -16,7 +16,7 @@ use mkcp::{
 };
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use crate::support::{IDENTITY, client_hello, name, tls_error, within_deadline};
+use crate::support::{IDENTITY, client_for, client_hello, name, tls_error, within_deadline};
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
@@ -31,7 +31,7 @@ struct Sealer {
 impl Sealer {
     /// Completes a handshake over the stream and takes the keys out of rustls.
     fn after_handshake(mut stream: &Stream) -> Self {
-        let mut config = (*IDENTITY.client_for(&[&version::TLS12])).clone();
+        let mut config = Arc::unwrap_or_clone(client_for(&[&version::TLS12]));
         config.enable_secret_extraction = true;
         let mut client = ClientConnection::new(Arc::new(config), name()).unwrap();
         client.complete_io(&mut stream).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::{Arc, LazyLock, mpsc},
+    sync::{Arc, LazyLock},
     thread,
     time::Duration,
 };
@@ -12,13 +12,14 @@ use mkcp::{
     tls::{
         self, TlsError, TlsListener, TlsStream,
         rustls::{
-            ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
+            ClientConfig, ClientConnection, SupportedProtocolVersion,
             crypto::{CryptoProvider, ring},
-            pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+            pki_types::ServerName,
         },
     },
 };
-use rand::{RngCore, SeedableRng, rngs::SmallRng};
+
+use crate::{deadline, identity::Identity};
 
 /// Long enough for any thread to get its turn; reached only when a test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -27,56 +28,20 @@ pub(crate) const SHORT: Duration = Duration::from_millis(200);
 
 pub(crate) const NAME: &str = "server.test";
 
-/// A certificate for [`NAME`] that vouches for itself, and its key.
-pub(crate) struct Identity {
-    pub(crate) certificate: CertificateDer<'static>,
-    pub(crate) key: PrivateKeyDer<'static>,
-}
+/// A certificate for [`NAME`], and its key.
+pub(crate) static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::new(&[NAME]));
 
-impl Identity {
-    pub(crate) fn new(change: impl FnOnce(&mut rcgen::CertificateParams)) -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut parameters = rcgen::CertificateParams::new([NAME.to_owned()]).unwrap();
-        change(&mut parameters);
-        let certificate = parameters.self_signed(&key).unwrap();
-        Self {
-            certificate: certificate.der().clone(),
-            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        }
-    }
-
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        tls::server_config(vec![self.certificate.clone()], self.key.clone_key()).unwrap()
-    }
-
-    /// Trusts this identity and nobody else.
-    pub(crate) fn client(&self) -> Arc<ClientConfig> {
-        tls::client_config(self.roots()).unwrap()
-    }
-
-    /// Likewise, and speaks these versions only.
-    pub(crate) fn client_for(
-        &self,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Arc<ClientConfig> {
-        let builder = ClientConfig::builder_with_provider(provider());
-        let builder = builder.with_protocol_versions(versions).unwrap();
-        let builder = builder.with_root_certificates(self.roots());
-        Arc::new(builder.with_no_client_auth())
-    }
-
-    pub(crate) fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        roots
-    }
+/// Trusts [`IDENTITY`], and speaks these versions only.
+pub(crate) fn client_for(versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = builder.with_protocol_versions(versions).unwrap();
+    let builder = builder.with_root_certificates(IDENTITY.roots());
+    Arc::new(builder.with_no_client_auth())
 }
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
-
-pub(crate) static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::new(|_| {}));
 
 /// The first record of a client.
 pub(crate) fn client_hello() -> Vec<u8> {
@@ -144,28 +109,11 @@ pub(crate) fn assert_serves(listener: &TlsListener) {
     });
 }
 
-pub(crate) fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; count];
-    SmallRng::seed_from_u64(seed).fill_bytes(&mut bytes);
-    bytes
-}
-
 pub(crate) fn tls_error(error: &io::Error) -> Option<&TlsError> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Runs a case on a thread of its own; a case that hangs fails.
+/// Fails instead of hanging.
 pub(crate) fn within_deadline(case: impl FnOnce() + Send + 'static) {
-    let (done, outcome) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        case();
-        let _ = done.send(());
-    });
-    match outcome.recv_timeout(DEADLINE) {
-        Ok(()) => {}
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs"),
-        Err(mpsc::RecvTimeoutError::Disconnected) => {
-            std::panic::resume_unwind(thread.join().unwrap_err());
-        }
-    }
+    deadline::within(DEADLINE, case);
 }

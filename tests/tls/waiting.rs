@@ -16,8 +16,11 @@ use mkcp::{
     },
 };
 
-use crate::support::{
-    DEADLINE, IDENTITY, Identity, SHORT, listener, name, pair, provider, tls_error, within_deadline,
+use crate::{
+    identity::Identity,
+    support::{
+        DEADLINE, IDENTITY, NAME, SHORT, listener, name, pair, provider, tls_error, within_deadline,
+    },
 };
 
 /// A server whose client says nothing.
@@ -161,14 +164,17 @@ fn one_that_only_writes_may_shut_reading_at_once() {
 #[test]
 fn one_that_only_writes_learns_why_it_is_refused() {
     within_deadline(|| {
-        let somebody = Identity::new(|_| {});
+        let somebody = Identity::new(&[NAME]);
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(somebody.roots()), provider());
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(vec![IDENTITY.certificate.clone()], IDENTITY.key.clone_key())
+            .with_single_cert(
+                vec![IDENTITY.certificate.der().clone()],
+                IDENTITY.private_key(),
+            )
             .unwrap();
         let (ours, theirs) = Stream::pair(&Config::default()).unwrap();
         let client = tls::connect(ours, IDENTITY.client(), name()).unwrap();

@@ -17,3 +17,11 @@ pub fn catch() -> io::Result<()> {
 pub fn is_set() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
+
+/// An error if there was one: what was measured is not all.
+pub fn check() -> Result<(), &'static str> {
+    match is_set() {
+        true => Err("interrupted"),
+        false => Ok(()),
+    }
+}

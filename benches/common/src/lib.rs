@@ -6,6 +6,7 @@
 
 pub mod figures;
 pub mod interrupt;
+pub mod outputs;
 pub mod perf;
 pub mod plot;
 pub mod process;

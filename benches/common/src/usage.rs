@@ -1,6 +1,6 @@
 //! What command lines have in common.
 
-use std::{error::Error, fmt, fs, io, path::Path, process::ExitCode};
+use std::{error::Error, fmt, fs, io, ops::RangeInclusive, path::Path, process::ExitCode};
 
 /// Something is missing, or was asked for and makes no sense.
 #[derive(Debug)]
@@ -24,6 +24,19 @@ pub fn exit(result: Result<(), Box<dyn Error>>) -> ExitCode {
     match error.downcast_ref::<BadUsage>() {
         Some(_) => ExitCode::from(2),
         None => ExitCode::FAILURE,
+    }
+}
+
+/// Reads a number of seconds in a command line.
+pub fn seconds(text: &str, allowed: RangeInclusive<f64>) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match allowed.contains(&number) {
+        true => Ok(number),
+        false => Err(format!(
+            "must be from {} to {}",
+            allowed.start(),
+            allowed.end()
+        )),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The comparison of transports as a plot: goodput and waste over loss.
 
-use std::{error::Error, path::Path};
+use std::error::Error;
 
 use bench_common::plot::{COLOURS, FONT, label, style};
 use plotters::{
@@ -35,15 +35,14 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws to a file.
-pub(crate) fn to_file(cells: &[Cell], path: &Path) -> Result<(), Box<dyn Error>> {
+/// Draws an SVG.
+pub(crate) fn draw(cells: &[Cell]) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
-    draw(cells, &mut text)?;
-    std::fs::write(path, text)?;
-    Ok(())
+    draw_to(&mut text, cells)?;
+    Ok(text)
 }
 
-fn draw(cells: &[Cell], text: &mut String) -> Result<(), Box<dyn Error>> {
+fn draw_to(text: &mut String, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let link = with_loss(0.0).link.describe();
@@ -172,12 +171,6 @@ mod tests {
     use super::*;
     use crate::results::examples;
 
-    fn drawn(cells: &[Cell]) -> String {
-        let mut text = String::new();
-        draw(cells, &mut text).unwrap();
-        text
-    }
-
     #[test]
     fn every_transport_has_its_line_in_both_panels_and_the_legend() {
         let cells: Vec<_> = Transport::value_variants()
@@ -186,7 +179,7 @@ mod tests {
                 LOSSES.map(|loss| examples::cell(with_loss(loss), transport, 5.0, 1.2))
             })
             .collect();
-        let text = drawn(&cells);
+        let text = draw(&cells).unwrap();
         assert!(is_well_formed(&text));
         for transport in Transport::value_variants() {
             let name = format!("\n{}\n", transport.name());
@@ -206,13 +199,13 @@ mod tests {
             examples::cell(with_loss(0.0), Transport::V2ray, 5.0, 1.2),
             examples::cell(with_loss(20.0), Transport::V2ray, 0.1, 900.0),
         ];
-        let text = drawn(&cells);
+        let text = draw(&cells).unwrap();
         assert!(is_well_formed(&text));
         assert_eq!(text.matches("<circle").count(), 4);
     }
 
     #[test]
     fn nothing_measured_is_an_empty_plot() {
-        assert!(is_well_formed(&drawn(&[])));
+        assert!(is_well_formed(&draw(&[]).unwrap()));
     }
 }

@@ -3,11 +3,12 @@
 use std::{env, error::Error, path::PathBuf};
 
 use bench_common::{
-    interrupt, perf,
-    usage::{BadUsage, save},
+    interrupt,
+    outputs::Outputs,
+    perf,
+    usage::{self, BadUsage},
 };
 use clap::ValueEnum;
-use serde_json::Value;
 
 use crate::{
     campaign::Campaign,
@@ -54,17 +55,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
 
-    /// Write all that was measured to a file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Draw the comparison of transports to a file
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-
-    /// Write the tables to a file, not to the standard output
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -89,12 +81,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     };
     interrupt::catch()?;
     let (cells, result) = campaign.run(pairs);
-    write(options, &cells)?;
+    let raw = || cells.iter().flat_map(Cell::to_json).collect();
+    let (plot, table) = (|| plot::draw(&cells), || table::markdown(&cells));
+    options.outputs.write(raw, plot, table)?;
     result?;
-    match interrupt::is_set() {
-        true => Err("interrupted".into()),
-        false => Ok(()),
-    }
+    Ok(interrupt::check()?)
 }
 
 /// Which rows run with which transports.
@@ -122,33 +113,13 @@ fn pairs(only: &[String], transports: &[Transport]) -> Vec<(Row, Transport)> {
     pairs
 }
 
-fn write(options: &Options, cells: &[Cell]) -> Result<(), Box<dyn Error>> {
-    if let Some(path) = &options.json {
-        let runs: Value = cells.iter().flat_map(Cell::to_json).collect();
-        save(path, &runs.to_string())?;
-    }
-    if let Some(path) = &options.svg {
-        plot::to_file(cells, path)?;
-    }
-    let text = table::markdown(cells);
-    match &options.markdown {
-        Some(path) => save(path, &text)?,
-        None => print!("{text}"),
-    }
-    Ok(())
-}
-
 fn row_names() -> clap::builder::PossibleValuesParser {
     let rows = rows::all();
     rows.iter().map(|row| row.name).collect::<Vec<_>>().into()
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    match number {
-        0.5..=3600.0 => Ok(number),
-        _ => Err("must be from 0.5 to 3600".to_owned()),
-    }
+    usage::seconds(text, 0.5..=3600.0)
 }
 
 #[cfg(test)]

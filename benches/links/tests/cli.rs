@@ -8,7 +8,7 @@ use std::{
     net::{TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -133,6 +133,18 @@ fn a_missing_v2ray_is_one_line_and_exit_code_2() {
     assert_eq!(text.lines().count(), 1, "{text}");
 }
 
+/// What a sink says that has got something, from a sender that has nothing to complain about.
+fn both_end_well(sender: &Output, sink: Child) -> Value {
+    assert!(
+        sender.status.success() && sender.stderr.is_empty(),
+        "{sender:?}"
+    );
+    let output = sink.wait_with_output().unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(object["bytes"].as_u64() > Some(0), "{object}");
+    object
+}
+
 #[test]
 fn tcp_ends_agree_on_what_was_sent() {
     let listen = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -143,13 +155,7 @@ fn tcp_ends_agree_on_what_was_sent() {
     let sink = sink.stdout(Stdio::piped()).spawn().unwrap();
     let send = ["tcp-send", "--connect", &address, "--seconds", "0.5"];
     let output = links(&[&send[..], &["--opening", "5"]].concat());
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
-    let output = sink.wait_with_output().unwrap();
-    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(object["bytes"].as_u64() > Some(0), "{object}");
+    let object = both_end_well(&output, sink);
     assert!(object["goodput_mb_s"].as_f64() > Some(0.0), "{object}");
 }
 
@@ -171,11 +177,5 @@ fn quic_ends_work_together() {
     thread::sleep(Duration::from_millis(300));
     let send = ["quic-send", "--connect", &address, "--certificate", file];
     let output = links(&[&send[..], &["--congestion", "bbr", "--seconds", "0.5"]].concat());
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
-    let output = sink.wait_with_output().unwrap();
-    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(object["bytes"].as_u64() > Some(0), "{object}");
+    both_end_well(&output, sink);
 }

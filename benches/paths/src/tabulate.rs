@@ -4,7 +4,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use bench_common::{
     interrupt,
-    usage::{BadUsage, save},
+    outputs::Outputs,
+    usage::{self, BadUsage},
 };
 use clap::ValueEnum;
 
@@ -39,17 +40,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
 
-    /// Write all that was measured to a file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Draw the medians to a file
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-
-    /// Write the table to a file, not to the standard output
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
 
     /// Measure nothing: show what --json has written earlier
     #[arg(long, value_name = "FILE", conflicts_with_all = ["perf", "only", "transport", "runs", "seconds"])]
@@ -61,10 +53,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         Some(path) => read(path)?,
         None => measure(options)?,
     };
-    write(options, &results)?;
-    if interrupt::is_set() {
-        return Err("interrupted".into());
-    }
+    let (plot, table) = (|| plot::draw(&results), || table::markdown(&results));
+    options.outputs.write(|| results.to_json(), plot, table)?;
+    interrupt::check()?;
     match options.from.is_none() && !results.failures().is_empty() {
         true => Err(format!("{} runs have no figures", results.failures().len()).into()),
         false => Ok(()),
@@ -109,25 +100,6 @@ impl Options {
     }
 }
 
-fn write(options: &Options, results: &Results) -> Result<(), Box<dyn Error>> {
-    if let Some(path) = &options.json {
-        save(path, &results.to_json().to_string())?;
-    }
-    if let Some(path) = &options.svg {
-        save(path, &plot::draw(results)?)?;
-    }
-    let text = table::markdown(results);
-    match &options.markdown {
-        Some(path) => save(path, &text)?,
-        None => print!("{text}"),
-    }
-    Ok(())
-}
-
 fn seconds(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    match number {
-        0.1..=3600.0 => Ok(number),
-        _ => Err("must be from 0.1 to 3600".to_owned()),
-    }
+    usage::seconds(text, 0.1..=3600.0)
 }

@@ -5,12 +5,18 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+#[path = "../../../common/deadline.rs"]
+mod deadline;
 #[path = "../../../common/example.rs"]
 mod example;
+#[path = "../../../common/pattern.rs"]
+mod pattern;
 mod process;
 mod redis;
 mod ssh;
 mod tunnel;
+
+use mkcp_ecosystem::DEADLINE;
 
 macro_rules! suite {
     ($($module:ident: $($case:ident)+;)+) => {
@@ -18,7 +24,7 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    mkcp_ecosystem::within_deadline(|| {
+                    crate::deadline::within(crate::DEADLINE, || {
                         crate::$module::$case(crate::tunnel::Link::Plain);
                     });
                 }
@@ -29,7 +35,7 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    mkcp_ecosystem::within_deadline(|| {
+                    crate::deadline::within(crate::DEADLINE, || {
                         crate::$module::$case(crate::tunnel::Link::Tls);
                     });
                 }

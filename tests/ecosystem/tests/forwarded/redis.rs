@@ -3,10 +3,10 @@
 use std::{sync::mpsc, thread};
 
 use ::redis::{Client, Commands, Connection, cmd, pipe};
-use mkcp_ecosystem::pattern;
 use tempfile::{TempDir, tempdir};
 
 use crate::{
+    pattern::pattern,
     process::{Server, program},
     tunnel::{Link, Tunnel},
 };

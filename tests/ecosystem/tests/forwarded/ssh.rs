@@ -9,11 +9,11 @@ use std::{
     thread,
 };
 
-use mkcp_ecosystem::pattern;
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 use tempfile::{TempDir, tempdir};
 
 use crate::{
+    pattern::pattern,
     process::program,
     tunnel::{Link, Tunnel},
 };

@@ -10,10 +10,10 @@ use std::{
 };
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use mkcp_ecosystem::{Duplex, pattern};
+use mkcp_ecosystem::Duplex;
 use tempfile::tempdir;
 
-use crate::transport::Transport;
+use crate::{pattern::pattern, transport::Transport};
 
 pub fn tar_and_flate2_move_a_directory<T: Transport>() {
     let (original, copy) = (tempdir().unwrap(), tempdir().unwrap());

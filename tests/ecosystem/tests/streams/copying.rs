@@ -7,9 +7,13 @@ use std::{
 };
 
 use mkcp::tls::TlsStream;
-use mkcp_ecosystem::{Duplex, pattern, within_deadline};
+use mkcp_ecosystem::{DEADLINE, Duplex};
 
-use crate::transport::{Tls, Transport};
+use crate::{
+    deadline,
+    pattern::pattern,
+    transport::{Tls, Transport},
+};
 
 const LENGTH: usize = 8 * 1024 * 1024;
 
@@ -40,7 +44,7 @@ pub fn io_copy_echoes_through_one_stream<T: Transport>() {
 /// Only TLS can say that one direction has ended while the other goes on.
 #[test]
 fn tls_can_end_one_direction() {
-    within_deadline(|| {
+    deadline::within(DEADLINE, || {
         let (client, server) = Tls::pair();
         let (question, answer) = (pattern(LENGTH, 4), pattern(LENGTH, 5));
         let read_to_end = |mut stream: &TlsStream| {

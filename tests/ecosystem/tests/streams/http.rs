@@ -15,7 +15,7 @@ use std::{
 };
 
 use mkcp::Listener;
-use mkcp_ecosystem::{DEADLINE, Duplex, MkcpConnector, pattern, within_deadline};
+use mkcp_ecosystem::{DEADLINE, Duplex, MkcpConnector};
 use ureq::{
     Agent, Error, Timeout,
     config::{Config, ConfigBuilder},
@@ -23,7 +23,11 @@ use ureq::{
     unversioned::resolver::DefaultResolver,
 };
 
-use crate::transport::{IDENTITY, Transport, config};
+use crate::{
+    deadline,
+    pattern::pattern,
+    transport::{Transport, config, tls_client},
+};
 
 const MIB: usize = 1024 * 1024;
 /// Long enough to be measured, short enough to wait for.
@@ -126,7 +130,7 @@ pub fn ureq_times_out_where_nobody_answers<T: Transport>() {
 
 #[test]
 fn ureq_times_out_where_no_handshake_is_answered() {
-    within_deadline(|| {
+    deadline::within(DEADLINE, || {
         let listener = Listener::bind_with("127.0.0.1:0", &config()).unwrap();
         let address = listener.local_addr().unwrap();
         assert_no_connection(&format!("https://{address}/"));
@@ -169,7 +173,7 @@ pub fn ureq_can_be_shut_down_while_it_waits<T: Transport>() {
 type Change = fn(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>;
 
 fn agent(change: Change) -> Agent {
-    let connector = MkcpConnector::with_tls(config(), IDENTITY.client());
+    let connector = MkcpConnector::with_tls(config(), tls_client());
     // Against hanging; a test that is about a timeout sets its own.
     let builder = Config::builder().proxy(None).timeout_global(Some(DEADLINE));
     Agent::with_parts(

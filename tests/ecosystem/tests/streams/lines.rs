@@ -5,9 +5,9 @@ use std::{
     thread,
 };
 
-use mkcp_ecosystem::{Duplex, pattern};
+use mkcp_ecosystem::Duplex;
 
-use crate::transport::Transport;
+use crate::{pattern::pattern, transport::Transport};
 
 pub fn lines_and_literals_by_hand<T: Transport>() {
     let (client, server) = T::pair();

@@ -7,12 +7,20 @@
 
 mod archive;
 mod copying;
+#[path = "../../../common/deadline.rs"]
+mod deadline;
 mod http;
+#[path = "../../../common/identity.rs"]
+mod identity;
 mod lines;
 mod messages;
 mod native;
+#[path = "../../../common/pattern.rs"]
+mod pattern;
 mod transport;
 mod websocket;
+
+use mkcp_ecosystem::DEADLINE;
 
 macro_rules! suite {
     ($($module:ident: $($case:ident)+;)+) => {
@@ -20,7 +28,8 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    mkcp_ecosystem::within_deadline(
+                    crate::deadline::within(
+                        crate::DEADLINE,
                         crate::$module::$case::<crate::transport::Plain>,
                     );
                 }
@@ -31,7 +40,8 @@ macro_rules! suite {
             $($(
                 #[test]
                 fn $case() {
-                    mkcp_ecosystem::within_deadline(
+                    crate::deadline::within(
+                        crate::DEADLINE,
                         crate::$module::$case::<crate::transport::Tls>,
                     );
                 }

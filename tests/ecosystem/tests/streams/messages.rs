@@ -12,10 +12,10 @@ use capnp::{
     message::{Builder, HeapAllocator, Reader, ReaderOptions},
     serialize::OwnedSegments,
 };
-use mkcp_ecosystem::{Duplex, pattern};
+use mkcp_ecosystem::Duplex;
 use serde::{Deserialize, Serialize};
 
-use crate::transport::Transport;
+use crate::{pattern::pattern, transport::Transport};
 
 const LENGTHS: [usize; 6] = [0, 1, 1_000, 1_400, 70_000, 1_000_000];
 

@@ -5,10 +5,12 @@ use std::{
     thread,
 };
 
-use mkcp_ecosystem::pattern;
 use native_tls::{Certificate, TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::transport::{HOST, IDENTITY, Transport};
+use crate::{
+    pattern::pattern,
+    transport::{HOST, IDENTITY, Transport},
+};
 
 const LENGTH: usize = 1024 * 1024;
 
@@ -61,14 +63,14 @@ fn with_server<T: Transport>(
 }
 
 fn acceptor() -> TlsAcceptor {
-    let (certificate, key) = (IDENTITY.certificate_pem(), IDENTITY.key_pem());
+    let (certificate, key) = (IDENTITY.certificate.pem(), IDENTITY.key.serialize_pem());
     let identity = native_tls::Identity::from_pkcs8(certificate.as_bytes(), key.as_bytes());
     TlsAcceptor::new(identity.unwrap()).unwrap()
 }
 
 /// Trusts [`IDENTITY`].
 fn connector() -> TlsConnector {
-    let certificate = Certificate::from_pem(IDENTITY.certificate_pem().as_bytes()).unwrap();
+    let certificate = Certificate::from_pem(IDENTITY.certificate.pem().as_bytes()).unwrap();
     TlsConnector::builder()
         .add_root_certificate(certificate)
         .build()

@@ -4,15 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use mkcp::{
     Config, Header, Stream,
-    tls::{
-        self, TlsStream,
-        rustls::{
-            ClientConfig, RootCertStore, ServerConfig,
-            pki_types::{CertificateDer, PrivateKeyDer},
-        },
-    },
+    tls::{self, TlsStream, rustls::ClientConfig},
 };
 use mkcp_ecosystem::Duplex;
+
+use crate::identity::Identity;
 
 pub const HOST: &str = "localhost";
 
@@ -58,7 +54,7 @@ impl Transport for Tls {
     const SCHEME: &'static str = "https";
 
     fn client(stream: Stream) -> TlsStream {
-        tls::connect(stream, IDENTITY.client(), HOST.try_into().unwrap()).unwrap()
+        tls::connect(stream, tls_client(), HOST.try_into().unwrap()).unwrap()
     }
 
     fn server(stream: Stream) -> TlsStream {
@@ -72,43 +68,12 @@ pub fn config() -> Config {
     builder.build().unwrap()
 }
 
-/// A certificate for [`HOST`] that vouches for itself, and its key.
-#[derive(Debug)]
-pub struct Identity {
-    certificate: rcgen::Certificate,
-    key: rcgen::KeyPair,
-}
+/// A certificate for [`HOST`], and its key.
+pub static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::new(&[HOST, "127.0.0.1"]));
 
-pub static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
-    let names = [HOST.to_owned(), "127.0.0.1".to_owned()];
-    let certified = rcgen::generate_simple_self_signed(names).unwrap();
-    Identity {
-        certificate: certified.cert,
-        key: certified.signing_key,
-    }
-});
-
-impl Identity {
-    pub fn certificate_pem(&self) -> String {
-        self.certificate.pem()
-    }
-
-    pub fn key_pem(&self) -> String {
-        self.key.serialize_pem()
-    }
-
-    /// Trusts this identity and nobody else.
-    pub fn client(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.der().clone()).unwrap();
-        let mut config = Arc::unwrap_or_clone(tls::client_config(roots).unwrap());
-        config.alpn_protocols.clear();
-        Arc::new(config)
-    }
-
-    fn server(&self) -> Arc<ServerConfig> {
-        let certificates: Vec<CertificateDer<'_>> = vec![self.certificate.der().clone()];
-        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
-        tls::server_config(certificates, key).unwrap()
-    }
+/// Trusts [`IDENTITY`] and nobody else.
+pub fn tls_client() -> Arc<ClientConfig> {
+    let mut config = Arc::unwrap_or_clone(IDENTITY.client());
+    config.alpn_protocols.clear();
+    Arc::new(config)
 }

@@ -2,13 +2,13 @@
 
 use std::{iter, thread};
 
-use mkcp_ecosystem::{Duplex, pattern};
+use mkcp_ecosystem::Duplex;
 use tungstenite::{
     Bytes, Error, Message, WebSocket,
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use crate::transport::Transport;
+use crate::{pattern::pattern, transport::Transport};
 
 const MIB: usize = 1024 * 1024;
 /// Around the places where the length takes another form in a frame, and much.
