@@ -179,22 +179,24 @@ fn idle_sessions() {
     server.shutdown(Duration::ZERO).unwrap();
 }
 
+/// A peer's segment of one byte.
+fn small(number: u32) -> Segment<'static> {
+    Segment::Data(Data {
+        conversation: 7,
+        options: Options::NONE,
+        timestamp: Timestamp::new(number),
+        number: SeqNum::new(number),
+        sending_next: SeqNum::ZERO,
+        payload: b"x",
+    })
+}
+
 /// A peer leaves a gap, and repeats what lies behind it: each repetition is to be acknowledged, again
 /// and again. All that is kept for that counts, and it is little while memory is scarce.
 fn what_a_hostile_peer_has_kept_is_counted() {
     const SCARCE: usize = 4096;
     let mut flood = Vec::new();
-    for number in 1..=70 {
-        let segment = Segment::Data(Data {
-            conversation: 7,
-            options: Options::NONE,
-            timestamp: Timestamp::new(number),
-            number: SeqNum::new(number),
-            sending_next: SeqNum::ZERO,
-            payload: b"x",
-        });
-        segment.encode(&mut flood);
-    }
+    (1..=70).for_each(|number| small(number).encode(&mut flood));
     let mut answer = Vec::with_capacity(2048);
     for allowance in [usize::MAX, SCARCE] {
         let (mut now, config) = (Instant::now(), Arc::default());
@@ -219,9 +221,11 @@ fn what_a_hostile_peer_has_kept_is_counted() {
     }
 }
 
-/// A peer acknowledges all but the last of many small segments.
+/// A peer acknowledges all but the last of many small segments, and fills all but the end of a wide
+/// gap.
 fn what_is_left_of_much_takes_little() {
     const SEGMENTS: u32 = 10_000;
+    const GAP: u32 = 600;
     let acknowledge = |next: u32| {
         let mut bytes = Vec::new();
         let segment = Segment::Ack(Ack {
@@ -250,8 +254,14 @@ fn what_is_left_of_much_takes_little() {
     }
     assert!(connection.bookkeeping() >= 64 * SEGMENTS as usize);
     connection.handle_datagram(now, &acknowledge(SEGMENTS - 1));
+    for number in std::iter::once(GAP).chain(0..GAP - 1) {
+        datagram.clear();
+        small(number).encode(&mut datagram);
+        connection.handle_datagram(now, &datagram);
+    }
+    connection.consume(GAP as usize - 1);
     connection.release_memory();
-    assert_eq!(connection.memory(), 1);
+    assert_eq!(connection.memory(), 2);
     let kept = held() - before;
     assert!(kept <= 16 * 1024, "{kept} bytes");
 }
