@@ -15,7 +15,7 @@ use mkcp::{
     internal::{
         connection::{Connection, Side},
         packet::{NonceSource, PacketCodec},
-        wire::{Data, Options, Segment, SeqNum, Timestamp},
+        wire::{Ack, Data, Numbers, Options, Segment, SeqNum, Timestamp},
     },
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -55,6 +55,7 @@ fn nothing_is_allocated_for_a_datagram() {
     // First, while nothing else can give memory back.
     idle_sessions();
     what_a_hostile_peer_has_kept_is_counted();
+    what_is_left_of_much_takes_little();
     datagrams_are_sealed_and_opened();
     connections_in_virtual_time();
     streams_over_loopback();
@@ -181,22 +182,24 @@ fn idle_sessions() {
     server.shutdown(Duration::ZERO).unwrap();
 }
 
+/// A peer's segment of one byte.
+fn small(number: u32) -> Segment<'static> {
+    Segment::Data(Data {
+        conversation: 7,
+        options: Options::NONE,
+        timestamp: Timestamp::new(number),
+        number: SeqNum::new(number),
+        sending_next: SeqNum::ZERO,
+        payload: b"x",
+    })
+}
+
 /// A peer leaves a gap, and repeats what lies behind it: each repetition is to be acknowledged, again
 /// and again. All that is kept for that counts, and it is little while memory is scarce.
 fn what_a_hostile_peer_has_kept_is_counted() {
     const SCARCE: usize = 4096;
     let mut flood = Vec::new();
-    for number in 1..=70 {
-        let segment = Segment::Data(Data {
-            conversation: 7,
-            options: Options::NONE,
-            timestamp: Timestamp::new(number),
-            number: SeqNum::new(number),
-            sending_next: SeqNum::ZERO,
-            payload: b"x",
-        });
-        segment.encode(&mut flood);
-    }
+    (1..=70).for_each(|number| small(number).encode(&mut flood));
     let mut answer = Vec::with_capacity(2048);
     for allowance in [usize::MAX, SCARCE] {
         let (mut now, config) = (Instant::now(), Arc::default());
@@ -219,4 +222,49 @@ fn what_a_hostile_peer_has_kept_is_counted() {
         );
         assert!(counted <= allowance, "{counted} bytes");
     }
+}
+
+/// A peer acknowledges all but the last of many small segments, and fills all but the end of a wide
+/// gap.
+fn what_is_left_of_much_takes_little() {
+    const SEGMENTS: u32 = 10_000;
+    const GAP: u32 = 600;
+    let acknowledge = |next: u32| {
+        let mut bytes = Vec::new();
+        let segment = Segment::Ack(Ack {
+            conversation: 7,
+            options: Options::NONE,
+            receiving_window: SeqNum::new(2 * SEGMENTS),
+            receiving_next: SeqNum::new(next),
+            timestamp: Timestamp::ZERO,
+            numbers: Numbers::EMPTY,
+        });
+        segment.encode(&mut bytes);
+        bytes
+    };
+    let (mut now, config) = (Instant::now(), Arc::default());
+    let mut datagram = Vec::with_capacity(2048);
+    let before = held();
+    let mut connection = Connection::new(Side::Client, 7, config, 1350, 1 << 40, now);
+    connection.set_nodelay(true);
+    connection.handle_datagram(now, &acknowledge(0));
+    for _ in 0..SEGMENTS {
+        now += Duration::from_millis(1);
+        connection.write(b"x");
+        while connection.poll_transmit(now, &mut datagram).is_some() {
+            datagram.clear();
+        }
+    }
+    assert!(connection.bookkeeping() >= 64 * SEGMENTS as usize);
+    connection.handle_datagram(now, &acknowledge(SEGMENTS - 1));
+    for number in std::iter::once(GAP).chain(0..GAP - 1) {
+        datagram.clear();
+        small(number).encode(&mut datagram);
+        connection.handle_datagram(now, &datagram);
+    }
+    connection.consume(GAP as usize - 1);
+    connection.release_memory();
+    assert_eq!(connection.memory(), 2);
+    let kept = held() - before;
+    assert!(kept <= 16 * 1024, "{kept} bytes");
 }

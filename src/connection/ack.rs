@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::relist::Relist;
+use super::{queue::shrink, relist::Relist};
 use crate::{
     moment::Moment,
     wire::{Ack, Numbers, Options, SeqNum, Timestamp},
@@ -252,6 +252,10 @@ impl AckQueue {
         let is_done =
             |lists: &mut Box<Lists>| lists.pending.is_empty() && lists.relist.is_done(next);
         self.lists.take_if(is_done);
+        if let Some(lists) = &mut self.lists {
+            shrink(&mut lists.pending);
+            lists.relist.release_memory();
+        }
     }
 
     pub(super) fn stop(&mut self) {

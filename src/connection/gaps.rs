@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{KEPT_BYTES, receive::Accepted};
+use super::{KEPT_BYTES, queue::shrink, receive::Accepted};
 
 /// Bytes of a place for a segment.
 const SLOT: usize = size_of::<Option<Vec<u8>>>();
@@ -65,6 +65,7 @@ impl Gaps {
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
         self.spare = Vec::new();
+        shrink(&mut self.slots);
     }
 
     /// Whether nothing is missing.

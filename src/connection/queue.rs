@@ -16,9 +16,20 @@ pub(super) struct Queue<T>(Option<Box<VecDeque<T>>>);
 impl<T: 'static> Queue<T> {
     const EMPTY: &'static VecDeque<T> = &VecDeque::new();
 
-    /// Gives the memory back if nothing is in it.
+    /// Gives the memory back if nothing is in it, and most of it if little is.
     pub(super) fn release_memory(&mut self) {
         self.0.take_if(|queue| queue.is_empty());
+        if let Some(queue) = &mut self.0 {
+            shrink(queue);
+        }
+    }
+}
+
+/// Gives memory back when most of it is unused.
+pub(super) fn shrink<T>(queue: &mut VecDeque<T>) {
+    const KEPT: usize = 64;
+    if queue.len() < queue.capacity() / 8 && queue.capacity() > KEPT {
+        queue.shrink_to(2 * queue.len());
     }
 }
 

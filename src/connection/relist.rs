@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::ack::Entry;
+use super::{ack::Entry, queue::shrink};
 use crate::wire::SeqNum;
 
 /// Listings after the first; the last one comes 63 ACKs after it.
@@ -69,6 +69,14 @@ impl Relist {
     pub(super) fn bookkeeping(&self) -> usize {
         let waiting = self.waiting.iter().flat_map(|waiting| waiting.iter());
         waiting.map(VecDeque::len).sum::<usize>() * size_of::<(u64, Entry)>()
+    }
+
+    /// Gives back memory that holds nothing.
+    pub(super) fn release_memory(&mut self) {
+        let waiting = self.waiting.iter_mut();
+        waiting
+            .flat_map(|waiting| waiting.iter_mut())
+            .for_each(shrink);
     }
 
     /// Forgets all that waits, and gives its memory back.

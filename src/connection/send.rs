@@ -4,7 +4,7 @@ mod echo;
 
 use std::{collections::VecDeque, ops::Range};
 
-use super::{UNPROVEN_BYTES, bytes::ByteQueue, congestion::rate::Snapshot};
+use super::{UNPROVEN_BYTES, bytes::ByteQueue, congestion::rate::Snapshot, queue::shrink};
 use crate::{
     moment::Moment,
     wire::{SeqNum, Timestamp},
@@ -332,6 +332,7 @@ impl SendHalf {
     /// Gives back memory that holds nothing.
     pub(super) fn release_memory(&mut self) {
         self.bytes.release_memory();
+        shrink(&mut self.segments);
         if self.bytes.is_empty() {
             self.segments = VecDeque::new();
             self.repetition = None;
