@@ -32,8 +32,10 @@ pub(crate) struct Monitor<S> {
 #[derive(Debug, Default)]
 struct Inner<S> {
     state: S,
-    /// Threads inside `wait`, or woken and not yet running.
+    /// Threads inside `wait`, those included that have been woken and do not run yet.
     waiting: u32,
+    /// How many of them have been woken. Waking them again would be a system call for nothing.
+    woken: u32,
     timeout: Option<Span>,
     nonblocking: bool,
 }
@@ -82,6 +84,7 @@ impl<S> Monitor<S> {
             inner: Mutex::new(Inner {
                 state,
                 waiting: 0,
+                woken: 0,
                 timeout: None,
                 nonblocking: false,
             }),
@@ -172,18 +175,23 @@ impl<S> Monitor<S> {
             inner.waiting += 1;
             inner = primitives::wait(&self.changed, inner, deadline);
             inner.waiting -= 1;
+            // If it was woken by something else, somebody is woken once more than needed.
+            inner.woken = inner.woken.saturating_sub(1);
         }
     }
 
     /// Unlocks first: a thread that is woken must not run into the lock.
-    fn release(&self, inner: MutexGuard<'_, Inner<S>>, wake: Wake) {
-        let waiting = inner.waiting;
-        drop(inner);
+    fn release(&self, mut inner: MutexGuard<'_, Inner<S>>, wake: Wake) {
+        let asleep = inner.waiting - inner.woken;
         match wake {
-            Wake::One if waiting > 0 => {
+            Wake::One if asleep > 0 => {
+                inner.woken += 1;
+                drop(inner);
                 self.changed.notify_one();
             }
-            Wake::All if waiting > 0 => {
+            Wake::All if asleep > 0 => {
+                inner.woken = inner.waiting;
+                drop(inner);
                 self.changed.notify_all();
             }
             _ => {}

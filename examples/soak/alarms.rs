@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    panic,
+    panic::{self, PanicHookInfo},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -19,10 +19,19 @@ pub(crate) fn install() -> io::Result<()> {
     log::set_max_level(LevelFilter::Info);
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        PANICS.fetch_add(1, Relaxed);
-        print(info);
+        if !is_known(info) {
+            PANICS.fetch_add(1, Relaxed);
+            print(info);
+        }
     }));
     Ok(())
+}
+
+/// Built with debug assertions, rustls asserts that it sends no alert after its last word, and does
+/// where a forged record comes then. The library turns that into an error of the stream.
+fn is_known(info: &PanicHookInfo<'_>) -> bool {
+    let file = info.location().map_or("", panic::Location::file);
+    cfg!(debug_assertions) && file.contains("rustls-") && file.ends_with("common_state.rs")
 }
 
 /// Log records above info.

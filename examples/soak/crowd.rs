@@ -35,8 +35,9 @@ pub(crate) struct Stage {
     pub(crate) longest_rest: Duration,
     /// How long idle sessions say nothing, at most.
     pub(crate) longest_pause: Duration,
-    /// How long a session may wait for bytes that a forged length promised.
-    pub(crate) forged_wait: Duration,
+    /// How long a session may wait for what may never come: bytes that a forged length promised, or
+    /// a reset of which every word got lost.
+    pub(crate) vain_wait: Duration,
 }
 
 /// Starts clients that open one session after the other, the last of them after `ramp`.
@@ -126,7 +127,11 @@ impl Stage {
         };
         let order = match line.receive_order() {
             Ok(order) => order,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof && line.is_unused() => {
+            // A mute, of which a Ping was heard, and perhaps nothing more.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::TimedOut)
+                    && line.is_unused() =>
+            {
                 self.ledger.heard_mutes.fetch_add(1, Relaxed);
                 return;
             }
@@ -134,7 +139,7 @@ impl Stage {
         };
         name = format!("{name}, {order:?}");
         line.rename(&name);
-        if let Err(error) = server::run(&line, &order, &self.ledger) {
+        if let Err(error) = server::run(&line, &order, self.vain_wait, &self.ledger) {
             self.fail(&line, lane, &name, &error);
         }
     }
@@ -152,7 +157,7 @@ impl Stage {
         };
         let below = stream.get_ref();
         if lane.is_forged() {
-            below.set_read_timeout(Some(self.forged_wait))?;
+            below.set_read_timeout(Some(self.vain_wait))?;
         }
         let watched = self.dog.watch(name, below.try_clone()?);
         Ok(Line::new(stream, watched, checked))
@@ -163,9 +168,9 @@ impl Stage {
         if is_explained {
             self.ledger.forged(error);
         } else {
-            let (step, kind) = (line.step(), error.kind());
+            let (step, kind, stats) = (line.step(), error.kind(), line.stats());
             self.ledger
-                .wrong(format!("{name}: {step}: {error} ({kind:?})"));
+                .wrong(format!("{name}: {step}: {error} ({kind:?}): {stats:?}"));
         }
         // A failure of TLS is told by TLS. Where it has none, the peer must not take a part for
         // the whole.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use mkcp::v2ray::MaybeTlsStream;
+use mkcp::{ConnectionStats, v2ray::MaybeTlsStream};
 
 use crate::{content::Content, ledger::Ledger, order::Order, watchdog::Watched};
 
@@ -160,9 +160,13 @@ impl<'a> Line<'a> {
         }
     }
 
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        self.stream.get_ref().stats()
+    }
+
     /// Whether nothing at all has come.
     pub(crate) fn is_unused(&self) -> bool {
-        self.stream.get_ref().stats().bytes_read == 0
+        self.stats().bytes_read == 0
     }
 
     /// Ends the stream, and waits until the peer has everything.

@@ -107,7 +107,7 @@ fn open(options: &Options, seed: u64, stop: &Arc<Stop>) -> io::Result<(Arc<Stage
         most_bytes: (bytes_per_second as f64 * large / f64::from(options.sessions)) as u64 + 1000,
         longest_rest: options.rest,
         longest_pause: LONGEST_PAUSE.min(patience / 2),
-        forged_wait: patience / 2,
+        vain_wait: patience / 2,
     };
     Ok((Arc::new(stage), relay))
 }

@@ -15,16 +15,18 @@ use crate::{
     order::{Kind, Order},
 };
 
-/// A reset is told four times within a second. Where all of that gets lost and the client's socket
-/// is gone, nobody says it again.
-const RESET_WAIT: Duration = Duration::from_secs(4);
-
-/// Does what the client ordered, to the end of the session.
+/// Does what the client ordered, to the end of the session. A reset is told a few times; where all
+/// of that gets lost and the client's socket is gone, nobody says it again after `vain_wait`.
 ///
 /// # Errors
 ///
 /// Whatever is not as it must be.
-pub(crate) fn run(line: &Line<'_>, order: &Order, ledger: &Ledger) -> io::Result<()> {
+pub(crate) fn run(
+    line: &Line<'_>,
+    order: &Order,
+    vain_wait: Duration,
+    ledger: &Ledger,
+) -> io::Result<()> {
     let (up, down) = (Content::up(order.seed), Content::down(order.seed));
     line.begin("moving bytes");
     match order.kind {
@@ -40,7 +42,7 @@ pub(crate) fn run(line: &Line<'_>, order: &Order, ledger: &Ledger) -> io::Result
         )?,
         Kind::ClientResets => {
             line.send(down, 0..order.down)?;
-            line.set_read_timeout(RESET_WAIT)?;
+            line.set_read_timeout(vain_wait)?;
             return match line.expect(up, 0..order.up, Pace::Fast) {
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     line.reset();

@@ -290,8 +290,7 @@ impl Connection {
         news.bytes += sent.len as u64;
         self.sampler.on_delivered(now, sent.len as u64);
         let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
-        if echo == Some(sent.timestamp) && self.validation.is_proven_by(sent.transmission) {
-            // Clocks start at random, so this cannot be guessed.
+        if echo.is_some_and(|echo| self.is_proof(echo, &sent)) {
             self.on_proof();
         }
         let latest_copy = match echo {
@@ -321,6 +320,19 @@ impl Connection {
                 news.latest = Some((sent.transmission, sent.sent_at));
             }
         }
+    }
+
+    /// Whether an acknowledgement with this echo shows that its sender has received this segment at
+    /// the address where it is now. Clocks start at random, so that it cannot be guessed.
+    fn is_proof(&self, echo: Timestamp, sent: &Sent) -> bool {
+        let transmission = match echo {
+            echo if echo == sent.timestamp => sent.transmission,
+            // On a path longer than the first timeout all are repeated before they are acknowledged.
+            // Which transmission that was is not known any more.
+            echo if echo == sent.first_timestamp => 0,
+            _ => return false,
+        };
+        self.validation.is_proven_by(transmission)
     }
 
     /// On a path longer than the first timeout, every segment is repeated before it can be

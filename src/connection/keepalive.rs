@@ -126,7 +126,8 @@ impl Pings {
 
     pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Moment> {
         match quiet {
-            Quiet::Repeating | Quiet::Unasked => None,
+            Quiet::Unasked => None,
+            Quiet::Repeating => Some(self.last_sent + self.config.keepalive()),
             Quiet::Asked { heard_at } => {
                 let keepalive = self.config.keepalive();
                 let question =
@@ -141,7 +142,8 @@ impl Pings {
 /// What else goes on, as far as it bears on keep-alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quiet {
-    /// Data is outstanding and will be repeated; that is enough of a sign.
+    /// Data is outstanding and will be repeated. That is enough of a sign as long as it is repeated
+    /// often enough.
     Repeating,
     /// The peer's address is not proven, and it has said nothing since it was last sent anything:
     /// it may be a victim of forged datagrams.
@@ -196,6 +198,16 @@ mod tests {
             pings.on_sent(at);
         }
         assert_eq!(asked, [10_000, 15_000, 17_000, 19_000]);
+    }
+
+    #[test]
+    fn who_waits_long_to_repeat_says_that_it_is_there() {
+        let mut pings = pings(Moment::START);
+        let now = Moment::START + 3000 * MS;
+        pings.on_sent(now);
+        let at = pings.keepalive_deadline(Quiet::Repeating);
+        assert_eq!(at, Some(now + 10_000 * MS));
+        assert_eq!(pings.keepalive_deadline(Quiet::Unasked), None);
     }
 
     #[test]

@@ -297,14 +297,13 @@ impl Connection {
     }
 
     fn quiet(&self) -> Quiet {
-        if self.send.in_flight() > 0 {
-            Quiet::Repeating
-        } else if self.validation.is_validated() || self.life.heard_at() > self.pings.last_sent() {
-            Quiet::Asked {
-                heard_at: self.life.heard_at(),
-            }
-        } else {
+        let heard_at = self.life.heard_at();
+        if !self.validation.is_validated() && heard_at <= self.pings.last_sent() {
             Quiet::Unasked
+        } else if self.send.in_flight() > 0 {
+            Quiet::Repeating
+        } else {
+            Quiet::Asked { heard_at }
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) struct Sent {
     pub(super) sent_at: Moment,
     pub(super) timestamp: Timestamp,
     /// The timestamp of its first transmission.
-    first_timestamp: Timestamp,
+    pub(super) first_timestamp: Timestamp,
     pub(super) rate: Snapshot,
 }
 

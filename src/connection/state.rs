@@ -88,6 +88,8 @@ impl State {
 /// mKCP: Terminate is repeated for at most 8 s.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(8);
 const TERMINATE_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two of them at most, if the path is not longer. Not all of them should get lost.
+const MAX_TERMINATE_INTERVAL: Duration = Duration::from_secs(1);
 /// The last word of a connection that is gone is said at most four times: at once, and after one,
 /// three and seven intervals.
 const LAST_WORD_INTERVALS: u32 = 8;
@@ -96,8 +98,9 @@ const LAST_WORD_INTERVALS: u32 = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TerminateSchedule {
     next: Moment,
-    /// The least time between two, and the time to the one after the next.
+    /// The least and the longest time between two, and the time to the one after the next.
     least: Duration,
+    longest: Duration,
     interval: Duration,
     end: Moment,
     sent_at: Option<Moment>,
@@ -110,6 +113,7 @@ impl TerminateSchedule {
         Self {
             next: now,
             least: interval,
+            longest: interval.max(MAX_TERMINATE_INTERVAL),
             interval,
             end: now + TERMINATE_LIMIT,
             sent_at: None,
@@ -119,6 +123,7 @@ impl TerminateSchedule {
     /// For the last word of a connection that waits for nothing more.
     pub(super) fn last_word(now: Moment, rto: Duration) -> Self {
         let mut schedule = Self::new(now, rto);
+        schedule.longest = TERMINATE_LIMIT;
         let end = now + schedule.interval * LAST_WORD_INTERVALS;
         schedule.end = schedule.end.min(end);
         schedule
@@ -130,7 +135,7 @@ impl TerminateSchedule {
 
     pub(super) fn on_sent(&mut self, now: Moment) {
         self.next = now + self.interval;
-        self.interval = (2 * self.interval).min(TERMINATE_LIMIT);
+        self.interval = (2 * self.interval).min(self.longest);
         self.sent_at = Some(now);
     }
 
@@ -261,19 +266,23 @@ mod tests {
 
     #[test]
     fn terminate_is_repeated_with_back_off_and_stops() {
-        let start = Moment::START;
-        let mut schedule = TerminateSchedule::new(start, Duration::from_millis(20));
-        let mut sent = Vec::new();
-        let mut now = start;
-        while !schedule.is_over(now) {
-            if schedule.is_due(now) {
-                sent.push((now - start).as_millis());
-                schedule.on_sent(now);
+        let short: &[u128] = &[0, 100, 300, 700, 1500, 2500, 3500, 4500, 5500, 6500, 7500];
+        let long: &[u128] = &[0, 1200, 2400, 3600, 4800, 6000, 7200];
+        for (rto, expected) in [(20, short), (1200, long)] {
+            let start = Moment::START;
+            let mut schedule = TerminateSchedule::new(start, Duration::from_millis(rto));
+            let mut sent = Vec::new();
+            let mut now = start;
+            while !schedule.is_over(now) {
+                if schedule.is_due(now) {
+                    sent.push((now - start).as_millis());
+                    schedule.on_sent(now);
+                }
+                now = schedule.deadline();
             }
-            now = schedule.deadline();
+            assert_eq!(sent, expected);
+            assert_eq!(now, start + TERMINATE_LIMIT);
         }
-        assert_eq!(sent, [0, 100, 300, 700, 1500, 3100, 6300]);
-        assert_eq!(now, start + TERMINATE_LIMIT);
     }
 
     #[test]

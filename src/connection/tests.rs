@@ -483,3 +483,17 @@ fn an_unproven_peer_is_sent_little() {
     );
     assert_eq!(server.connection.state(), State::Terminated);
 }
+
+#[test]
+fn what_had_to_be_repeated_proves_an_address_as_well() {
+    // Longer than the first timeout: every segment is repeated before it can be acknowledged.
+    let mut pair = Pair::new(750 * MS);
+    pair.client.connection.write(b"?");
+    pair.run_until(10_000 * MS, |pair| !pair.server.received.is_empty());
+    pair.server.connection.write(b"!");
+    pair.run_until(10_000 * MS, |pair| {
+        pair.server.connection.stats().acks_received > 0
+    });
+    assert!(pair.server.connection.stats().segments_retransmitted > 0);
+    assert!(pair.server.connection.is_validated());
+}
