@@ -34,8 +34,9 @@ struct Inner<S> {
     state: S,
     /// Threads inside `wait`, those included that have been woken and do not run yet.
     waiting: u32,
-    /// How many of them have been woken. Waking them again would be a system call for nothing.
-    woken: u32,
+    /// How many of them have been woken, or fewer. Waking them again would be a system call for
+    /// nothing.
+    woken: u16,
     timeout: Option<Span>,
     nonblocking: bool,
 }
@@ -182,15 +183,15 @@ impl<S> Monitor<S> {
 
     /// Unlocks first: a thread that is woken must not run into the lock.
     fn release(&self, mut inner: MutexGuard<'_, Inner<S>>, wake: Wake) {
-        let asleep = inner.waiting - inner.woken;
+        let asleep = inner.waiting - u32::from(inner.woken);
         match wake {
             Wake::One if asleep > 0 => {
-                inner.woken += 1;
+                inner.woken = inner.woken.saturating_add(1);
                 drop(inner);
                 self.changed.notify_one();
             }
             Wake::All if asleep > 0 => {
-                inner.woken = inner.waiting;
+                inner.woken = u16::try_from(inner.waiting).unwrap_or(u16::MAX);
                 drop(inner);
                 self.changed.notify_all();
             }
