@@ -290,7 +290,7 @@ impl Connection {
         news.bytes += sent.len as u64;
         self.sampler.on_delivered(now, sent.len as u64);
         let echo = echo.filter(|&echo| echo != Timestamp::ZERO);
-        if echo.is_some_and(|echo| self.is_proof(echo, &sent)) {
+        if !self.validation.is_validated() && echo.is_some_and(|echo| self.is_proof(echo, &sent)) {
             self.on_proof();
         }
         let latest_copy = match echo {
@@ -324,6 +324,7 @@ impl Connection {
 
     /// Whether an acknowledgement with this echo shows that its sender has received this segment at
     /// the address where it is now. Clocks start at random, so that it cannot be guessed.
+    #[cold]
     fn is_proof(&self, echo: Timestamp, sent: &Sent) -> bool {
         let transmission = match echo {
             echo if echo == sent.timestamp => sent.transmission,

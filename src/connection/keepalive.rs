@@ -115,6 +115,7 @@ impl Pings {
         }
     }
 
+    #[inline]
     pub(super) fn is_due(&self, now: Moment, quiet: Quiet) -> bool {
         let due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
         self.owed || due(self.news_deadline()) || due(self.keepalive_deadline(quiet))
@@ -124,10 +125,11 @@ impl Pings {
         self.news_due
     }
 
+    #[inline]
     pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Moment> {
         match quiet {
-            Quiet::Unasked => None,
-            Quiet::Repeating => Some(self.last_sent + self.config.keepalive()),
+            Quiet::Repeating | Quiet::Unasked => None,
+            Quiet::Probing => Some(self.last_sent + self.config.keepalive()),
             Quiet::Asked { heard_at } => {
                 let keepalive = self.config.keepalive();
                 let question =
@@ -142,9 +144,10 @@ impl Pings {
 /// What else goes on, as far as it bears on keep-alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quiet {
-    /// Data is outstanding and will be repeated. That is enough of a sign as long as it is repeated
-    /// often enough.
+    /// Data is outstanding and will be repeated; that is enough of a sign.
     Repeating,
+    /// The same, but it was repeated in vain, and the next time may be long after.
+    Probing,
     /// The peer's address is not proven, and it has said nothing since it was last sent anything:
     /// it may be a victim of forged datagrams.
     Unasked,
@@ -205,9 +208,11 @@ mod tests {
         let mut pings = pings(Moment::START);
         let now = Moment::START + 3000 * MS;
         pings.on_sent(now);
-        let at = pings.keepalive_deadline(Quiet::Repeating);
+        let at = pings.keepalive_deadline(Quiet::Probing);
         assert_eq!(at, Some(now + 10_000 * MS));
-        assert_eq!(pings.keepalive_deadline(Quiet::Unasked), None);
+        for quiet in [Quiet::Repeating, Quiet::Unasked] {
+            assert_eq!(pings.keepalive_deadline(quiet), None);
+        }
     }
 
     #[test]

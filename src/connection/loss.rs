@@ -229,6 +229,12 @@ impl LossDetector {
         Some(self.last_sent? + interval)
     }
 
+    /// Whether a probe had no answer yet.
+    #[inline]
+    pub(super) fn is_probing(&self) -> bool {
+        self.probes > 0
+    }
+
     /// Whether several probes had no answer, the last of them for longer than one takes.
     pub(super) fn is_path_silent(&self, now: Moment, rtt: &RttEstimator) -> bool {
         let overdue = |at: Moment| now.saturating_duration_since(at) >= rtt.rto();

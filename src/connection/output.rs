@@ -296,12 +296,17 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn quiet(&self) -> Quiet {
+        let repeats = self.send.in_flight() > 0;
+        if repeats && !self.loss.is_probing() {
+            return Quiet::Repeating;
+        }
         let heard_at = self.life.heard_at();
         if !self.validation.is_validated() && heard_at <= self.pings.last_sent() {
             Quiet::Unasked
-        } else if self.send.in_flight() > 0 {
-            Quiet::Repeating
+        } else if repeats {
+            Quiet::Probing
         } else {
             Quiet::Asked { heard_at }
         }
