@@ -166,16 +166,20 @@ impl AckQueue {
     }
 
     /// Keeps no more than so many bytes, and first of all what has not been listed yet. What is
-    /// forgotten may be sent, and then listed, once more. Returns how many are left.
+    /// forgotten may be sent, and then listed, once more. A list that is too long loses half of
+    /// what it may have, so that a peer cannot have it copied for each segment. Returns how many
+    /// bytes are left.
     pub(super) fn keep_within(&mut self, bytes: usize) -> usize {
         let Some(lists) = &mut self.lists else {
             return 0;
         };
         if lists.bookkeeping() > bytes {
-            let most = bytes / size_of::<Entry>();
             lists.relist.clear();
-            lists.pending.truncate(most);
-            lists.pending.shrink_to(most);
+            let most = bytes / size_of::<Entry>();
+            if lists.pending.len() > most {
+                lists.pending.truncate(most / 2);
+                lists.pending.shrink_to(most);
+            }
         }
         lists.bookkeeping()
     }
@@ -363,9 +367,30 @@ mod tests {
         let held = queue.bookkeeping();
         assert_eq!(queue.keep_within(held), held);
         assert_eq!(queue.keep_within(held / 2), 4 * size_of::<Entry>());
-        let two = 2 * size_of::<Entry>();
-        assert_eq!(queue.keep_within(two), two);
-        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5, 6]);
+        let one = size_of::<Entry>();
+        assert_eq!(queue.keep_within(3 * one), one);
+        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
+    }
+
+    #[test]
+    fn a_list_that_is_kept_short_is_not_copied_for_each_segment() {
+        let now = Moment::START;
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
+        let room = |queue: &AckQueue| {
+            queue
+                .lists
+                .as_ref()
+                .map_or(0, |lists| lists.pending.capacity())
+        };
+        let mut copies = 0;
+        for number in 0..10_000 {
+            let before = room(&queue);
+            queue.add(n(number), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
+            copies += usize::from(room(&queue) != before);
+            let held = queue.keep_within(1000 * size_of::<Entry>());
+            assert!(held <= 1000 * size_of::<Entry>());
+        }
+        assert!(copies < 50, "{copies} times");
     }
 
     #[test]
