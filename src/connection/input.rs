@@ -95,6 +95,10 @@ impl Connection {
         self.stats.wakes.datagram.add(1);
         self.validation.on_received(wire_len);
         self.life.on_heard(now);
+        // A reader that takes its time holds the peer up.
+        if self.life.state == State::PeerClosed && !self.receive.read().is_empty() {
+            self.life.on_progress(now);
+        }
         let opened_by_ping = self.side == Side::Server && matches!(first, Segment::Command(_));
         if !self.life.established && opened_by_ping {
             self.pings.owe();

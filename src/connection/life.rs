@@ -10,7 +10,8 @@ use crate::{
     wire::SeqNum,
 };
 
-/// How long a peer that closed may take to say that it is over, without anything new from it.
+/// How long a peer that closed may take to say that it is over, without anything new from it; but
+/// not while the reader holds it up.
 const PEER_CLOSED_LIMIT: Duration = Duration::from_secs(30);
 /// How many Terminates of the peer are answered.
 const MAX_ANSWERS: u8 = 8;
@@ -83,6 +84,13 @@ impl Life {
     /// From now on the peer has the linger time.
     pub(super) fn start_linger(&mut self, now: Moment) {
         self.linger_begun = Some(now);
+    }
+
+    /// The peer was given that time already then, by somebody who kept data back until now.
+    pub(super) fn count_linger_from(&mut self, begun: Moment) {
+        if let Some(linger_begun) = &mut self.linger_begun {
+            *linger_begun = begun.min(*linger_begun);
+        }
     }
 
     pub(super) fn is_linger_over(&self, now: Moment) -> bool {

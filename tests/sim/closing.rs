@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use mkcp::{ConnectionError, internal::connection::Side};
+use mkcp::{Config, ConnectionError, internal::connection::Side};
 
 use crate::{
     app::{Ending, Left, Pause, Script},
     go_peer::{GoPeer, config::GoConfig},
     network::{Change, LinkProfile},
-    scenarios::{MS, SECOND, finish, listening, ours, pair, uploading},
+    scenarios::{MS, SECOND, finish, listening, ours, ours_with, pair, uploading},
     world::{CLIENT, End, SERVER, World},
 };
 
@@ -158,6 +158,30 @@ fn what_a_frozen_program_has_not_read_waits_for_it_longer_than_every_timer() {
     finish(&mut world, 310 * SECOND);
     assert_eq!(world.apps[SERVER].received, 100_000);
     assert_eq!(ended(&world, SERVER).1, Ok(()));
+}
+
+#[test]
+fn what_a_frozen_program_leaves_no_room_for_waits_at_the_peer_that_has_closed() {
+    let config = Config::builder()
+        .read_buffer(64 * 1024)
+        .linger(600 * SECOND);
+    let config = config.build().expect("a valid configuration");
+    let mut slow = listening();
+    slow.read_size = 1000;
+    slow.pauses = vec![Pause {
+        after: 1,
+        length: 300 * SECOND,
+    }];
+    let ends = [Side::Client, Side::Server].map(|side| ours_with(side, config.clone()));
+    let links = [(); 2].map(|()| LinkProfile::clean(20 * MS));
+    // More than the window takes, but no more than waits beyond it when the program closes.
+    let mut world = World::new(ends, [uploading(120_000), slow], links, SEED);
+    world.run_until(299 * SECOND);
+    assert!(world.apps[CLIENT].has_left() && !world.node(CLIENT).is_flushed());
+    finish(&mut world, 330 * SECOND);
+    assert_eq!(world.apps[SERVER].received, 120_000);
+    assert_eq!(ended(&world, SERVER).1, Ok(()));
+    assert!(world.node(CLIENT).is_flushed());
 }
 
 #[test]

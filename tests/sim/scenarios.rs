@@ -18,8 +18,12 @@ const CONVERSATION: u16 = 0x1234;
 const SEED: u64 = 0x5ce0_a210;
 
 pub fn ours(side: Side) -> End {
+    ours_with(side, Config::default())
+}
+
+pub fn ours_with(side: Side, config: Config) -> End {
     let seed = SEED + side as u64;
-    let peer = OurPeer::new(side, CONVERSATION, Config::default(), seed);
+    let peer = OurPeer::new(side, CONVERSATION, config, seed);
     End::ours(peer, CONVERSATION)
 }
 
