@@ -28,6 +28,12 @@ impl Connection {
         self.close_if_both_ended(now);
     }
 
+    /// The linger time of a connection that is closing began when its program ended it, although
+    /// data waited elsewhere then.
+    pub fn count_linger_from(&mut self, begun: Instant) {
+        self.life.count_linger_from(self.clock.moment(begun));
+    }
+
     /// Closes once neither direction is of use to the application any more.
     pub(super) fn close_if_both_ended(&mut self, now: Moment) {
         let read_ended = self.life.read_shut || self.read_end().is_some();

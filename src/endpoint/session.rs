@@ -413,10 +413,12 @@ impl Session {
         }
         if pipe.is_finished() {
             self.told.end_of_writing = true;
-            self.pipe_linger = None;
             self.connection.shutdown(now, Shutdown::Write);
+            if let Some(begun) = self.pipe_linger.take() {
+                self.connection.count_linger_from(*begun);
+            }
         } else if self.no_reader {
-            // The connection's own linger time begins only when its queue has taken everything.
+            // The connection does not know before its queue has taken everything.
             let begun = **self.pipe_linger.get_or_insert_with(|| Box::new(now));
             if begun + self.connection.linger() <= now {
                 self.pipe_linger = None;
