@@ -52,6 +52,28 @@ const PAIRING: Duration = Duration::from_secs(5);
 /// from `main` must call [`close`](Self::close)**, or set a linger time with
 /// [`set_linger`](Self::set_linger), which makes dropping wait.
 ///
+/// # How long calls wait
+///
+/// [`set_read_timeout`](Self::set_read_timeout) and [`set_write_timeout`](Self::set_write_timeout)
+/// bound `read` and `write`; otherwise they wait for a peer that is there, however slow it is.
+/// With the defaults, the idle timeout ([`Config::idle_timeout`](crate::Config::idle_timeout)) is
+/// 30 s and the linger time 10 s.
+///
+/// | the peer | `read` | `write` | `close` |
+/// |---|---|---|---|
+/// | is there and takes its time, or its program does not read | waits | waits, once the buffers are full | `TimedOut` after the linger time |
+/// | has vanished or been stopped, or nothing gets through | `TimedOut` when the idle timeout has passed since it was last heard | the same | the same, or after the linger time if that is over before |
+/// | has closed | what came, then `Ok(0)` | `BrokenPipe` | `Ok` if it has acknowledged everything |
+/// | has closed, but all that it says of that gets lost | what came, then `TimedOut` as if it had vanished | the same | the same |
+/// | has closed, and 30 s long brings neither what is missing nor its end | what came, then `TimedOut` | `BrokenPipe` | `Ok` until then, if it has acknowledged everything |
+/// | closes at the same moment | – | – | `Ok` if it has acknowledged everything, which takes at most the linger time |
+/// | has reset the connection | what came, then `ConnectionReset` | `ConnectionReset` | `ConnectionReset` |
+///
+/// What has come is never thrown away before it was read, and however late a reader is, it keeps
+/// a peer that has closed waiting for as long as that peer is willing to. `flush` does not wait.
+/// After a stream has ended, its session goes on in the background for at most 8 s, in which the
+/// peer is told.
+///
 /// # Differences from TCP
 ///
 /// - A deadline that passes gives [`TimedOut`](io::ErrorKind::TimedOut) on every platform;
@@ -196,7 +218,8 @@ impl Stream {
     ///
     /// mKCP has no half-close: a peer written in Go that is told of the end throws away what it
     /// was about to send. So after `Shutdown::Write` the peer is told only when reading has ended
-    /// as well, or the linger time is over; after `Shutdown::Both` as soon as it has everything.
+    /// as well, or the linger time is over, which begins when no more than 128 KiB are left to be
+    /// sent; after `Shutdown::Both` as soon as it has everything.
     /// Never fails.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.session().shutdown(how);

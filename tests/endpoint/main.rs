@@ -10,6 +10,7 @@ mod nat;
 #[path = "../common/relay.rs"]
 mod relay;
 mod replay;
+mod silence;
 mod support;
 mod traffic;
 
