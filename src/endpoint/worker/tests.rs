@@ -219,13 +219,17 @@ fn write(handle: &SessionHandle, count: usize) {
 }
 
 fn data(conversation: u16, number: u32) -> Segment<'static> {
+    data_of(conversation, number, b"hello")
+}
+
+fn data_of(conversation: u16, number: u32, payload: &[u8]) -> Segment<'_> {
     Segment::Data(Data {
         conversation,
         options: Options::NONE,
         timestamp: Timestamp::new(1),
         number: SeqNum::new(number),
         sending_next: SeqNum::ZERO,
-        payload: b"hello",
+        payload,
     })
 }
 

@@ -109,6 +109,29 @@ fn windows_that_were_told_are_no_way_around_the_limit() {
     ask(&mut town, &hostile, honest, 20_000, 1000 * MS);
 }
 
+/// Nobody is behind their addresses, but whoever forges them can send what a peer may send at first.
+#[test]
+fn strangers_cannot_fill_their_first_windows_beyond_the_limit() {
+    let mut town = town();
+    let honest = add(&mut town, 1000);
+    ask(&mut town, &[], honest, 100, 100 * MS);
+    town.program.accepts = false;
+    for number in 0..600 {
+        for stranger in 0..HOSTILE {
+            let mut plaintext = Vec::new();
+            data_of(7, number, &[3; 1300]).encode(&mut plaintext);
+            let address = ([203, 0, 113, stranger as u8], 9);
+            town.lab.post(address.into(), 7, &plaintext);
+        }
+        town.run_until(town.lab.now + MS / 2);
+        let held = town.lab.port.memory.held();
+        assert!(held <= LIMIT as u64, "{held} bytes held");
+    }
+    assert_eq!(town.lab.port.admission.unvalidated(), usize::from(HOSTILE));
+    assert!(drops(&town, DropReason::OverMemory) > 0);
+    ask(&mut town, &[], honest, 20_000, 1000 * MS);
+}
+
 #[test]
 fn no_session_is_opened_while_nothing_is_left_and_some_are_afterwards() {
     let mut town = town();
