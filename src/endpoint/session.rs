@@ -24,10 +24,12 @@ const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// with each message. And if it were kept for long, what is given back by many sessions would lie
 /// between what they go on to need, and the process would not become smaller.
 const KEEP: Duration = Duration::from_millis(200);
+const KEEP_IN_USE: Duration = Duration::from_secs(2);
 /// How long datagrams from an address that the peer has left may take.
 const LATE: Duration = Duration::from_secs(15);
-/// One that has moved so many bytes in that time keeps it longer.
-const BUSY: u64 = 256 * 1024;
+/// One that has moved so many bytes meanwhile, a few small messages, is in use: it keeps its memory
+/// longer, and is not looked at so often.
+const IN_USE: u64 = 256;
 
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]
@@ -258,8 +260,8 @@ impl Session {
         (self.moved, self.held) = (moved, held as u32);
         match self.keeps {
             None if changed => self.keeps = Some((now + KEEP, moved)),
-            Some((until, before)) if until <= now && moved - before >= BUSY => {
-                self.keeps = Some((now + KEEP, moved));
+            Some((until, before)) if until <= now && moved - before >= IN_USE => {
+                self.keeps = Some((now + KEEP_IN_USE, moved));
             }
             Some((until, _)) if until <= now => {
                 self.keeps = None;
