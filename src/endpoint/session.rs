@@ -219,8 +219,7 @@ impl Session {
     /// What follows from what was sent. To be called after flushing.
     pub(super) fn settle(&mut self, now: Instant) {
         // Not before the peer has been told: a program that closes may exit at once.
-        let ended = self.told.end_of_writing && self.told.end_of_reading;
-        if !self.told.flushed && ended && self.connection.is_flushed() {
+        if !self.told.flushed && self.is_closing() && self.connection.is_flushed() {
             self.told.flushed = true;
             self.handle.set_flushed();
         }
@@ -305,6 +304,11 @@ impl Session {
     /// Whether nothing is left to do, on the network or for a reader.
     pub(super) fn is_over(&self) -> bool {
         self.connection.is_drained() && self.connection.read().is_empty()
+    }
+
+    /// Whether its program has left.
+    pub(super) fn is_closing(&self) -> bool {
+        self.told.end_of_writing && self.told.end_of_reading
     }
 
     /// Whether it ended with an error.

@@ -1,4 +1,5 @@
-//! From connections to the kernel: datagrams of equal size leave as a train, in one system call.
+//! From connections to the kernel: datagrams of equal size leave as a train, in one system call,
+//! those of several sessions with the same peer address together.
 
 use std::{
     collections::HashMap,
@@ -70,7 +71,7 @@ impl From<Origin> for Way {
 }
 
 /// The way to a peer, all of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Path {
     lane: usize,
     destination: SocketAddr,
@@ -112,9 +113,20 @@ pub(super) enum Flushed {
 #[derive(Debug)]
 pub(super) struct Transmitter {
     worker: usize,
+    /// The train that is being made up, not sealed yet.
     buffer: Vec<u8>,
+    forming: Option<Forming>,
     nonces: NonceSource,
     blocked: HashMap<(PortId, usize), Held>,
+}
+
+/// Of what kind the datagrams in the buffer are, and how many.
+#[derive(Debug)]
+struct Forming {
+    port: Arc<Port>,
+    path: Path,
+    segment: usize,
+    count: usize,
 }
 
 /// What a socket refused for lack of room, and who waits for it.
@@ -134,11 +146,18 @@ struct Train {
 }
 
 /// What the kernel made of a train.
-enum Sent {
+enum Passed {
     Yes,
     /// From this byte on it was not taken.
     Blocked(usize),
     /// Nobody listens at the peer.
+    Refused,
+}
+
+/// The same, with what was not taken in good hands.
+pub(super) enum Sent {
+    Yes,
+    Blocked,
     Refused,
 }
 
@@ -147,22 +166,29 @@ impl Transmitter {
         Self {
             worker,
             buffer: Vec::new(),
+            forming: None,
             nonces: NonceSource::default(),
             blocked: HashMap::new(),
         }
     }
 
-    /// Sends what the session's connection has to say, up to its budget.
-    pub(super) fn flush(&mut self, now: Instant, slot: Slot, session: &mut Session) -> Flushed {
+    /// Sends what the session's connection has to say, up to its budget. If others follow, the end
+    /// of it may wait for what they say to the same address, at most until `depart`.
+    pub(super) fn flush(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        session: &mut Session,
+        others_follow: bool,
+    ) -> Flushed {
         let port = session.port().clone();
-        let lane = usize::from(session.way.lane);
-        if let Some(held) = self.blocked.get_mut(&(port.id, lane)) {
-            held.waiting.push(slot);
-            return Flushed::Blocked;
+        let path = Path::of(session);
+        if !self.is_forming_for(&port, &path) {
+            self.depart();
         }
-        let max_segments = port.lanes[lane].sender().max_segments();
-        self.buffer.clear();
-        let (mut segment, mut count) = (0, 0);
+        if self.blocked.contains_key(&(port.id, path.lane)) {
+            return self.wait(slot, &port, &path);
+        }
         let mut flushed = Flushed::More;
         for _ in 0..BUDGET {
             let start = self.buffer.len();
@@ -170,27 +196,71 @@ impl Transmitter {
                 flushed = Flushed::Done;
                 break;
             };
-            if length > segment {
-                // It cannot ride along; it begins a train.
-                if !self.send_front(&port, slot, session, start, segment) {
-                    return Flushed::Blocked;
-                }
-                (segment, count) = (length, 0);
-            }
-            count += 1;
-            let full = count >= max_segments || self.buffer.len() + segment > MAX_TRAIN;
-            if full || length < segment {
-                if !self.send_front(&port, slot, session, self.buffer.len(), segment) {
-                    return Flushed::Blocked;
-                }
-                (segment, count) = (0, 0);
+            match self.couple(&port, &path, start, length) {
+                Sent::Yes => {}
+                Sent::Refused => session.refused = true,
+                Sent::Blocked => return self.wait(slot, &port, &path),
             }
         }
-        if self.send_front(&port, slot, session, self.buffer.len(), segment) {
-            flushed
-        } else {
-            Flushed::Blocked
+        // Of a socket with one peer it is told below whom a refusal means.
+        if others_follow && port.peer.is_none() {
+            return flushed;
         }
+        match self.depart() {
+            Sent::Yes => flushed,
+            Sent::Refused => {
+                session.refused = true;
+                flushed
+            }
+            Sent::Blocked => self.wait(slot, &port, &path),
+        }
+    }
+
+    /// Sends what waits for company.
+    pub(super) fn depart(&mut self) -> Sent {
+        self.send_front(self.buffer.len())
+    }
+
+    fn is_forming_for(&self, port: &Port, path: &Path) -> bool {
+        let is_same = |forming: &Forming| forming.port.id == port.id && forming.path == *path;
+        self.forming.as_ref().is_none_or(is_same)
+    }
+
+    /// The session is told when the kernel takes datagrams again.
+    fn wait(&mut self, slot: Slot, port: &Port, path: &Path) -> Flushed {
+        if let Some(held) = self.blocked.get_mut(&(port.id, path.lane)) {
+            held.waiting.push(slot);
+        }
+        Flushed::Blocked
+    }
+
+    /// Adds the datagram at the end of the buffer to the train before it, or begins another with
+    /// it. A train that can become no longer leaves.
+    fn couple(&mut self, port: &Arc<Port>, path: &Path, start: usize, length: usize) -> Sent {
+        let mut sent = Sent::Yes;
+        if self
+            .forming
+            .as_ref()
+            .is_none_or(|forming| length > forming.segment)
+        {
+            sent = self.send_front(start);
+            if matches!(sent, Sent::Blocked) {
+                return sent;
+            }
+            self.forming = Some(Forming {
+                port: port.clone(),
+                path: *path,
+                segment: length,
+                count: 0,
+            });
+        }
+        let most = port.lanes[path.lane].sender().max_segments();
+        let is_full = self.forming.as_mut().is_some_and(|forming| {
+            forming.count += 1;
+            let full = forming.count >= most || self.buffer.len() + forming.segment > MAX_TRAIN;
+            full || length < forming.segment
+        });
+        if is_full { self.depart() } else { sent }
     }
 
     /// Appends one datagram, to be sealed with the others of its train; returns its length.
@@ -205,7 +275,7 @@ impl Transmitter {
         Some(self.buffer.len() - start)
     }
 
-    /// Seals the train in the first `length` bytes of the buffer. Returns how long it is without
+    /// Seals a train in the first `length` bytes of the buffer. Returns how long it is without
     /// what could not be sealed, which is lost and removed.
     fn seal_front(&mut self, port: &Port, path: &Path, length: usize, segment: usize) -> usize {
         let train = &mut self.buffer[..length];
@@ -219,44 +289,39 @@ impl Transmitter {
         unsealed.from
     }
 
-    /// Sends the first `length` bytes of the buffer and removes them. False if the kernel is
-    /// full: everything in the buffer is then held for later.
-    fn send_front(
-        &mut self,
-        port: &Arc<Port>,
-        slot: Slot,
-        session: &mut Session,
-        length: usize,
-        segment: usize,
-    ) -> bool {
+    /// Sends the train, which is the first `length` bytes of the buffer, and removes it. If the
+    /// kernel is full, everything in the buffer is held for later.
+    fn send_front(&mut self, length: usize) -> Sent {
+        let Some(forming) = self.forming.take() else {
+            return Sent::Yes;
+        };
+        let Forming {
+            port,
+            path,
+            segment,
+            ..
+        } = forming;
+        let length = self.seal_front(&port, &path, length, segment);
         if length == 0 {
-            return true;
+            return Sent::Yes;
         }
-        let path = Path::of(session);
-        let length = self.seal_front(port, &path, length, segment);
-        if length == 0 {
-            return true;
-        }
-        match send(port, &path, &self.buffer[..length], segment) {
-            Sent::Yes => {}
-            Sent::Refused => session.refused = true,
-            Sent::Blocked(from) => {
-                self.hold(port, path, slot, from..length, segment);
-                return false;
+        let train = &self.buffer[..length];
+        match send(&port, &path, train, segment) {
+            Passed::Blocked(from) => {
+                self.hold(&port, path, from..length, segment);
+                Sent::Blocked
+            }
+            passed => {
+                self.buffer.drain(..length);
+                match passed {
+                    Passed::Refused => Sent::Refused,
+                    _ => Sent::Yes,
+                }
             }
         }
-        self.buffer.drain(..length);
-        true
     }
 
-    fn hold(
-        &mut self,
-        port: &Arc<Port>,
-        path: Path,
-        slot: Slot,
-        train: Range<usize>,
-        segment: usize,
-    ) {
+    fn hold(&mut self, port: &Arc<Port>, path: Path, train: Range<usize>, segment: usize) {
         port.counters.send_blocked.add(1);
         let mut trains = vec![Train {
             path,
@@ -277,7 +342,7 @@ impl Transmitter {
         let held = Held {
             port: port.clone(),
             trains,
-            waiting: vec![slot],
+            waiting: Vec::new(),
         };
         self.blocked.insert((port.id, path.lane), held);
         port.lanes[path.lane].ask_writable(port.id, path.lane, self.worker);
@@ -291,11 +356,11 @@ impl Transmitter {
         };
         while let Some(train) = held.trains.first_mut() {
             match send(&held.port, &train.path, &train.bytes, train.segment) {
-                Sent::Yes | Sent::Refused => {
+                Passed::Yes | Passed::Refused => {
                     held.trains.remove(0);
                 }
-                Sent::Blocked(_) if held.port.is_finished() => return Vec::new(),
-                Sent::Blocked(from) => {
+                Passed::Blocked(_) if held.port.is_finished() => return Vec::new(),
+                Passed::Blocked(from) => {
                     train.bytes.drain(..from);
                     held.port.lanes[lane].ask_writable(port, lane, self.worker);
                     self.blocked.insert((port, lane), held);
@@ -309,7 +374,7 @@ impl Transmitter {
     /// Answers a datagram that belongs to no session. If the kernel has no room, nobody is
     /// answered.
     pub(super) fn reply(&mut self, port: &Arc<Port>, origin: Origin, command: Command) {
-        self.buffer.clear();
+        self.depart();
         let start = port.codec.begin(&mut self.buffer);
         Segment::Command(command).encode(&mut self.buffer);
         let path = origin.into();
@@ -319,11 +384,12 @@ impl Transmitter {
             }
             Err(error) => lose(port, &path, &error),
         }
+        self.buffer.clear();
     }
 }
 
 /// Gives a train to the kernel and counts what becomes of it.
-fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
+fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Passed {
     let sender = port.lanes[path.lane].sender();
     let counters = &port.counters;
     let transmit = Transmit {
@@ -346,11 +412,11 @@ fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
                 .datagrams_sent
                 .add(train.len().div_ceil(segment) as u64);
             counters.bytes_sent.add(train.len() as u64);
-            Sent::Yes
+            Passed::Yes
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked(0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Passed::Blocked(0),
         // Without a peer of its own the socket does not say whom it means.
-        Err(error) if is_refusal(&error) && port.peer.is_some() => Sent::Refused,
+        Err(error) if is_refusal(&error) && port.peer.is_some() => Passed::Refused,
         // Drivers and routes may refuse trains at any time; single datagrams always go.
         Err(_) if train.len() > segment => send_singly(port, path, train, segment),
         Err(error) if quinn_udp::is_msg_size_err(&error) => {
@@ -360,25 +426,25 @@ fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
                 path,
                 &format!("{length} bytes are too long; lower the mtu"),
             );
-            Sent::Yes
+            Passed::Yes
         }
         Err(error) => {
             lose(port, path, &error);
-            Sent::Yes
+            Passed::Yes
         }
     }
 }
 
-fn send_singly(port: &Port, path: &Path, train: &[u8], segment: usize) -> Sent {
+fn send_singly(port: &Port, path: &Path, train: &[u8], segment: usize) -> Passed {
     let mut sent = 0;
     for datagram in train.chunks(segment) {
         match send(port, path, datagram, datagram.len()) {
-            Sent::Yes => sent += datagram.len(),
-            Sent::Blocked(_) => return Sent::Blocked(sent),
-            Sent::Refused => return Sent::Refused,
+            Passed::Yes => sent += datagram.len(),
+            Passed::Blocked(_) => return Passed::Blocked(sent),
+            Passed::Refused => return Passed::Refused,
         }
     }
-    Sent::Yes
+    Passed::Yes
 }
 
 fn is_refusal(error: &io::Error) -> bool {

@@ -287,10 +287,11 @@ impl Worker {
     fn visit_touched(&mut self, now: Instant) {
         for _ in 0..self.touched.len().min(MAX_VISITS) {
             let Some(slot) = self.touched.pop_front() else {
-                return;
+                break;
             };
             self.visit(now, slot);
         }
+        self.transmitter.depart();
     }
 
     /// Between the application and the connection. A session whose peer proves its address by what
@@ -316,7 +317,9 @@ impl Worker {
         let flushed = if session.blocked {
             Flushed::Blocked
         } else {
-            self.transmitter.flush(now, slot, session)
+            // Whoever has closed is told next that all has been sent.
+            let others_follow = !self.touched.is_empty() && !session.is_closing();
+            self.transmitter.flush(now, slot, session, others_follow)
         };
         session.blocked = flushed == Flushed::Blocked;
         session.settle(now);

@@ -19,6 +19,7 @@ mod peers;
 mod reflected;
 mod restart;
 mod spoofed;
+mod trains;
 
 use super::*;
 use crate::{
@@ -234,54 +235,6 @@ fn data_of(conversation: u16, number: u32, payload: &[u8]) -> Segment<'_> {
 }
 
 #[test]
-fn equal_datagrams_leave_as_trains() {
-    let mut lab = Lab::new();
-    let handle = lab.open();
-    handle.set_nodelay(true);
-    write(&handle, 5 * 1326 + 10);
-    lab.settle();
-    // Five full ones in trains of at most four; the short one closes the second.
-    assert_eq!(lab.sent(), [4, 2]);
-    assert_eq!(lab.port.counters.datagrams_sent.get(), 6);
-    assert_eq!(lab.port.counters.send_calls.get(), 2);
-}
-
-#[test]
-fn a_refused_train_is_sent_again_singly_at_once() {
-    // EIO and EINVAL as Linux numbers them, and anything else.
-    for error in [
-        io::Error::from_raw_os_error(5),
-        io::Error::from_raw_os_error(22),
-        io::Error::other("no segmentation here"),
-    ] {
-        let mut lab = Lab::new();
-        let handle = lab.open();
-        write(&handle, 4 * 1326);
-        lab.fail_next(error);
-        lab.settle();
-        assert_eq!(lab.sent_numbers(), [0, 1, 2, 3]);
-        assert_eq!(lab.port.counters.send_errors.get(), 0);
-    }
-}
-
-#[test]
-fn a_kernel_that_gets_full_in_a_refused_train_holds_the_rest_back() {
-    let mut lab = Lab::new();
-    let handle = lab.open();
-    write(&handle, 6 * 1326);
-    lab.fail_next(io::Error::from_raw_os_error(5));
-    lab.fail_next(io::ErrorKind::WouldBlock.into());
-    lab.settle();
-    assert_eq!(lab.sent(), [0; 0]);
-    lab.shard
-        .command(Command::Writable(lab.port.id, 0))
-        .unwrap();
-    lab.settle();
-    assert_eq!(lab.sent_numbers(), [0, 1, 2, 3, 4, 5]);
-    assert_eq!(lab.port.counters.send_errors.get(), 0);
-}
-
-#[test]
 fn a_datagram_that_cannot_be_sent_is_lost_and_counted() {
     let mut lab = Lab::new();
     let handle = lab.open();
@@ -420,13 +373,13 @@ fn stopping_aborts_every_session_with_a_word_to_its_peer() {
         write(handle, 10);
     }
     lab.settle();
-    assert_eq!(lab.sent().len(), 2);
+    assert_eq!(lab.sent(), [2]);
     lab.shard
         .command(Command::Stop(ConnectionError::EndpointClosed))
         .unwrap();
     lab.turn();
     assert!(lab.worker.stopped);
-    assert_eq!(lab.sent().len(), 2);
+    assert_eq!(lab.sent(), [2]);
     assert_eq!(lab.port.sessions(), 0);
     for handle in &handles {
         assert_eq!(handle.take_error(), Some(ConnectionError::EndpointClosed));
