@@ -11,7 +11,7 @@ use mkcp::{
     Config,
     internal::{
         config::derive,
-        connection::{Connection, Side},
+        connection::{Connection, Side, State},
         packet::{NonceSource, PacketCodec},
         wire::{
             Ack, Command, CommandKind, Data, Numbers, Options, Segment, Segments, SeqNum, Timestamp,
@@ -39,10 +39,10 @@ pub(crate) const FLOODS: [(&str, u32, Make); 13] = [
     ("good", 1, |index| data(index, index, &[1; 1326])),
     ("duplicates", 1, |_| data(0, 0, &[1; 1326])),
     ("duplicates-ahead", 1, |_| data(5, 0, &[1; 1326])),
-    ("beyond-window", 1, |index| data(1 << 20, index, &[1; 1326])),
-    // Every second one of a window from its end down, then again.
+    ("beyond-window", 1, |_| data(1 << 20, 0, &[1; 1326])),
+    // Every second one of the first window from its end down, then again.
     ("out-of-order", 1, |index| {
-        data(2001 - 2 * (index % 1000), 0, &[1; 1326])
+        data(789 - 2 * (index % 395), 0, &[1; 1326])
     }),
     ("gap-filled-last", 1, |index| match index {
         0..2047 => data(index + 1, 0, &[1; 1326]),
@@ -51,7 +51,7 @@ pub(crate) const FLOODS: [(&str, u32, Make); 13] = [
     ("full-acks-unsent", 1, |index| acks(1000 + index, 1)),
     ("full-acks-again", 1, |_| acks(u32::MAX, 0)),
     ("full-acks-behind-gap", 1, |_| acks(5, 0)),
-    ("pings", 1, ping),
+    ("pings", 1, |_| ping()),
     ("data-in-one", SMALL, |index| {
         let small = |place| data(index * SMALL + place, index * SMALL, b"x");
         (0..SMALL).flat_map(small).collect()
@@ -63,9 +63,7 @@ pub(crate) const FLOODS: [(&str, u32, Make); 13] = [
         let small = |place| data(index * SMALL + place, first + known(place), b"x");
         (0..SMALL).flat_map(small).collect()
     }),
-    ("pings-in-one", SMALL, |index| {
-        (0..SMALL).flat_map(|_| ping(index)).collect()
-    }),
+    ("pings-in-one", SMALL, |_| ping().repeat(SMALL as usize)),
 ];
 
 /// A connection under attack, with something written that nobody acknowledges.
@@ -123,6 +121,8 @@ impl Target {
             self.drive();
             self.now += MS;
         }
+        // One that has ended does no more work, and looks cheap.
+        assert_eq!(self.connection.state(), State::Active);
     }
 
     fn drive(&mut self) {
@@ -176,12 +176,13 @@ fn acks(first: u32, step: u32) -> Vec<u8> {
     }))
 }
 
-fn ping(sending_next: u32) -> Vec<u8> {
+/// From a peer that knows of nothing yet: it would mean another connection otherwise.
+fn ping() -> Vec<u8> {
     encoded(Segment::Command(Command {
         conversation: CONVERSATION,
         kind: CommandKind::Ping,
         options: Options::NONE,
-        sending_next: SeqNum::new(sending_next),
+        sending_next: SeqNum::ZERO,
         receiving_next: SeqNum::ZERO,
         peer_rto: 0,
     }))

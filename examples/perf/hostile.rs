@@ -2,7 +2,7 @@
 
 use std::{
     array,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     thread,
@@ -10,7 +10,8 @@ use std::{
 };
 
 use mkcp::internal::wire::{
-    Ack, Command, CommandKind, Numbers, Options as Flags, Segment, Segments, SeqNum, Timestamp,
+    Ack, Command, CommandKind, Data, Numbers, Options as Flags, Segment, Segments, SeqNum,
+    Timestamp,
 };
 
 use crate::{
@@ -27,6 +28,8 @@ const FIRST_WINDOW: u32 = 32;
 const SMALL: u32 = 70;
 /// Segments beyond what the server has, before they are sent again.
 const FLIGHT: u32 = 64;
+/// As far ahead of the first segment as a number can be.
+const FURTHEST: u32 = u32::MAX / 2;
 /// Datagrams between two looks at what came back.
 const AT_ONCE: u64 = 16;
 
@@ -34,7 +37,8 @@ const AT_ONCE: u64 = 16;
 ///
 /// Works with a server in mode echo. The first echo of each session is acknowledged, so that its
 /// address is proven. What that does to others is seen by running ping beside it; what it costs
-/// the server, in the report of serve.
+/// the server, in the report of serve. sessions_heard counts those that were echoed to,
+/// sessions_ended those of which the server said that they are over: all of jumps, and no others.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// What they do
@@ -87,9 +91,12 @@ enum Kind {
     Pings,
     /// Acknowledge 255 segments that were never sent, in each datagram
     Acks,
-    /// Close the window, acknowledge all that could ever be sent, and claim timeouts from none to
-    /// 50 days, in turns
+    /// Write and acknowledge, and claim a closed window, one for all that could ever be sent, no
+    /// timeout, and one of 50 days, in turns
     Extremes,
+    /// Once there is an echo, claim to have what was never sent, or to know of what never arrived,
+    /// which ends a session; and go on
+    Jumps,
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
@@ -108,6 +115,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         written: vec![0; options.sessions.into()],
         arrived: vec![0; options.sessions.into()],
         heard: HashMap::new(),
+        ended: HashSet::new(),
         report: Report::default(),
     };
     let started = Instant::now();
@@ -125,6 +133,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.set_elapsed(started.elapsed());
     report.set_threads(Threads::now());
     report.insert("sessions_heard", crowd.heard.len());
+    report.insert("sessions_ended", crowd.ended.len());
     Ok(report)
 }
 
@@ -139,6 +148,8 @@ struct Crowd<'a> {
     arrived: Vec<u32>,
     /// The next segment of the server's, on each session of which there were any.
     heard: HashMap<u16, u32>,
+    /// The sessions that the server has said to be over.
+    ended: HashSet<u16>,
     report: Report,
 }
 
@@ -149,7 +160,9 @@ impl Crowd<'_> {
         let index = usize::from(conversation);
         let arrived = self.arrived[index];
         let first = match kind {
-            Kind::Good | Kind::Unread | Kind::Unacked if self.written[index] > arrived + FLIGHT => {
+            Kind::Good | Kind::Unread | Kind::Unacked | Kind::Extremes
+                if self.written[index] > arrived + FLIGHT =>
+            {
                 arrived
             }
             _ => self.written[index],
@@ -158,6 +171,8 @@ impl Crowd<'_> {
             Kind::Small if first > 0 => (SMALL, 1),
             _ => (1, payload.len()),
         };
+        // Before that there may be no session yet that could end.
+        let is_heard = self.heard.contains_key(&conversation);
         let unsent: [SeqNum; 255] =
             array::from_fn(|place| SeqNum::new(FLIGHT + 255 * first + place as u32));
         let segment = |number: u32| match kind {
@@ -165,11 +180,12 @@ impl Crowd<'_> {
             Kind::Gap if number > 0 => data(conversation, number + 1, 0, payload),
             Kind::Pings if number > 0 => command(conversation, CommandKind::Ping),
             Kind::Acks if number > 0 => acks(conversation, FIRST_WINDOW, &unsent),
-            Kind::Extremes if number > 0 => extreme(conversation, number),
+            Kind::Jumps if is_heard => jump(conversation, number),
             _ => data(conversation, number, arrived, &payload[..size]),
         };
+        let extreme = (kind == Kind::Extremes && first > 0).then(|| extreme(conversation, first));
         let segments = (first..first + count).map(segment);
-        if let Ok(datagram) = self.sealer.seal(segments) {
+        if let Ok(datagram) = self.sealer.seal(extreme.into_iter().chain(segments)) {
             match self.socket.send(datagram) {
                 Ok(_) => self.report.add_count("datagrams", 1),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -193,41 +209,44 @@ impl Crowd<'_> {
 
     fn answer(&mut self, plaintext: &[u8]) {
         for segment in Segments::new(plaintext) {
-            if let Segment::Ack(Ack {
-                conversation,
-                receiving_next,
-                ..
-            }) = segment
-                && let Some(arrived) = self.arrived.get_mut(usize::from(conversation))
-            {
-                *arrived = receiving_next.get().max(*arrived);
+            match segment {
+                Segment::Ack(ack) => {
+                    if let Some(arrived) = self.arrived.get_mut(usize::from(ack.conversation)) {
+                        *arrived = ack.receiving_next.get().max(*arrived);
+                    }
+                }
+                Segment::Data(data) => self.answer_data(&data),
+                Segment::Command(command) if command.kind == CommandKind::Terminate => {
+                    self.ended.insert(command.conversation);
+                }
+                Segment::Command(_) => {}
             }
-            let Segment::Data(data) = segment else {
-                continue;
-            };
-            let next = self.heard.entry(data.conversation).or_default();
-            let number = data.number.get();
-            *next = (*next).max(number + 1);
-            // Segments beyond the window are trials whether it has opened.
-            let (is_acknowledged, window) = match self.options.kind {
-                Kind::Unacked => (number == 0, FIRST_WINDOW),
-                Kind::Unread => (number < FIRST_WINDOW, FIRST_WINDOW),
-                _ => (true, *next + 1024),
-            };
-            if !is_acknowledged {
-                continue;
-            }
-            let ack = Segment::Ack(Ack {
-                conversation: data.conversation,
-                options: Flags::NONE,
-                receiving_window: SeqNum::new(window),
-                receiving_next: data.number,
-                timestamp: data.timestamp,
-                numbers: Numbers::List(&[data.number]),
-            });
-            if let Ok(datagram) = self.sealer.seal([ack]) {
-                let _ = self.socket.send(datagram); // the server asks again
-            }
+        }
+    }
+
+    fn answer_data(&mut self, data: &Data<'_>) {
+        let next = self.heard.entry(data.conversation).or_default();
+        let number = data.number.get();
+        *next = (*next).max(number + 1);
+        // Segments beyond the window are trials whether it has opened.
+        let (is_acknowledged, window) = match self.options.kind {
+            Kind::Unacked => (number == 0, FIRST_WINDOW),
+            Kind::Unread => (number < FIRST_WINDOW, FIRST_WINDOW),
+            _ => (true, *next + 1024),
+        };
+        if !is_acknowledged {
+            return;
+        }
+        let ack = Segment::Ack(Ack {
+            conversation: data.conversation,
+            options: Flags::NONE,
+            receiving_window: SeqNum::new(window),
+            receiving_next: data.number,
+            timestamp: data.timestamp,
+            numbers: Numbers::List(&[data.number]),
+        });
+        if let Ok(datagram) = self.sealer.seal([ack]) {
+            let _ = self.socket.send(datagram); // the server asks again
         }
     }
 }
@@ -244,21 +263,36 @@ fn acks(conversation: u16, window: u32, numbers: &[SeqNum]) -> Segment<'_> {
     })
 }
 
-/// What no honest peer says.
-fn extreme(conversation: u16, number: u32) -> Segment<'static> {
-    let ping = |receiving_next, peer_rto| {
-        Segment::Command(Command {
-            conversation,
-            kind: CommandKind::Ping,
-            options: Flags::NONE,
-            sending_next: SeqNum::ZERO,
-            receiving_next: SeqNum::new(receiving_next),
-            peer_rto,
-        })
-    };
-    match number % 3 {
+fn claim(
+    conversation: u16,
+    sending_next: u32,
+    receiving_next: u32,
+    peer_rto: u32,
+) -> Segment<'static> {
+    Segment::Command(Command {
+        conversation,
+        kind: CommandKind::Ping,
+        options: Flags::NONE,
+        sending_next: SeqNum::new(sending_next),
+        receiving_next: SeqNum::new(receiving_next),
+        peer_rto,
+    })
+}
+
+/// What no honest peer claims, and what may be nevertheless.
+fn extreme(conversation: u16, turn: u32) -> Segment<'static> {
+    match turn % 4 {
         0 => acks(conversation, 0, &[]),
-        1 => ping(0, u32::MAX),
-        _ => ping(u32::MAX / 2, 0),
+        1 => acks(conversation, FURTHEST, &[]),
+        2 => claim(conversation, 0, 0, 0),
+        _ => claim(conversation, 0, 0, u32::MAX),
+    }
+}
+
+/// What cannot be. Half of the sessions begin with either.
+fn jump(conversation: u16, turn: u32) -> Segment<'static> {
+    match (u32::from(conversation) + turn) % 2 {
+        0 => claim(conversation, FURTHEST, 0, 100),
+        _ => claim(conversation, 0, FURTHEST, 100),
     }
 }
