@@ -10,7 +10,10 @@ use crate::{
 /// Bytes of the seal: the default security, no header.
 const SEAL: usize = 6;
 /// What `EndpointBuilder::amplification_factor` promises at most for nothing, with full datagrams.
-const FLOOR: usize = 4096 + 2 * 1350;
+const FLOOR: usize = OPENING + 2 * 1350;
+const OPENING: usize = 4096;
+/// What comes to it if the forger goes on.
+const EXTRAS: usize = 6 * 1350;
 /// What it allows once more to an address that was proven lately, and what of it is used at least.
 const ADVANCE: usize = 36 * 1350;
 const USED_ADVANCE: usize = 32 * 1350;
@@ -138,6 +141,26 @@ fn of_an_address_that_was_proven_it_draws_the_advance_as_well() {
             }
         }
     }
+}
+
+/// Its session lasts, and much would be repeated.
+#[test]
+fn nor_is_the_advance_exceeded_however_long_one_goes_on_forging() {
+    let mut town = acquainted();
+    town.program.greeting = 1_000_000;
+    let plaintext = repeated(ping(CommandKind::Ping), 22);
+    let mut forged = 0;
+    for _ in 0..120 {
+        town.lab.post(address(2), 7, &plaintext);
+        forged += plaintext.len() + SEAL;
+        town.run_until(town.lab.now + Duration::from_secs(5));
+    }
+    let most = 3 * forged + OPENING + EXTRAS + ADVANCE;
+    assert!(
+        (USED_ADVANCE..=most).contains(&town.astray),
+        "{} of {most}",
+        town.astray
+    );
 }
 
 #[test]
