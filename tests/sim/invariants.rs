@@ -115,6 +115,12 @@ impl WireMonitor {
             .any(|&number| !SeqNum::new(number).precedes(self.received.next))
     }
 
+    /// Whether all of so many bytes that the peer was to send has come.
+    pub fn has_all_of(&self, peer: &Self, written: u64) -> bool {
+        let sent = &peer.sent;
+        sent.bytes == written && self.received.next == sent.first.plus(sent.count)
+    }
+
     /// Whether the peer said that it is over.
     pub fn close_seen(&self) -> bool {
         self.close_seen || self.terminate_seen

@@ -1,0 +1,74 @@
+//! What a program learns that closes a session while its peer does, too.
+
+use std::net::Shutdown;
+
+use super::*;
+use crate::wire::{Command as Word, CommandKind};
+
+/// Longer than the peer's words are repeated.
+const LONG: Duration = Duration::from_secs(9);
+
+/// The peer says something, and has so many segments.
+fn say(lab: &mut Lab, handle: &SessionHandle, kind: CommandKind, options: Options, has: u32) {
+    let conversation = handle.info().conversation;
+    let word = Segment::Command(Word {
+        conversation,
+        kind,
+        options,
+        sending_next: SeqNum::ZERO,
+        receiving_next: SeqNum::new(has),
+        peer_rto: 100,
+    });
+    lab.receive(conversation, word);
+    lab.settle();
+}
+
+/// What `close` gives if the peer closes as well while so many bytes are under way, and says at
+/// last how many segments it has, if it says that.
+fn verdict(bytes: usize, has: Option<u32>) -> Option<io::ErrorKind> {
+    let mut lab = Lab::new();
+    let handle = lab.open();
+    write(&handle, bytes);
+    lab.settle();
+    handle.shutdown(Shutdown::Both);
+    lab.settle();
+    say(&mut lab, &handle, CommandKind::Ping, Options::CLOSE, 0);
+    match has {
+        Some(has) => {
+            let end = CommandKind::Terminate;
+            say(&mut lab, &handle, end, Options::NONE, has);
+        }
+        None => lab.pass(LONG),
+    }
+    assert_eq!(lab.port.sessions(), 0, "it goes on");
+    handle.wait_closed().err().map(|error| error.kind())
+}
+
+#[test]
+fn of_two_that_close_at_once_each_learns_what_the_other_has() {
+    let undelivered = Some(io::ErrorKind::BrokenPipe);
+    let segments = 5;
+    let bytes = 1326 * segments as usize;
+    assert_eq!(verdict(bytes, Some(segments)), None);
+    for less in [0, 1, segments - 1] {
+        assert_eq!(
+            verdict(bytes, Some(less)),
+            undelivered,
+            "{less} of {segments}"
+        );
+    }
+    assert_eq!(
+        verdict(bytes, None),
+        undelivered,
+        "the peer is not heard again"
+    );
+}
+
+/// The rest has never left.
+#[test]
+fn whoever_wrote_more_than_a_window_is_not_told_that_all_was_delivered() {
+    for has in [0, 10, 32] {
+        let told = verdict(60_000, Some(has));
+        assert_eq!(told, Some(io::ErrorKind::BrokenPipe), "{has}");
+    }
+}
