@@ -210,8 +210,8 @@ fn both_closing_at_once_in_the_dark_are_gone_in_time() {
     });
 }
 
-/// Two of ours that write all the time; each closes at its time, and both are gone soon. Says for
-/// each whether its program learns that all was delivered.
+/// Two of ours that send each other much; each closes at its time, and both are gone soon. Says
+/// for each whether its program learns that all was delivered.
 fn both_close_while_writing(link: &LinkProfile, closes: [Duration; 2], dark: bool) -> [bool; 2] {
     let script = |at| Script::sending(100_000).ending(Ending::CloseAt(at));
     let mut world = pair(link.clone(), script(closes[0]), script(closes[1]));

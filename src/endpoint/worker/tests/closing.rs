@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use super::*;
 use crate::wire::{Command as Word, CommandKind};
 
-/// Longer than the peer's words are repeated.
+/// Longer than a Terminate is repeated.
 const LONG: Duration = Duration::from_secs(9);
 
 /// The peer says something, and has so many segments.
