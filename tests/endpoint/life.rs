@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, UdpSocket},
+    net::{Shutdown, SocketAddr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -77,7 +77,7 @@ fn sessions_are_gone_soon_after_both_ends_closed() {
 }
 
 fn expect_end_of_echo(stream: &Stream) {
-    stream.shutdown(std::net::Shutdown::Both).unwrap();
+    stream.shutdown(Shutdown::Both).unwrap();
 }
 
 #[test]
@@ -294,6 +294,13 @@ fn timeouts_can_be_set_and_hold_however_far_the_end_is() {
     set_timeouts(&stream, Duration::from_secs(1));
     stream.reset();
     set_timeouts(&stream, Duration::from_secs(2));
+
+    // Closed here, and what was written is never delivered.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let closing = Stream::connect(silent.local_addr().unwrap()).unwrap();
+    (&closing).write_all(b"into the void").unwrap();
+    closing.shutdown(Shutdown::Both).unwrap();
+    set_timeouts(&closing, Duration::from_secs(3));
 }
 
 #[test]
