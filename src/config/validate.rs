@@ -141,6 +141,10 @@ mod tests {
                 "tti is 5ms, must be 10ms to 1s",
             ),
             (
+                Config::builder().tti(2 * second),
+                "tti is 2s, must be 10ms to 1s",
+            ),
+            (
                 Config::builder().uplink(u64::MAX),
                 "uplink is 18446744073709551615, must be 0 to",
             ),

@@ -328,6 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_listed_again_alone_comes_with_its_timestamp() {
+        let now = Moment::START;
+        let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
+        queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
+        queue.next_ack(now, 1, n(0), n(50));
+        queue.request(now);
+        let ack = queue.next_ack(now, 1, n(0), n(50));
+        assert_eq!((listed(&ack), ack.timestamp), (vec![5], Timestamp::new(9)));
+    }
+
+    #[test]
     fn the_more_come_in_a_round_trip_the_more_share_an_ack() {
         let now = Moment::START;
         for (segments, batch) in [(0, 2), (64, 4), (10_000, 8)] {

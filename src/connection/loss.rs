@@ -363,18 +363,30 @@ mod tests {
     }
 
     #[test]
-    fn probes_back_off() {
-        let mut path = Path::with_sent(1);
-        let mut waits = Vec::new();
-        for _ in 0..7 {
-            let at = path.loss.deadline(&path.rtt, 20 * MS, &path.send).unwrap();
-            waits.push((at - path.now).as_millis());
-            path.loss.on_probe();
+    fn probes_back_off_until_something_is_acknowledged() {
+        // A small message is asked for three times as often before they do.
+        let cases = [
+            (1, [50, 50, 50, 100, 200, 250, 250]),
+            (2, [50, 100, 200, 250, 250, 250, 250]),
+        ];
+        for (segments, expected) in cases {
+            let mut path = Path::with_sent(segments);
+            path.rtt = RttEstimator::default();
+            path.rtt.sample(10 * MS);
+            let wait = |path: &Path| {
+                let at = path.loss.deadline(&path.rtt, 20 * MS, &path.send);
+                (at.unwrap() - path.now).as_millis()
+            };
+            let mut waits = Vec::new();
+            for _ in 0..40 {
+                waits.push(wait(&path));
+                path.loss.on_probe();
+            }
+            assert_eq!(waits[..7], expected);
+            assert_eq!(waits[39], 4000);
+            path.loss.on_progress();
+            assert_eq!(wait(&path), 50);
         }
-        assert_eq!(waits, [260, 260, 260, 260, 260, 260, 260]);
-        path.loss.on_progress();
-        let at = path.loss.deadline(&path.rtt, 20 * MS, &path.send).unwrap();
-        assert_eq!(at, path.now + 260 * MS);
     }
 
     #[test]

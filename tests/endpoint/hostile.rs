@@ -19,16 +19,15 @@ use rand::{Rng, RngCore, SeedableRng, rngs::SmallRng};
 use super::{EchoServer, PATIENCE, bytes, eventually, exchange, small};
 
 /// A peer without a protocol.
-struct Stranger {
-    socket: UdpSocket,
+pub(super) struct Stranger {
+    pub(super) socket: UdpSocket,
     codec: PacketCodec,
     nonces: NonceSource,
 }
 
 impl Stranger {
-    fn towards(address: SocketAddr) -> Self {
+    pub(super) fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self {
             socket,
@@ -37,7 +36,13 @@ impl Stranger {
         }
     }
 
-    fn send(&mut self, segment: Segment<'_>) -> usize {
+    pub(super) fn towards(address: SocketAddr) -> Self {
+        let stranger = Self::new();
+        stranger.socket.connect(address).unwrap();
+        stranger
+    }
+
+    pub(super) fn send(&mut self, segment: Segment<'_>) -> usize {
         let mut datagram = Vec::new();
         let start = self.codec.begin(&mut datagram);
         segment.encode(&mut datagram);
@@ -72,7 +77,7 @@ impl Stranger {
     }
 }
 
-fn data(conversation: u16, number: u32, sending_next: u32) -> Segment<'static> {
+pub(super) fn data(conversation: u16, number: u32, sending_next: u32) -> Segment<'static> {
     Segment::Data(Data {
         conversation,
         options: Options::NONE,
@@ -83,7 +88,7 @@ fn data(conversation: u16, number: u32, sending_next: u32) -> Segment<'static> {
     })
 }
 
-fn command(conversation: u16, kind: CommandKind, next: u32) -> Segment<'static> {
+pub(super) fn command(conversation: u16, kind: CommandKind, next: u32) -> Segment<'static> {
     Segment::Command(Command {
         conversation,
         kind,

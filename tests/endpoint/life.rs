@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, UdpSocket},
+    net::{Shutdown, SocketAddr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mkcp::{ConnectionError, Decision, Endpoint, Listener, Stream};
+use mkcp::{
+    ConnectionError, Decision, Endpoint, Listener, Stream,
+    internal::wire::{CommandKind, Data, Options, Segment, SeqNum, Timestamp},
+};
 
-use super::{ARRANGEMENTS, EchoServer, PATIENCE, bytes, eventually, exchange, expect_end, small};
+use super::{
+    ARRANGEMENTS, EchoServer, PATIENCE, bytes, eventually, exchange, expect_end,
+    hostile::{Stranger, command, data},
+    small,
+};
 
 fn cause(error: &std::io::Error) -> Option<ConnectionError> {
     error.get_ref()?.downcast_ref().copied()
@@ -70,7 +77,7 @@ fn sessions_are_gone_soon_after_both_ends_closed() {
 }
 
 fn expect_end_of_echo(stream: &Stream) {
-    stream.shutdown(std::net::Shutdown::Both).unwrap();
+    stream.shutdown(Shutdown::Both).unwrap();
 }
 
 #[test]
@@ -236,6 +243,64 @@ fn a_dead_worker_fails_everything_that_waits_for_it() {
         endpoint.stats().sessions == 0
     });
     endpoint.shutdown(PATIENCE).unwrap();
+}
+
+/// Sets both timeouts, and reads until that passes.
+fn expect_time_out(stream: &Stream) {
+    for timeout in [60, 20].map(Duration::from_millis) {
+        set_timeouts(stream, timeout);
+        let start = Instant::now();
+        let error = (&*stream).read(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(start.elapsed() >= timeout, "{:?}", start.elapsed());
+    }
+}
+
+fn set_timeouts(stream: &Stream, timeout: Duration) {
+    stream.set_read_timeout(Some(timeout)).unwrap();
+    stream.set_write_timeout(Some(timeout)).unwrap();
+    assert_eq!(stream.read_timeout().unwrap(), Some(timeout));
+    assert_eq!(stream.write_timeout().unwrap(), Some(timeout));
+}
+
+#[test]
+fn timeouts_can_be_set_and_hold_however_far_the_end_is() {
+    let listener = small().bind("127.0.0.1:0").unwrap().listen().unwrap();
+    let mut peer = Stranger::towards(listener.local_addr().unwrap());
+    peer.send(data(7, 0, 0));
+    let (stream, _) = listener.accept_timeout(PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    (&stream).read_exact(&mut [0; 5]).unwrap();
+    expect_time_out(&stream);
+
+    // The peer closes, and the segment before its last is missing.
+    peer.send(Segment::Data(Data {
+        conversation: 7,
+        options: Options::CLOSE,
+        timestamp: Timestamp::new(2),
+        number: SeqNum::new(2),
+        sending_next: SeqNum::new(1),
+        payload: b"the end",
+    }));
+    eventually("writing has ended", PATIENCE, || {
+        (&stream).write(b"?").is_err()
+    });
+    expect_time_out(&stream);
+
+    peer.send(command(7, CommandKind::Terminate, 3));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let error = (&stream).read(&mut [0; 1]).unwrap_err();
+    assert_eq!(cause(&error), Some(ConnectionError::Reset));
+    set_timeouts(&stream, Duration::from_secs(1));
+    stream.reset();
+    set_timeouts(&stream, Duration::from_secs(2));
+
+    // Closed here, and what was written is never delivered.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let closing = Stream::connect(silent.local_addr().unwrap()).unwrap();
+    (&closing).write_all(b"into the void").unwrap();
+    closing.shutdown(Shutdown::Both).unwrap();
+    set_timeouts(&closing, Duration::from_secs(3));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Endpoints on real sockets: many sessions, hostile input, every way to end.
 #![allow(clippy::unwrap_used)]
 
+mod foreign;
 mod forged;
 mod hostile;
 mod life;

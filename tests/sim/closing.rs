@@ -234,6 +234,58 @@ fn both_closing_at_once_in_the_dark_are_gone_in_time() {
     });
 }
 
+/// Two of ours that send each other much; each closes at its time, and both are gone soon. Says
+/// for each whether its program learns that all was delivered.
+fn both_close_while_writing(link: &LinkProfile, closes: [Duration; 2], dark: bool) -> [bool; 2] {
+    let script = |at| Script::sending(100_000).ending(Ending::CloseAt(at));
+    let mut world = pair(link.clone(), script(closes[0]), script(closes[1]));
+    let first = closes[0].min(closes[1]);
+    if dark {
+        cut(&mut world, first);
+    }
+    world.run_until(first);
+    let case = format!("{closes:?}, dark: {dark}, {link:?}");
+    let gone = |world: &World| [CLIENT, SERVER].map(|end| has_gone(world, end));
+    let start = world.now;
+    world.run_while(60 * SECOND, |world| gone(world) != [true; 2]);
+    let took = world.now - start;
+    assert!(took <= LINGER + SLACK, "{case}: {took:?}");
+    [CLIENT, SERVER].map(|end| {
+        let claimed = world.node(end).is_flushed();
+        assert!(!claimed || world.has_delivered(end), "{case}: {end} lies");
+        claimed
+    })
+}
+
+#[test]
+fn of_two_that_close_with_data_under_way_each_is_told_the_truth_in_time() {
+    let link = LinkProfile::clean(20 * MS).with_rate(1_250_000, 64 * 1024);
+    let (mut delivered, mut cases) = (0, 0);
+    for loss in [0.0, 0.3] {
+        let link = link.clone().with_loss(loss);
+        for at in (20..=200).step_by(20) {
+            for later in [0, 15, 50] {
+                let closes = [at * MS, (at + later) * MS];
+                for closes in [closes, [closes[1], closes[0]]] {
+                    let told = both_close_while_writing(&link, closes, false);
+                    delivered += told.iter().filter(|&&told| told).count();
+                    cases += 2;
+                }
+            }
+        }
+    }
+    assert!((1..cases).contains(&delivered), "{delivered} of {cases}");
+}
+
+#[test]
+fn of_two_that_close_with_data_under_way_in_the_dark_neither_hears_of_a_delivery() {
+    let link = LinkProfile::clean(20 * MS).with_rate(1_250_000, 64 * 1024);
+    for at in (20..=100).step_by(20) {
+        let told = both_close_while_writing(&link, [at * MS; 2], true);
+        assert_eq!(told, [false; 2], "closed after {at} ms");
+    }
+}
+
 #[test]
 fn a_linger_time_is_kept_to_the_end_and_not_exceeded() {
     // The path comes back just before the time is over, or just after.

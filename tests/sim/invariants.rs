@@ -3,7 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mkcp::internal::wire::{Ack, Command, CommandKind, Data, Options, Segment, Segments, SeqNum};
+use mkcp::internal::wire::{
+    Ack, Command, CommandKind, Data, Options, Segment, Segments, SeqNum, Timestamp,
+};
 
 use crate::clock::Time;
 
@@ -56,7 +58,8 @@ struct Received {
     numbers: HashSet<u32>,
     /// All before this have come.
     next: SeqNum,
-    timestamps: HashSet<u32>,
+    /// With which timestamps each number came.
+    timestamps: HashSet<(SeqNum, Timestamp)>,
     listed: HashSet<u32>,
     announced_limit: Option<SeqNum>,
 }
@@ -113,6 +116,12 @@ impl WireMonitor {
             .numbers
             .iter()
             .any(|&number| !SeqNum::new(number).precedes(self.received.next))
+    }
+
+    /// Whether all of so many bytes that the peer was to send has come.
+    pub fn has_all_of(&self, peer: &Self, written: u64) -> bool {
+        let sent = &peer.sent;
+        sent.bytes == written && self.received.next == sent.first.plus(sent.count)
     }
 
     /// Whether the peer said that it is over.
@@ -291,7 +300,7 @@ impl Sent {
 
 impl Received {
     fn take(&mut self, data: &Data<'_>) {
-        self.timestamps.insert(data.timestamp.get());
+        self.timestamps.insert((data.number, data.timestamp));
         if data.number.precedes(self.next) {
             return;
         }
@@ -311,11 +320,14 @@ impl Received {
 
     fn check_ack(&mut self, ack: &Ack<'_>) {
         self.check_receiving_next(ack.receiving_next);
-        let echo = ack.timestamp.get();
-        assert!(
-            echo == 0 || self.timestamps.contains(&echo),
-            "mKCP: an invented echo {echo}"
-        );
+        // A Go sender takes 0 for an echo, too: of the beginning of the connection.
+        let echo = ack.timestamp;
+        let mut listed = ack.numbers.iter();
+        let is_echo = match ack.numbers.is_empty() {
+            true => echo == Timestamp::ZERO,
+            false => listed.any(|number| self.timestamps.contains(&(number, echo))),
+        };
+        assert!(is_echo, "mKCP: an invented echo {echo:?}");
         let mut news = false;
         let mut largest: Option<SeqNum> = None;
         for number in ack.numbers.iter() {

@@ -139,6 +139,16 @@ impl World {
         }
     }
 
+    /// Whether all that the program at an end has written has come to the other; both are ours.
+    pub fn has_delivered(&self, end: usize) -> bool {
+        match [&self.ends[end], &self.ends[1 - end]] {
+            [End::Ours(_, here), End::Ours(_, there)] => {
+                there.has_all_of(here, self.apps[end].written)
+            }
+            _ => panic!("an end is not ours"),
+        }
+    }
+
     /// Whether both programs have left and both connections are over, or one will never exist.
     pub fn is_over(&self) -> bool {
         (0..2).all(|end| {

@@ -13,6 +13,7 @@ use quinn_udp::Transmit;
 mod backlog;
 mod closing;
 mod flood;
+mod leaving;
 mod memory;
 mod migrate;
 mod peers;

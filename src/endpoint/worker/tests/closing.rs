@@ -1,60 +1,74 @@
-//! A program that has left while more was to be sent than the connection takes at once.
+//! What a program learns that closes a session while its peer does, too.
+
+use std::net::Shutdown;
 
 use super::*;
-use crate::wire::{Ack, Numbers};
+use crate::wire::{Command as Word, CommandKind};
 
-const LINGER: Duration = Duration::from_secs(4);
-const MS: Duration = Duration::from_millis(1);
+/// Longer than a Terminate is repeated.
+const LONG: Duration = Duration::from_secs(9);
 
-/// Acknowledges what has been sent.
-fn acknowledge(lab: &mut Lab, conversation: u16) {
-    let mut last = None;
-    for plaintext in lab.sent_plaintexts() {
-        for segment in Segments::new(&plaintext) {
-            if let Segment::Data(data) = segment {
-                last = last.max(Some((data.number.get(), data.timestamp.get())));
-            }
-        }
-    }
-    let Some((number, timestamp)) = last else {
-        return lab.pass(10 * MS);
-    };
-    let ack = Ack {
+/// The peer says something, and has so many segments.
+fn say(lab: &mut Lab, handle: &SessionHandle, kind: CommandKind, options: Options, has: u32) {
+    let conversation = handle.info().conversation;
+    let word = Segment::Command(Word {
         conversation,
-        options: Options::NONE,
-        receiving_window: SeqNum::new(number + 500),
-        receiving_next: SeqNum::new(number + 1),
-        timestamp: Timestamp::new(timestamp),
-        numbers: Numbers::List(&[SeqNum::new(number)]),
-    };
-    lab.receive(conversation, Segment::Ack(ack));
+        kind,
+        options,
+        sending_next: SeqNum::ZERO,
+        receiving_next: SeqNum::new(has),
+        peer_rto: 100,
+    });
+    lab.receive(conversation, word);
     lab.settle();
 }
 
-#[test]
-fn its_linger_time_begins_once() {
+/// What `close` gives if the peer closes as well while so many bytes are under way, and says at
+/// last how many segments it has, if it says that.
+fn verdict(bytes: usize, has: Option<u32>) -> Option<io::ErrorKind> {
     let mut lab = Lab::new();
     let handle = lab.open();
-    let conversation = handle.info().conversation;
-    handle.set_linger(Some(LINGER));
-    write(&handle, 10);
+    write(&handle, bytes);
     lab.settle();
-    acknowledge(&mut lab, conversation);
-    while handle.send_pipe().len() == 0 {
-        write(&handle, 60_000);
-        lab.settle();
-    }
-    handle.release();
+    handle.shutdown(Shutdown::Both);
     lab.settle();
-    let left = lab.now;
-    lab.pass(LINGER - 1000 * MS);
-    assert!(handle.send_pipe().len() > 0);
-    // The peer takes all but the rest, which the connection itself holds, and is silent again.
-    while handle.send_pipe().len() > 0 {
-        acknowledge(&mut lab, conversation);
+    say(&mut lab, &handle, CommandKind::Ping, Options::CLOSE, 0);
+    match has {
+        Some(has) => {
+            let end = CommandKind::Terminate;
+            say(&mut lab, &handle, end, Options::NONE, has);
+        }
+        None => lab.pass(LONG),
     }
-    lab.pass((left + LINGER).saturating_duration_since(lab.now) - MS);
-    assert_eq!(handle.take_error(), None);
-    lab.pass(2 * MS);
-    assert_eq!(handle.take_error(), Some(ConnectionError::TimedOut));
+    assert_eq!(lab.port.sessions(), 0, "it goes on");
+    handle.wait_closed().err().map(|error| error.kind())
+}
+
+#[test]
+fn of_two_that_close_at_once_each_learns_what_the_other_has() {
+    let undelivered = Some(io::ErrorKind::BrokenPipe);
+    let segments = 5;
+    let bytes = 1326 * segments as usize;
+    assert_eq!(verdict(bytes, Some(segments)), None);
+    for less in [0, 1, segments - 1] {
+        assert_eq!(
+            verdict(bytes, Some(less)),
+            undelivered,
+            "{less} of {segments}"
+        );
+    }
+    assert_eq!(
+        verdict(bytes, None),
+        undelivered,
+        "the peer is not heard again"
+    );
+}
+
+/// The rest has never left.
+#[test]
+fn whoever_wrote_more_than_a_window_is_not_told_that_all_was_delivered() {
+    for has in [0, 10, 32] {
+        let told = verdict(60_000, Some(has));
+        assert_eq!(told, Some(io::ErrorKind::BrokenPipe), "{has}");
+    }
 }

@@ -3,13 +3,20 @@
 use super::{peers::Town, *};
 use crate::{
     config::derive,
+    endpoint::known::ADVANCES,
     wire::{Ack, Command as Ping, CommandKind, Numbers},
 };
 
 /// Bytes of the seal: the default security, no header.
 const SEAL: usize = 6;
 /// What `EndpointBuilder::amplification_factor` promises at most for nothing, with full datagrams.
-const FLOOR: usize = 4096 + 2 * 1350;
+const FLOOR: usize = OPENING + 2 * 1350;
+const OPENING: usize = 4096;
+/// What comes to it if the forger goes on.
+const EXTRAS: usize = 6 * 1350;
+/// What it allows once more to an address that was proven lately, and what of it is used at least.
+const ADVANCE: usize = 36 * 1350;
+const USED_ADVANCE: usize = 32 * 1350;
 const SIZES: [usize; 8] = [25, 26, 64, 100, 500, 1000, 1349, 1350];
 
 fn ping(kind: CommandKind) -> Segment<'static> {
@@ -64,27 +71,48 @@ fn with_forged_ack(size: usize) -> Vec<u8> {
     plaintext
 }
 
-/// Bytes that the datagram draws in a minute, and whether all is over then.
-fn drawn(plaintext: &[u8], greeting: usize) -> usize {
+/// A server with one client at the forged address, that has just proven it.
+fn acquainted() -> Town {
     let mut town = Town::new(Lab::new());
+    let client = town.add(address(3), 7, Duration::from_millis(10));
+    town.clients[client].connection.write(&[1; 100]);
+    let limit = Duration::from_secs(1);
+    town.run_while(limit, |town| town.clients[client].received < 100);
+    town.run_until(town.lab.now + limit);
+    let admission = &town.lab.port.admission;
+    assert_eq!((admission.known(), admission.unvalidated()), (1, 0));
+    town
+}
+
+/// Bytes that the datagram draws in a minute from a server that nobody has talked to.
+fn drawn(plaintext: &[u8], greeting: usize) -> usize {
+    drawn_from(Town::new(Lab::new()), plaintext, greeting)
+}
+
+/// The same from any; all is over then.
+fn drawn_from(mut town: Town, plaintext: &[u8], greeting: usize) -> usize {
     town.program.greeting = greeting;
     town.lab.post(address(2), 7, plaintext);
     town.run_until(town.lab.now + Duration::from_secs(60));
-    assert_eq!(town.lab.port.sessions(), 0, "a session for a minute");
+    let sessions = town.lab.port.sessions();
+    assert_eq!(sessions, town.clients.len(), "a session for a minute");
     assert_eq!(town.lab.port.admission.unvalidated(), 0);
     town.astray
+}
+
+fn kinds(size: usize) -> [(&'static str, Vec<u8>); 4] {
+    [
+        ("Data", filled(size, 0)),
+        ("late Data", filled(size, 5)),
+        ("Ping", repeated(ping(CommandKind::Ping), size)),
+        ("unknown", repeated(ping(CommandKind::Unknown(77)), size)),
+    ]
 }
 
 #[test]
 fn one_forged_datagram_draws_three_times_its_size_and_the_floor() {
     for size in SIZES {
-        let kinds = [
-            ("Data", filled(size, 0)),
-            ("late Data", filled(size, 5)),
-            ("Ping", repeated(ping(CommandKind::Ping), size)),
-            ("unknown", repeated(ping(CommandKind::Unknown(77)), size)),
-        ];
-        for (kind, plaintext) in kinds {
+        for (kind, plaintext) in kinds(size) {
             for greeting in [0, 1_000_000] {
                 let drawn = drawn(&plaintext, greeting);
                 let most = 3 * size + FLOOR;
@@ -96,6 +124,60 @@ fn one_forged_datagram_draws_three_times_its_size_and_the_floor() {
             }
         }
     }
+}
+
+#[test]
+fn of_an_address_that_was_proven_it_draws_the_advance_as_well() {
+    for size in SIZES {
+        for (kind, plaintext) in kinds(size) {
+            for greeting in [0, 1_000_000] {
+                let drawn = drawn_from(acquainted(), &plaintext, greeting);
+                let most = 3 * size + FLOOR + ADVANCE;
+                assert!(
+                    drawn <= most,
+                    "{kind} of {size} bytes draws {drawn}, not {most}, greeted with {greeting}"
+                );
+                assert!(greeting == 0 || drawn >= USED_ADVANCE, "{kind}: {drawn}");
+            }
+        }
+    }
+}
+
+/// Its session lasts, and much would be repeated.
+#[test]
+fn nor_is_the_advance_exceeded_however_long_one_goes_on_forging() {
+    let mut town = acquainted();
+    town.program.greeting = 1_000_000;
+    let plaintext = repeated(ping(CommandKind::Ping), 22);
+    let mut forged = 0;
+    for _ in 0..120 {
+        town.lab.post(address(2), 7, &plaintext);
+        forged += plaintext.len() + SEAL;
+        town.run_until(town.lab.now + Duration::from_secs(5));
+    }
+    let most = 3 * forged + OPENING + EXTRAS + ADVANCE;
+    assert!(
+        (USED_ADVANCE..=most).contains(&town.astray),
+        "{} of {most}",
+        town.astray
+    );
+}
+
+#[test]
+fn however_many_are_forged_of_a_proven_address_they_draw_the_advances_of_one_proof() {
+    const FORGED: usize = 2 * ADVANCES as usize;
+    let mut town = acquainted();
+    town.program.greeting = 1_000_000;
+    let plaintext = repeated(ping(CommandKind::Ping), 64);
+    for number in 0..FORGED {
+        town.lab.post(address(100 + number as u16), 7, &plaintext);
+        town.run_until(town.lab.now + Duration::from_secs(1));
+    }
+    town.run_until(town.lab.now + Duration::from_secs(60));
+    let advances = ADVANCES as usize;
+    let most = FORGED * (3 * 64 + FLOOR) + advances * ADVANCE;
+    let least = advances * USED_ADVANCE;
+    assert!((least..=most).contains(&town.astray), "{}", town.astray);
 }
 
 #[test]
