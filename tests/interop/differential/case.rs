@@ -15,6 +15,8 @@ pub(super) struct Case {
 #[derive(Debug)]
 pub(super) enum Step {
     Send(Datagram),
+    /// Sends the last datagram once more, byte for byte, through this socket.
+    Copy(usize),
     /// Waits until a session has given these bytes.
     Delivered(&'static str),
     /// Waits until this number is acknowledged.

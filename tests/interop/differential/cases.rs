@@ -1,6 +1,6 @@
 //! The cases.
 
-use mkcp::internal::wire::CommandKind;
+use mkcp::internal::wire::{CommandKind, Options};
 
 use super::{
     case::{Case, Step, case},
@@ -21,6 +21,10 @@ pub(super) fn all(seeded: bool) -> Vec<Case> {
     cases.extend(damage());
     cases.extend(ends());
     cases.extend(identities());
+    cases.extend(claims());
+    cases.extend(marks());
+    cases.extend(sizes());
+    cases.push(copy(seeded));
     if !seeded {
         cases.push(wrong_length());
     }
@@ -252,10 +256,6 @@ fn identities() -> Vec<Case> {
             .send(data(1, "b").conversation(conversation))
             .both(opened("ab").acknowledges_to(speaker, 0..2))
     };
-    let elsewhere = Speaker {
-        socket: 1,
-        ..Speaker::ONE
-    };
     vec![
         in_conversation("conversation 0", 0),
         in_conversation("conversation 65535", u16::MAX),
@@ -268,7 +268,103 @@ fn identities() -> Vec<Case> {
                 opened("ab")
                     .and_opened("xy")
                     .acknowledges(0..2)
-                    .acknowledges_to(elsewhere, 0..2),
+                    .acknowledges_to(Speaker::ELSEWHERE, 0..2),
             ),
     ]
+}
+
+/// Numbers of which nothing is known here.
+fn claims() -> Vec<Case> {
+    const LOST: &str = "it proves an older life, whose peer is told";
+    let begun = |name| {
+        case(name)
+            .send(data(0, "a"))
+            .step(Step::Delivered("a"))
+            .step(Step::Acknowledged(0))
+    };
+    let differ = |case: Case| {
+        let goes_on = opened("ab").acknowledges(0..2);
+        let fails = opened("a").acknowledges([0]).ends(End::Failed);
+        case.differ(LOST, goes_on, fails.terminates())
+    };
+    let with = |name, claim| differ(begun(name).send(claim).send(data_after(1, 1, "b")));
+    vec![
+        with("an ACK of what was never sent", ack(5)),
+        with("a Ping that acknowledges what was never sent", ping(1, 5)),
+        with("a Ping with a SendingNext beyond what came", ping(5, 0)),
+        differ(begun("data with a SendingNext beyond what came").send(data_after(1, 5, "b"))),
+    ]
+}
+
+/// Option bits that only ends of ours set.
+fn marks() -> Vec<Case> {
+    let telling = Options::CLOSE.with(Options::LAST).with(Options::ACCEPTOR);
+    let others = Options::from_bits(!telling.bits());
+    vec![
+        case("other option bits")
+            .send(data(0, "a").marked(others))
+            .send(ping(0, 0).marked(others))
+            .send(data(1, "b").marked(others))
+            .both(opened("ab").acknowledges(0..2)),
+        case("first data with our mark of an accepting end")
+            .send(data(0, "a").marked(Options::ACCEPTOR))
+            .differ(
+                "our own words, sent back, open nothing",
+                opened("a").acknowledges([0]),
+                nothing().terminates(),
+            ),
+        case("data with our mark of an accepting end")
+            .send(data(0, "a"))
+            .send(data(1, "b").marked(Options::ACCEPTOR))
+            .send(data(2, "c"))
+            .differ(
+                "an end hears nothing that it has said itself",
+                opened("abc").acknowledges(0..3),
+                opened("a").acknowledges([0, 2]),
+            ),
+        case("data with our mark of the last")
+            .send(data(0, "a").marked(Options::LAST))
+            .differ(
+                "ours tell the end of a stream with its last byte",
+                opened("a").acknowledges([0]),
+                opened("a").acknowledges([0]).ends(End::Ended).terminates(),
+            ),
+    ]
+}
+
+fn sizes() -> Vec<Case> {
+    // What surrounds the payload takes 28 bytes without a seed, and 50 with one.
+    let (fits, exceeds) = ("x".repeat(1998), "x".repeat(2021));
+    vec![
+        case("a datagram of up to 2048 bytes")
+            .send(data(0, &fits))
+            .both(opened(&fits).acknowledges([0])),
+        case("a datagram above 2048 bytes")
+            .send(data(0, &exceeds))
+            .differ(
+                "v2ray cuts it to its buffer, and the seal fails; we take what UDP carries",
+                nothing(),
+                opened(&exceeds).acknowledges([0]),
+            ),
+    ]
+}
+
+fn copy(seeded: bool) -> Case {
+    let case = case("an exact copy of an opening datagram, from another port")
+        .send(data(0, "a"))
+        .step(Step::Delivered("a"))
+        .step(Step::Copy(Speaker::ELSEWHERE.socket));
+    let once = opened("a").acknowledges([0]);
+    let twice = once
+        .clone()
+        .and_opened("a")
+        .acknowledges_to(Speaker::ELSEWHERE, [0]);
+    match seeded {
+        false => case.both(twice),
+        true => case.differ(
+            "a recording opens nothing; without a seed anybody could have made it",
+            twice,
+            once,
+        ),
+    }
 }

@@ -28,6 +28,8 @@ pub(super) struct Client {
     config: Config,
     codec: PacketCodec,
     nonces: NonceSource,
+    /// The last datagram, as it was sent.
+    sent: Vec<u8>,
 }
 
 impl Client {
@@ -43,12 +45,18 @@ impl Client {
             config: config.clone(),
             codec: PacketCodec::new(config),
             nonces: NonceSource::default(),
+            sent: Vec::new(),
         }
     }
 
     pub(super) fn send(&mut self, datagram: &Datagram) {
-        let bytes = datagram.seal(&self.config, &mut self.nonces);
-        self.sockets[datagram.socket].send(&bytes).unwrap();
+        self.sent = datagram.seal(&self.config, &mut self.nonces);
+        self.copy(datagram.socket);
+    }
+
+    /// Sends the last datagram once more, byte for byte.
+    pub(super) fn copy(&self, socket: usize) {
+        self.sockets[socket].send(&self.sent).unwrap();
     }
 
     pub(super) fn send_fence(&mut self) {

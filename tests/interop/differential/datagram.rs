@@ -122,8 +122,13 @@ impl Datagram {
     }
 
     /// With the Close option.
-    pub(super) fn closing(mut self) -> Self {
-        self.plaintext[3] |= Options::CLOSE.bits();
+    pub(super) fn closing(self) -> Self {
+        self.marked(Options::CLOSE)
+    }
+
+    /// With these options; segments that are added later keep theirs.
+    pub(super) fn marked(mut self, options: Options) -> Self {
+        self.plaintext[3] |= options.bits();
         self
     }
 

@@ -154,4 +154,9 @@ impl Speaker {
         socket: 0,
         conversation: CONVERSATION,
     };
+    /// The same conversation from another port.
+    pub(super) const ELSEWHERE: Self = Self {
+        socket: 1,
+        ..Self::ONE
+    };
 }
