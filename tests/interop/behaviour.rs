@@ -11,11 +11,11 @@ use mkcp::{DropReason, Header, Listener, Stream};
 use crate::{link::Link, payload::expect, v2ray::V2ray};
 
 /// An answer of a v2ray that need not wait for a timer of its own.
-const PROMPT: Duration = Duration::from_secs(2);
-/// v2ray's word that it closes rides on a timer of 5 s, whatever we do.
-const V2RAY_CLOSE: Duration = Duration::from_secs(7);
+pub(crate) const PROMPT: Duration = Duration::from_secs(2);
+/// v2ray's word that it closes, or waits, rides on a timer of 5 s, whatever we do.
+pub(crate) const V2RAY_TIMER: Duration = Duration::from_secs(7);
 /// For how long anything may take in these tests.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 fn plain() -> Link {
     Link::new(Header::None, None)
@@ -94,7 +94,7 @@ fn a_close_behind_a_v2ray_server_reaches_us() {
     expect(&stream, b"b").unwrap();
     let started = Instant::now();
     drop(tcp);
-    assert_ends_within(V2RAY_CLOSE, started, &stream);
+    assert_ends_within(V2RAY_TIMER, started, &stream);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_close_behind_a_v2ray_client_reaches_us_and_leaves_nothing() {
     let (_v2ray, listener, stream, tcp) = server_behind_v2ray();
     let started = Instant::now();
     drop(tcp);
-    assert_ends_within(V2RAY_CLOSE, started, &stream);
+    assert_ends_within(V2RAY_TIMER, started, &stream);
     drop(stream);
     let deadline = Instant::now() + Duration::from_secs(1);
     while listener.active_connections() > 0 {

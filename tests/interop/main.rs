@@ -9,6 +9,8 @@
 mod behaviour;
 mod delay;
 mod differential;
+#[path = "../common/example.rs"]
+mod example;
 mod exchange;
 mod first_response;
 #[path = "../common/identity.rs"]
@@ -23,5 +25,6 @@ mod our_server;
 mod payload;
 #[path = "../common/relay.rs"]
 mod relay;
+mod restart;
 mod tls;
 mod v2ray;
