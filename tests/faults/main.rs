@@ -5,8 +5,18 @@
 
 mod dead_threads;
 mod descriptors;
+// Shared with the tests of interoperability, which use more of it.
+#[allow(dead_code)]
+#[path = "../interop/link.rs"]
+mod link;
 mod log;
+mod nat;
 mod network;
+#[path = "../common/pattern.rs"]
+mod pattern;
+#[allow(dead_code)]
+#[path = "../common/payload.rs"]
+mod payload;
 mod process;
 mod refusals;
 #[path = "../common/relay.rs"]
@@ -16,6 +26,9 @@ mod relay;
 #[path = "../endpoint/support.rs"]
 mod support;
 mod unreachable;
+#[allow(dead_code)]
+#[path = "../interop/v2ray.rs"]
+mod v2ray;
 
 use mkcp::ConnectionError;
 

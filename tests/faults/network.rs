@@ -16,17 +16,19 @@ use super::{
     support::{ARRANGEMENTS, EchoServer, PATIENCE, bytes, eventually, exchange},
 };
 
+/// What runs a program in a namespace of its own, where it may do with the network what it likes.
+pub(crate) const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--net"];
+
 /// Runs a test in a namespace whose only interface, the loopback, is up.
 fn in_a_namespace(test: &str, body: impl FnOnce()) {
-    let unshare = ["unshare", "--user", "--map-root-user", "--net"];
-    alone(&format!("network::{test}"), &unshare, || {
+    alone(&format!("network::{test}"), &UNSHARE, || {
         record();
         ip("link set lo up");
         body();
     });
 }
 
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     run("ip", arguments);
 }
 
@@ -34,7 +36,7 @@ fn nft(arguments: &str) {
     run("nft", arguments);
 }
 
-fn run(program: &str, arguments: &str) {
+pub(crate) fn run(program: &str, arguments: &str) {
     let mut command = Command::new(program);
     let status = command.args(arguments.split(' ')).status();
     assert!(
