@@ -4,6 +4,10 @@
 mod foreign;
 mod forged;
 mod hostile;
+// Shared with the tests of TLS, which use more of it.
+#[allow(dead_code)]
+#[path = "../common/identity.rs"]
+mod identity;
 mod life;
 mod migration;
 #[path = "../common/nat.rs"]
@@ -11,6 +15,7 @@ mod nat;
 #[path = "../common/relay.rs"]
 mod relay;
 mod replay;
+mod replay_tls;
 mod silence;
 mod support;
 mod traffic;

@@ -25,7 +25,7 @@ use super::{
 
 /// What a client has sent through a relay.
 #[derive(Default)]
-struct Tape {
+pub(super) struct Tape {
     datagrams: Vec<Vec<u8>>,
     /// How many of the first datagrams are kept from the server.
     withheld: usize,
@@ -39,7 +39,7 @@ impl Rule for Tape {
 }
 
 /// Ends the recording; gives what the client sent, and the address it was sent from.
-fn stop(recorder: Relay<Tape>) -> (Vec<Vec<u8>>, Arc<UdpSocket>) {
+pub(super) fn stop(recorder: Relay<Tape>) -> (Vec<Vec<u8>>, Arc<UdpSocket>) {
     let state = recorder.state.clone();
     drop(recorder);
     let mut state = state.lock().unwrap();
