@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mkcp::{
-    Config,
+    Config, ConnectionError,
     internal::connection::{Connection, Origin, Side},
 };
 
@@ -23,6 +23,11 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const RTT: Duration = Duration::from_millis(50);
 /// Of a Go peer.
 const TICK: Duration = Duration::from_millis(50);
+/// How often a Go peer that waits sends a Ping, and how long after the last it does beside Data.
+const PING_TIMER: Duration = Duration::from_secs(5);
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// Several segments of a server that speaks first.
+const GREETING: usize = 3000;
 const CONVERSATION: u16 = 0x1234;
 const SEED: u64 = 0x0bea_c0de_5eed;
 
@@ -76,7 +81,7 @@ fn carry(
     nodes: [&mut dyn Node; 2],
     from: Time,
     until: Time,
-    stop: impl Fn(&mut dyn Node, Time) -> bool,
+    mut stop: impl FnMut([&mut dyn Node; 2], Time) -> bool,
 ) -> Time {
     let [client, server] = nodes;
     let mut under_way: Vec<(Time, usize, Vec<u8>)> = Vec::new();
@@ -90,7 +95,7 @@ fn carry(
                 under_way.push((now + RTT / 2, 1 - end, datagram));
             }
         }
-        if stop(client, now) {
+        if stop([&mut *client, &mut *server], now) {
             return now;
         }
         let timeouts = [client.next_timeout(), server.next_timeout()];
@@ -128,12 +133,106 @@ fn a_go_client_learns_of_a_restart_within_a_round_trip_of_its_next_write() {
         let wrote = 6 * SECOND + MS;
         client.write(wrote, b"is anybody there?");
         let both: [&mut dyn Node; 2] = [&mut client, &mut restarted];
-        let knew = carry(both, wrote, 60 * SECOND, |client, now| {
+        let knew = carry(both, wrote, 60 * SECOND, |[client, _], now| {
             matches!(client.read(now, 1), Read::End(_))
         });
         assert!(knew <= wrote + RTT, "after {:?}", knew - wrote);
         assert_eq!(state(&client), Some(State::PeerTerminating));
         assert!(!restarted.is_open(), "a ghost");
+    }
+}
+
+/// What became of a Go client that had only listened.
+#[derive(Debug, Default)]
+struct Aftermath {
+    heard: Vec<u8>,
+    /// When it read the end.
+    learnt: Option<Time>,
+    /// What the program of the server was given, and how that ended.
+    given: Vec<u8>,
+    end: Option<Result<(), ConnectionError>>,
+}
+
+/// Runs a Go client against a new server, which greets whoever comes.
+fn greet(client: &mut GoPeer, from: Time, until: Time, greeting: &[u8]) -> Aftermath {
+    let mut server = OurPeer::new(Side::Server, CONVERSATION, Config::default(), SEED);
+    let mut said = 0;
+    let mut after = Aftermath::default();
+    carry(
+        [client, &mut server],
+        from,
+        until,
+        |[client, server], now| {
+            said += server.write(now, &greeting[said..]);
+            match server.read(now, 5000) {
+                Read::Bytes(bytes) => after.given.extend(bytes),
+                Read::End(end) => after.end = Some(end),
+                Read::Wait => {}
+            }
+            match client.read(now, 5000) {
+                Read::Bytes(bytes) => after.heard.extend(bytes),
+                Read::End(_) => after.learnt = after.learnt.or(Some(now)),
+                Read::Wait => {}
+            }
+            false
+        },
+    );
+    after
+}
+
+/// A Go client listens to a greeting, and writes so long after a Ping of its own, the first of
+/// which has opened the connection. The server has been started again just before, and what it says
+/// then is so long. Gives when the client wrote, too.
+fn write_after_a_restart(pings: u32, since_ping: Duration, greeting: usize) -> (Time, Aftermath) {
+    let mut client = GoPeer::dialer(CONVERSATION, GoConfig::v2ray());
+    let wrote = pings * PING_TIMER + since_ping;
+    let before = greet(&mut client, Time::ZERO, wrote, &[1; GREETING]);
+    assert_eq!((before.heard.len(), before.learnt), (GREETING, None));
+    client.write(wrote, b"hello");
+    let until = wrote + 2 * PING_TIMER;
+    (wrote, greet(&mut client, wrote, until, &vec![2; greeting]))
+}
+
+/// The first Data of a Go client that had only listened looks like the beginning of a connection.
+/// What it has received does not, which it says in an ACK that is still due, or in its next Ping.
+#[test]
+fn a_go_client_that_had_only_listened_learns_of_a_restart_by_its_next_ack_or_ping() {
+    let times = [100, 1000, 2000, 2999, 3000, 4000, 4999];
+    let after_ping = |ping| times.map(|time| (ping, time * MS));
+    for (pings, since_ping) in [1, 2].into_iter().flat_map(after_ping) {
+        let next = match since_ping < PING_INTERVAL {
+            true if pings == 1 => 2 * TICK,
+            true => PING_TIMER - since_ping,
+            false => Duration::ZERO,
+        };
+        for greeting in [0, GREETING / 3] {
+            let (wrote, after) = write_after_a_restart(pings, since_ping, greeting);
+            let case = format!("{since_ping:?} after Ping {pings}, {greeting} bytes");
+            let learnt = after.learnt.map(|learnt| learnt - wrote);
+            let in_time = learnt.is_some_and(|time| time <= next + RTT);
+            assert!(in_time, "{case}: {learnt:?}");
+            assert_eq!(after.heard, b"", "{case}");
+            // Until then the new program has a session with what was meant for the old one.
+            assert_eq!(after.given, b"hello", "{case}");
+            assert_eq!(after.end, Some(Err(ConnectionError::Reset)), "{case}");
+        }
+    }
+}
+
+/// The limit of that, which the manual tells: as nothing of the client was ever acknowledged, the
+/// numbers of both lives are the same once the new server has said as much as the old one.
+#[test]
+fn a_go_client_that_had_only_listened_goes_on_with_a_server_that_says_as_much_again() {
+    for (greeting, says_more) in [(GREETING, false), (2 * GREETING, true)] {
+        let (_, after) = write_after_a_restart(2, SECOND, greeting);
+        assert_eq!((after.learnt, after.end), (None, None), "{greeting} bytes");
+        assert_eq!(after.given, b"hello", "{greeting} bytes");
+        // As many segments as it had heard before are not heard again, whatever they say.
+        let heard = after.heard.len();
+        assert!(
+            heard < greeting && (heard > 0) == says_more,
+            "{heard} bytes"
+        );
     }
 }
 
