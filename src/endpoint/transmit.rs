@@ -27,6 +27,9 @@ use super::{
 
 /// Datagrams that one session may send before others have their turn: two trains of full ones.
 const BUDGET: usize = 96;
+/// Sessions that are asked for datagrams that go along, before a train leaves: as long as it takes
+/// to visit them, it waits.
+const MOST_ASKED: usize = 16;
 /// The longest train that the kernel takes.
 const MAX_TRAIN: usize = 65_507;
 
@@ -127,6 +130,8 @@ struct Forming {
     path: Path,
     segment: usize,
     count: usize,
+    /// Sessions that have been asked since it began.
+    asked: usize,
 }
 
 /// What a socket refused for lack of room, and who waits for it.
@@ -203,7 +208,7 @@ impl Transmitter {
             }
         }
         // Of a socket with one peer it is told below whom a refusal means.
-        if others_follow && port.peer.is_none() {
+        if others_follow && port.peer.is_none() && self.may_wait() {
             return flushed;
         }
         match self.depart() {
@@ -219,6 +224,14 @@ impl Transmitter {
     /// Sends what waits for company.
     pub(super) fn depart(&mut self) -> Sent {
         self.send_front(self.buffer.len())
+    }
+
+    /// Another session has been asked for what goes the same way.
+    fn may_wait(&mut self) -> bool {
+        self.forming.as_mut().is_none_or(|forming| {
+            forming.asked += 1;
+            forming.asked < MOST_ASKED
+        })
     }
 
     fn is_forming_for(&self, port: &Port, path: &Path) -> bool {
@@ -252,6 +265,7 @@ impl Transmitter {
                 path: *path,
                 segment: length,
                 count: 0,
+                asked: 0,
             });
         }
         let most = port.lanes[path.lane].sender().max_segments();
