@@ -1,7 +1,7 @@
 //! One session: a connection, the pipes to its application, and the way to its peer.
 
 use std::{
-    net::{Shutdown, SocketAddr},
+    net::Shutdown,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,6 +18,10 @@ use super::{
     transmit::Way,
 };
 
+mod migration;
+
+use migration::Migration;
+
 /// Asked for more, an application gets this: times are added to times.
 const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// So long a session keeps memory that is empty: given back at once, it would be asked for anew
@@ -25,8 +29,6 @@ const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// between what they go on to need, and the process would not become smaller.
 const KEEP: Duration = Duration::from_millis(200);
 const KEEP_IN_USE: Duration = Duration::from_secs(2);
-/// How long datagrams from an address that the peer has left may take.
-const LATE: Duration = Duration::from_secs(15);
 /// One that has moved so many bytes meanwhile, a few small messages, is in use: it keeps its memory
 /// longer, and is not looked at so often.
 const IN_USE: u64 = 256;
@@ -54,8 +56,8 @@ pub(super) struct Session {
     /// The kernel said that nobody listens at the peer.
     pub(super) refused: bool,
     permit: Permit,
-    /// Which address the peer has left, and when, if it moved. Apart, for few ever do.
-    left: Option<Box<(SocketAddr, Instant)>>,
+    /// If the peer has moved. Apart, for few ever do.
+    migration: Option<Box<Migration>>,
     /// Whether the application, or the end of the endpoint, has ended each direction ...
     no_reader: bool,
     no_writer: bool,
@@ -124,7 +126,7 @@ impl Session {
             dirty: true,
             blocked: false,
             refused: false,
-            left: None,
+            migration: None,
             no_reader: false,
             no_writer: false,
             told: Told::default(),
@@ -138,42 +140,6 @@ impl Session {
 
     pub(super) fn port(&self) -> &Arc<Port> {
         self.permit.port()
-    }
-
-    /// Follows the peer to another address.
-    pub(super) fn migrate(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        way: Way,
-        seed: u64,
-    ) -> Result<(), DropReason> {
-        let (before, after) = (self.id().remote(), id.remote());
-        self.permit.migrate(now, id)?;
-        self.connection.on_migrated(now, seed);
-        if self.permit.is_advanced() {
-            self.connection.advance();
-        }
-        if before.ip() != after.ip() {
-            self.connection.forget_path(now, seed);
-        }
-        self.handle
-            .set_addresses(way.addresses(self.port().local, after));
-        // The other socket may have room.
-        self.blocked &= self.way.lane == way.lane;
-        self.told.validated = false;
-        self.left = Some(Box::new((before, now)));
-        self.way = way;
-        Ok(())
-    }
-
-    /// Whether the peer has been at this address a short while ago, so that something may still
-    /// come from there.
-    pub(super) fn has_left(&self, now: Instant, address: SocketAddr) -> bool {
-        self.left.as_ref().is_some_and(|left| {
-            let (left, at) = **left;
-            left == address && now.saturating_duration_since(at) < LATE
-        })
     }
 
     /// Gives a datagram to the connection. Where memory is limited, each counts before the next
@@ -294,7 +260,8 @@ impl Session {
             .as_ref()
             .map(|begun| **begun + self.connection.linger());
         let release = self.keeps.map(|(until, _)| until);
-        let deadline = [timer, lingering, release].into_iter().flatten().min()?;
+        let wishes = [timer, lingering, release, self.trial_end()];
+        let deadline = wishes.into_iter().flatten().min()?;
         if self.blocked {
             return Some(deadline.max(now + WHILE_BLOCKED));
         }
@@ -458,6 +425,7 @@ impl Session {
         }
         if !self.told.validated && self.connection.is_validated() {
             self.told.validated = true;
+            self.end_trial();
             self.permit.set_validated(now);
             self.handle.limit_pipes(usize::MAX);
         }

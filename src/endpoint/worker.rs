@@ -295,7 +295,7 @@ impl Worker {
     }
 
     /// Between the application and the connection. A session whose peer proves its address by what
-    /// has come may follow it to another from then on.
+    /// has come may follow it to another from then on; one whose peer does not goes back.
     fn exchange(&mut self, now: Instant, slot: Slot) {
         let Some(session) = self.table.get_mut(slot) else {
             return;
@@ -306,6 +306,8 @@ impl Worker {
         if !was_movable && session.is_movable() {
             let id = session.id();
             self.table.set_movable(slot, id);
+        } else if let Some((id, way)) = session.way_back(now) {
+            self.turn_back(now, slot, id, way);
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Only what the peer alone can know moves it: see `connection/migration.rs`. Of anything else
 //! that fits nothing can be told: if a proof may follow, it is dropped; if not, it is treated as
-//! that of a connection which is not known. What looks like the beginning of a connection is one,
+//! that of a connection which is not known. Who does not answer from the new address is sought again
+//! at the old one. What looks like the beginning of a connection is one,
 //! unless it comes from an address that a session has just left.
 
 use std::{hash::BuildHasher, time::Instant};
@@ -13,6 +14,7 @@ use crate::{
         batch::Datagram,
         session::Session,
         table::{ConnectionId, Slot, Tenant},
+        transmit::Way,
     },
     error::DropReason,
 };
@@ -33,8 +35,17 @@ impl Worker {
             return Ok(None);
         };
         drop(candidates);
-        self.migrate(now, slot, id, datagram)?;
+        self.migrate(now, slot, id, datagram.origin.into())?;
         Ok(Some(slot))
+    }
+
+    /// A session goes back to where its peer was: a single datagram may have gone astray, or have
+    /// been sent on by somebody else.
+    pub(super) fn turn_back(&mut self, now: Instant, slot: Slot, id: ConnectionId, way: Way) {
+        if self.table.find(&id).is_none() {
+            // If there are too many sessions of that address, it stays where it is.
+            let _ = self.migrate(now, slot, id, way);
+        }
     }
 
     fn migrate(
@@ -42,7 +53,7 @@ impl Worker {
         now: Instant,
         slot: Slot,
         id: ConnectionId,
-        datagram: Datagram<'_>,
+        way: Way,
     ) -> Result<(), DropReason> {
         let Some(session) = self.table.get_mut(slot) else {
             return Ok(());
@@ -52,10 +63,10 @@ impl Worker {
         let seed = self
             .seeds
             .hash_one((id.remote(), session.handle.info().key, now));
-        session.migrate(now, id, datagram.origin.into(), seed)?;
+        session.migrate(now, id, way, seed)?;
+        session.port().counters.sessions_migrated.add(1);
         self.table.on_moved(slot, before);
         self.latest = None;
-        datagram.port.counters.sessions_migrated.add(1);
         let (conversation, from, to) = (id.conversation, before.remote(), id.remote());
         log::debug!("session {conversation:#06x} moves from {from} to {to}");
         Ok(())

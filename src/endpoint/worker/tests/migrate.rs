@@ -285,6 +285,50 @@ fn a_session_that_has_moved_may_move_back_by_the_same_rule() {
 }
 
 #[test]
+fn a_session_goes_back_if_nobody_answers_where_its_peer_seemed_to_be() {
+    let mut download = Download::new(FOLLOWING);
+    download.acknowledge(elsewhere(3));
+    assert_eq!(download.peer(), elsewhere(3));
+    // What is in flight is never acknowledged: nothing else could show where the peer is.
+    download.run(2 * SECOND - MS);
+    assert_eq!(download.peer(), elsewhere(3));
+    download.in_flight.clear();
+    download.run(2 * SECOND);
+    assert_eq!((download.moves(), download.peer()), (2, address(2)));
+    let shot = download.in_flight.back().copied().expect("it asks again");
+    assert_eq!(shot.destination, address(2));
+    download.post(address(2), &ack(&[shot.number], shot.timestamp));
+    assert_eq!(download.unvalidated(), 0);
+    download.run(4 * SECOND);
+    assert_eq!((download.moves(), download.peer()), (2, address(2)));
+    download.expect_alone();
+}
+
+#[test]
+fn a_session_stays_where_its_peer_has_answered() {
+    let mut download = Download::new(FOLLOWING);
+    download.acknowledge(elsewhere(3));
+    download.in_flight.clear();
+    download.run(SECOND);
+    let shot = download.in_flight.back().copied().expect("it asks");
+    download.post(elsewhere(3), &ack(&[shot.number], shot.timestamp));
+    assert_eq!(download.unvalidated(), 0);
+    download.run(4 * SECOND);
+    assert_eq!((download.moves(), download.peer()), (1, elsewhere(3)));
+}
+
+#[test]
+fn from_two_moves_without_an_answer_a_session_goes_back_to_the_address_that_was_proven() {
+    let mut download = Download::new(FOLLOWING);
+    download.acknowledge(elsewhere(3));
+    download.run(SECOND);
+    download.acknowledge(elsewhere(4));
+    assert_eq!((download.moves(), download.peer()), (2, elsewhere(4)));
+    download.run(2 * SECOND);
+    assert_eq!((download.moves(), download.peer()), (3, address(2)));
+}
+
+#[test]
 fn what_comes_late_from_the_old_address_opens_and_ends_nothing() {
     let mut download = Download::new(FOLLOWING);
     let overtaken = download.in_flight.pop_front().unwrap();
