@@ -88,7 +88,7 @@ impl State {
 /// mKCP: Terminate is repeated for at most 8 s.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(8);
 const TERMINATE_INTERVAL: Duration = Duration::from_millis(100);
-/// Between two of them at most, if the path is not longer. Not all of them should get lost.
+/// Between two of them at most. On a longer path they outrun the answer, but some should arrive.
 const MAX_TERMINATE_INTERVAL: Duration = Duration::from_secs(1);
 /// The last word of a connection that is gone is said at most four times: at once, and after one,
 /// three and seven intervals.
@@ -107,13 +107,13 @@ pub(super) struct TerminateSchedule {
 }
 
 impl TerminateSchedule {
-    /// `rto` keeps repetitions from outrunning the answer on a long path.
+    /// `rto` keeps repetitions from outrunning the answer, within bounds.
     pub(super) fn new(now: Moment, rto: Duration) -> Self {
-        let interval = TERMINATE_INTERVAL.max(rto);
+        let interval = rto.clamp(TERMINATE_INTERVAL, MAX_TERMINATE_INTERVAL);
         Self {
             next: now,
             least: interval,
-            longest: interval.max(MAX_TERMINATE_INTERVAL),
+            longest: MAX_TERMINATE_INTERVAL,
             interval,
             end: now + TERMINATE_LIMIT,
             sent_at: None,
@@ -267,8 +267,8 @@ mod tests {
     #[test]
     fn terminate_is_repeated_with_back_off_and_stops() {
         let short: &[u128] = &[0, 100, 300, 700, 1500, 2500, 3500, 4500, 5500, 6500, 7500];
-        let long: &[u128] = &[0, 1200, 2400, 3600, 4800, 6000, 7200];
-        for (rto, expected) in [(20, short), (1200, long)] {
+        let long: &[u128] = &[0, 1000, 2000, 3000, 4000, 5000, 6000, 7000];
+        for (rto, expected) in [(20, short), (1200, long), (6000, long)] {
             let start = Moment::START;
             let mut schedule = TerminateSchedule::new(start, Duration::from_millis(rto));
             let mut sent = Vec::new();
