@@ -91,7 +91,7 @@ impl Connection {
     }
 
     /// Whether all numbers lie where the peer's would.
-    fn could_be_of_peer(&self, plaintext: &[u8]) -> bool {
+    pub fn could_be_of_peer(&self, plaintext: &[u8]) -> bool {
         Segments::new(plaintext).all(|segment| {
             segment.conversation() == self.conversation
                 && !self.is_of_another_life(&segment)

@@ -1,5 +1,7 @@
 //! How a connection stands, for whoever drives it.
 
+use std::time::Duration;
+
 use std::sync::Arc;
 
 use super::{Connection, Counters, Levels, Side, State};
@@ -108,6 +110,11 @@ impl Connection {
             receive_queue: self.receive.ready_bytes() as u64,
             peer_window: u64::from(self.send.window()),
         }
+    }
+
+    /// After how long without an acknowledgement something is sent again.
+    pub fn rto(&self) -> Duration {
+        self.rtt.rto()
     }
 
     /// Bytes of payload held for the reader and for repetition.

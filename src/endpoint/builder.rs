@@ -73,8 +73,8 @@ use super::{
 ///
 /// The new address has to prove itself as that of a new session does, and until then it is sent as
 /// little. If more than the port has changed, the path is measured anew. If nothing has proven it
-/// after two seconds, the session goes back to the address that was proven last (RFC 9000,
-/// section 9.3.2).
+/// after two seconds, and three RTOs, and the peer is heard at the address that was proven last,
+/// the session goes back there (RFC 9000, section 9.3.2).
 ///
 /// * A session moves only in mid-transfer towards the peer: while bytes are in flight, of which
 ///   some arrived before the mapping changed. Of an upload or a pause nothing can be told, and the

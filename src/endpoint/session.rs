@@ -29,9 +29,10 @@ const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// between what they go on to need, and the process would not become smaller.
 const KEEP: Duration = Duration::from_millis(200);
 const KEEP_IN_USE: Duration = Duration::from_secs(2);
-/// One that has moved so many bytes meanwhile, a few small messages, is in use: it keeps its memory
-/// longer, and is not looked at so often.
+/// One that has moved so many bytes meanwhile, a few small messages, is in use: it is not looked at
+/// so often. One that has moved so many more keeps all that it has.
 const IN_USE: u64 = 256;
+const BUSY: u64 = 2 * 1024 * 1024;
 
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]
@@ -185,7 +186,8 @@ impl Session {
     /// What follows from what was sent. To be called after flushing.
     pub(super) fn settle(&mut self, now: Instant) {
         // Not before the peer has been told: a program that closes may exit at once.
-        if !self.told.flushed && self.is_closing() && self.connection.is_flushed() {
+        let has_left = self.is_closing() && !self.blocked;
+        if !self.told.flushed && has_left && self.connection.is_flushed() {
             self.told.flushed = true;
             self.handle.set_flushed();
         }
@@ -225,14 +227,14 @@ impl Session {
         (self.moved, self.held) = (moved, held as u32);
         match self.keeps {
             None if changed => self.keeps = Some((now + KEEP, moved)),
-            Some((until, before)) if until <= now && moved - before >= IN_USE => {
-                self.keeps = Some((now + KEEP_IN_USE, moved));
-            }
-            Some((until, _)) if until <= now => {
-                self.keeps = None;
-                self.connection.release_memory();
-                self.handle.send_pipe().release_memory();
-                self.handle.receive_pipe().release_memory();
+            Some((until, before)) if until <= now => {
+                let more = moved - before;
+                self.keeps = (more >= IN_USE).then(|| (now + KEEP_IN_USE, moved));
+                if more < BUSY {
+                    self.connection.release_memory();
+                    self.handle.send_pipe().release_memory();
+                    self.handle.receive_pipe().release_memory();
+                }
             }
             _ => {}
         }
@@ -260,8 +262,7 @@ impl Session {
             .as_ref()
             .map(|begun| **begun + self.connection.linger());
         let release = self.keeps.map(|(until, _)| until);
-        let wishes = [timer, lingering, release, self.trial_end()];
-        let deadline = wishes.into_iter().flatten().min()?;
+        let deadline = [timer, lingering, release].into_iter().flatten().min()?;
         if self.blocked {
             return Some(deadline.max(now + WHILE_BLOCKED));
         }
@@ -425,7 +426,7 @@ impl Session {
         }
         if !self.told.validated && self.connection.is_validated() {
             self.told.validated = true;
-            self.end_trial();
+            self.settle_down();
             self.permit.set_validated(now);
             self.handle.limit_pipes(usize::MAX);
         }

@@ -27,8 +27,8 @@ use super::{
 
 /// Datagrams that one session may send before others have their turn: two trains of full ones.
 const BUDGET: usize = 96;
-/// Sessions that are asked for datagrams that go along, before a train leaves: as long as it takes
-/// to visit them, it waits.
+/// Sessions that are asked for datagrams that go along, before a train leaves: it waits for as long
+/// as it takes to visit them.
 const MOST_ASKED: usize = 16;
 /// The longest train that the kernel takes.
 const MAX_TRAIN: usize = 65_507;
@@ -99,6 +99,14 @@ impl From<Origin> for Path {
             source: origin.local_ip,
         }
     }
+}
+
+/// What the worker does after this session's visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It visits others.
+    Others,
+    Nothing,
 }
 
 /// How far a session's output got.
@@ -177,14 +185,14 @@ impl Transmitter {
         }
     }
 
-    /// Sends what the session's connection has to say, up to its budget. If others follow, the end
-    /// of it may wait for what they say to the same address, at most until `depart`.
+    /// Sends what the session's connection has to say, up to its budget. If others are next, the
+    /// end of it may wait for what they say to the same address, at most until `depart`.
     pub(super) fn flush(
         &mut self,
         now: Instant,
         slot: Slot,
         session: &mut Session,
-        others_follow: bool,
+        next: Next,
     ) -> Flushed {
         let port = session.port().clone();
         let path = Path::of(session);
@@ -207,8 +215,10 @@ impl Transmitter {
                 Sent::Blocked => return self.wait(slot, &port, &path),
             }
         }
-        // Of a socket with one peer it is told below whom a refusal means.
-        if others_follow && port.peer.is_none() && self.may_wait() {
+        // Of a socket with one peer it is told below whom a refusal means. And a last word does not
+        // wait, for once it is told that all is over the process may end.
+        let may_wait = port.peer.is_none() && !session.connection.has_ended();
+        if next == Next::Others && may_wait && self.may_wait() {
             return flushed;
         }
         match self.depart() {
@@ -274,7 +284,13 @@ impl Transmitter {
             let full = forming.count >= most || self.buffer.len() + forming.segment > MAX_TRAIN;
             full || length < forming.segment
         });
-        if is_full { self.depart() } else { sent }
+        if !is_full {
+            return sent;
+        }
+        match (sent, self.depart()) {
+            (Sent::Refused, Sent::Yes) => Sent::Refused,
+            (_, last) => last,
+        }
     }
 
     /// Appends one datagram, to be sealed with the others of its train; returns its length.

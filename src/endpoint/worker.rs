@@ -23,7 +23,7 @@ use super::{
     session::{Opening, Session},
     shard::{Command, Ending, Shard},
     table::{ConnectionId, Slot, Table, Tenant},
-    transmit::{Flushed, Transmitter, Way},
+    transmit::{Flushed, Next, Transmitter, Way},
 };
 
 use admit::Gate;
@@ -295,7 +295,7 @@ impl Worker {
     }
 
     /// Between the application and the connection. A session whose peer proves its address by what
-    /// has come may follow it to another from then on; one whose peer does not goes back.
+    /// has come may follow it to another from then on.
     fn exchange(&mut self, now: Instant, slot: Slot) {
         let Some(session) = self.table.get_mut(slot) else {
             return;
@@ -306,8 +306,6 @@ impl Worker {
         if !was_movable && session.is_movable() {
             let id = session.id();
             self.table.set_movable(slot, id);
-        } else if let Some((id, way)) = session.way_back(now) {
-            self.turn_back(now, slot, id, way);
         }
     }
 
@@ -320,8 +318,11 @@ impl Worker {
             Flushed::Blocked
         } else {
             // Whoever has closed is told next that all has been sent.
-            let others_follow = !self.touched.is_empty() && !session.is_closing();
-            self.transmitter.flush(now, slot, session, others_follow)
+            let next = match self.touched.is_empty() || session.is_closing() {
+                true => Next::Nothing,
+                false => Next::Others,
+            };
+            self.transmitter.flush(now, slot, session, next)
         };
         session.blocked = flushed == Flushed::Blocked;
         session.settle(now);

@@ -16,8 +16,10 @@ use crate::{
 
 /// How long datagrams from an address that the peer has left may take.
 const LATE: Duration = Duration::from_secs(15);
-/// How long the peer may take to prove that it receives what is sent to its new address.
-const TRIAL: Duration = Duration::from_secs(2);
+/// For so long at least what comes from an address that was proven may have been sent before the
+/// move; beyond that, for so many RTOs.
+const OVERTAKEN: Duration = Duration::from_secs(2);
+const OVERTAKEN_RTOS: u32 = 3;
 
 /// The last move.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(super) struct Migration {
     at: Instant,
     from: SocketAddr,
     /// The address that was proven last, until this one is (RFC 9000, section 9.3.2).
-    proven: Option<(ConnectionId, Way)>,
+    proven: Option<ConnectionId>,
 }
 
 impl Session {
@@ -52,9 +54,10 @@ impl Session {
         // The other socket may have room.
         self.blocked &= self.way.lane == way.lane;
         let proven = match std::mem::take(&mut self.told.validated) {
-            true => Some((before, self.way)),
+            true => Some(before),
             false => self.migration.take().and_then(|last| last.proven),
         };
+        let proven = proven.filter(|&proven| proven != id);
         let at = now;
         self.migration = Some(Box::new(Migration { at, from, proven }));
         self.way = way;
@@ -69,19 +72,25 @@ impl Session {
         })
     }
 
-    /// Where the peer was, once, if it has not answered in time from where it seemed to be.
-    pub(in crate::endpoint) fn way_back(&mut self, now: Instant) -> Option<(ConnectionId, Way)> {
-        self.trial_end().filter(|&end| end <= now)?;
-        self.migration.as_mut()?.proven.take()
-    }
-
-    pub(super) fn trial_end(&self) -> Option<Instant> {
-        let last = self.migration.as_ref()?;
-        last.proven.is_some().then(|| last.at + TRIAL)
+    /// Whether the peer is still where it had proven its address last: something of it comes from
+    /// there although it seemed to have moved, and nothing shows that it receives what is sent to
+    /// where it seemed to be.
+    pub(in crate::endpoint) fn has_stayed(
+        &self,
+        now: Instant,
+        id: &ConnectionId,
+        plaintext: &[u8],
+    ) -> bool {
+        let overtaken = OVERTAKEN.max(OVERTAKEN_RTOS * self.connection.rto());
+        self.migration.as_ref().is_some_and(|last| {
+            last.proven.as_ref() == Some(id)
+                && now.saturating_duration_since(last.at) >= overtaken
+                && self.connection.could_be_of_peer(plaintext)
+        })
     }
 
     /// The peer has proven the address that it is at.
-    pub(super) fn end_trial(&mut self) {
+    pub(super) fn settle_down(&mut self) {
         if let Some(last) = &mut self.migration {
             last.proven = None;
         }

@@ -2,9 +2,9 @@
 //!
 //! Only what the peer alone can know moves it: see `connection/migration.rs`. Of anything else
 //! that fits nothing can be told: if a proof may follow, it is dropped; if not, it is treated as
-//! that of a connection which is not known. Who does not answer from the new address is sought again
-//! at the old one. What looks like the beginning of a connection is one,
-//! unless it comes from an address that a session has just left.
+//! that of a connection which is not known. What looks like the beginning of a connection is one,
+//! unless it comes from an address that a session has just left. A peer that is heard again where
+//! it was, and not where it seemed to have gone, is sought where it was.
 
 use std::{hash::BuildHasher, time::Instant};
 
@@ -28,7 +28,10 @@ impl Worker {
         datagram: Datagram<'_>,
     ) -> Result<Option<Slot>, DropReason> {
         let plaintext = datagram.plaintext;
-        let proven = |session: &Session| session.connection.is_proof_of_peer(now, plaintext);
+        let proven = |session: &Session| {
+            session.connection.is_proof_of_peer(now, plaintext)
+                || session.has_stayed(now, &id, plaintext)
+        };
         let mut candidates = self.table.candidates(&id);
         let found = candidates.find(|(_, session)| proven(session));
         let Some((slot, _)) = found.filter(|_| !datagram.replayed) else {
@@ -37,15 +40,6 @@ impl Worker {
         drop(candidates);
         self.migrate(now, slot, id, datagram.origin.into())?;
         Ok(Some(slot))
-    }
-
-    /// A session goes back to where its peer was: a single datagram may have gone astray, or have
-    /// been sent on by somebody else.
-    pub(super) fn turn_back(&mut self, now: Instant, slot: Slot, id: ConnectionId, way: Way) {
-        if self.table.find(&id).is_none() {
-            // If there are too many sessions of that address, it stays where it is.
-            let _ = self.migrate(now, slot, id, way);
-        }
     }
 
     fn migrate(

@@ -284,23 +284,28 @@ fn a_session_that_has_moved_may_move_back_by_the_same_rule() {
     download.expect_alone();
 }
 
+/// A datagram has gone around the NAT, or was sent on by somebody on the path.
 #[test]
-fn a_session_goes_back_if_nobody_answers_where_its_peer_seemed_to_be() {
+fn a_session_goes_back_to_a_peer_that_has_stayed() {
     let mut download = Download::new(FOLLOWING);
     download.acknowledge(elsewhere(3));
     assert_eq!(download.peer(), elsewhere(3));
-    // What is in flight is never acknowledged: nothing else could show where the peer is.
-    download.run(2 * SECOND - MS);
-    assert_eq!(download.peer(), elsewhere(3));
+    // Nothing of what the peer still says proves where it is.
+    download.run(SECOND);
+    download.post(address(2), &later_data(1));
+    assert_eq!((download.moves(), download.peer()), (1, elsewhere(3)));
+    download.run(3 * SECOND);
+    download.post(address(4), &later_data(1));
+    assert_eq!((download.moves(), download.peer()), (1, elsewhere(3)));
     download.in_flight.clear();
-    download.run(2 * SECOND);
+    download.post(address(2), &later_data(1));
     assert_eq!((download.moves(), download.peer()), (2, address(2)));
+
+    download.run(2 * SECOND);
     let shot = download.in_flight.back().copied().expect("it asks again");
     assert_eq!(shot.destination, address(2));
     download.post(address(2), &ack(&[shot.number], shot.timestamp));
     assert_eq!(download.unvalidated(), 0);
-    download.run(4 * SECOND);
-    assert_eq!((download.moves(), download.peer()), (2, address(2)));
     download.expect_alone();
 }
 
@@ -314,6 +319,7 @@ fn a_session_stays_where_its_peer_has_answered() {
     download.post(elsewhere(3), &ack(&[shot.number], shot.timestamp));
     assert_eq!(download.unvalidated(), 0);
     download.run(4 * SECOND);
+    download.post(address(2), &later_data(1));
     assert_eq!((download.moves(), download.peer()), (1, elsewhere(3)));
 }
 
@@ -324,8 +330,28 @@ fn from_two_moves_without_an_answer_a_session_goes_back_to_the_address_that_was_
     download.run(SECOND);
     download.acknowledge(elsewhere(4));
     assert_eq!((download.moves(), download.peer()), (2, elsewhere(4)));
-    download.run(2 * SECOND);
+    download.run(4 * SECOND);
+    download.post(elsewhere(3), &later_data(1));
+    assert_eq!((download.moves(), download.peer()), (2, elsewhere(4)));
+    download.post(address(2), &later_data(1));
     assert_eq!((download.moves(), download.peer()), (3, address(2)));
+}
+
+/// There is nothing left by which it could prove the address.
+#[test]
+fn a_session_that_moved_with_its_last_acknowledgement_goes_on_where_it_is() {
+    let mut download = Download::new(FOLLOWING);
+    while download.in_flight.len() > 1 || download.handle.send_pipe().len() > 0 {
+        download.acknowledge(address(2));
+        download.run(MS);
+    }
+    download.acknowledge(elsewhere(3));
+    download.run(10 * SECOND);
+    assert_eq!((download.moves(), download.peer()), (1, elsewhere(3)));
+    write(&download.handle, 100);
+    download.run(SECOND);
+    download.acknowledge(elsewhere(3));
+    assert_eq!((download.unvalidated(), download.peer()), (0, elsewhere(3)));
 }
 
 #[test]
