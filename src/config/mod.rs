@@ -251,7 +251,9 @@ impl ConfigBuilder {
         self
     }
 
-    /// After how long without hearing anything a connection is given up as dead.
+    /// After how long without hearing anything a connection is given up as dead: a server's whose
+    /// peer has not proven its address after two and a half keep-alive intervals, or 12 s if that is
+    /// more, where that is less.
     ///
     /// Default 30 s; 6 s (a healthy Go peer may be silent for 5) to 24 hours.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {

@@ -57,17 +57,22 @@ const PAIRING: Duration = Duration::from_secs(5);
 /// [`set_read_timeout`](Self::set_read_timeout) and [`set_write_timeout`](Self::set_write_timeout)
 /// bound `read` and `write`; otherwise they wait for a peer that is there, however slow it is.
 /// With the defaults, the idle timeout ([`Config::idle_timeout`](crate::Config::idle_timeout)) is
-/// 30 s and the linger time 10 s.
+/// 30 s and the linger time 10 s. For an accepted stream whose peer has not proven its address, as
+/// when nothing was ever written to it, the idle timeout is no longer than two and a half
+/// keep-alive intervals (25 s), or 12 s if that is more.
 ///
 /// | the peer | `read` | `write` | `close` |
 /// |---|---|---|---|
 /// | is there and takes its time, or its program does not read | waits | waits, once the buffers are full | `TimedOut` after the linger time |
 /// | has vanished or been stopped, or nothing gets through | `TimedOut` when the idle timeout has passed since it was last heard | the same | the same, or after the linger time if that is over before |
-/// | has closed | what came, then `Ok(0)` | `BrokenPipe` | `Ok` if it has acknowledged everything |
+/// | has closed | what came, then `Ok(0)` | `BrokenPipe` | `BrokenPipe` |
 /// | has closed, but all that it says of that gets lost | what came, then `TimedOut` as if it had vanished | the same | the same |
-/// | has closed, and 30 s long brings neither what is missing nor its end | what came, then `TimedOut` | `BrokenPipe` | `Ok` until then, if it has acknowledged everything |
-/// | closes at the same moment | – | – | `Ok` if it has acknowledged everything, which takes at most the linger time |
+/// | has closed, and 30 s long brings neither what is missing nor its end | what came, then `TimedOut` | `BrokenPipe` | `BrokenPipe` |
+/// | closes at the same moment | – | – | `BrokenPipe`, after the linger time at the latest |
 /// | has reset the connection | what came, then `ConnectionReset` | `ConnectionReset` | `ConnectionReset` |
+///
+/// `close` is `Ok` wherever the peer has acknowledged everything, and as soon as it has; the table
+/// says what it gives otherwise.
 ///
 /// What has come is never thrown away before it was read, and however late a reader is, it keeps
 /// a peer that has closed waiting for as long as that peer is willing to. `flush` does not wait.
@@ -218,7 +223,7 @@ impl Stream {
     ///
     /// mKCP has no half-close: a peer written in Go that is told of the end throws away what it
     /// was about to send. So after `Shutdown::Write` the peer is told only when reading has ended
-    /// as well, or the linger time is over, which begins when no more than 128 KiB are left to be
+    /// as well, or the linger time is over, which begins when no more than 192 KiB are left to be
     /// sent; after `Shutdown::Both` as soon as it has everything.
     /// Never fails.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {

@@ -109,7 +109,8 @@ fn windows_that_were_told_are_no_way_around_the_limit() {
     ask(&mut town, &hostile, honest, 20_000, 1000 * MS);
 }
 
-/// Nobody is behind their addresses, but whoever forges them can send what a peer may send at first.
+/// Nobody is behind their addresses, but whoever forges them can send all that a peer may send at
+/// first.
 #[test]
 fn strangers_cannot_fill_their_first_windows_beyond_the_limit() {
     let mut town = town();
