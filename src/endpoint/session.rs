@@ -28,6 +28,9 @@ const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// with each message. And if it were kept for long, what is given back by many sessions would lie
 /// between what they go on to need, and the process would not become smaller.
 const KEEP: Duration = Duration::from_millis(200);
+/// Where no more than so many bytes were ever moved, as when many sessions open at once.
+const KEEP_AT_FIRST: Duration = Duration::from_millis(20);
+const FIRST: u64 = 512;
 const KEEP_IN_USE: Duration = Duration::from_secs(2);
 /// One that has moved so many bytes meanwhile, a few small messages, is in use: it is not looked at
 /// so often. One that has moved so many more keeps all that it has.
@@ -226,7 +229,10 @@ impl Session {
         let changed = (moved, held as u32) != (self.moved, self.held);
         (self.moved, self.held) = (moved, held as u32);
         match self.keeps {
-            None if changed => self.keeps = Some((now + KEEP, moved)),
+            None if changed => {
+                let time = if moved > FIRST { KEEP } else { KEEP_AT_FIRST };
+                self.keeps = Some((now + time, moved));
+            }
             Some((until, before)) if until <= now => {
                 let more = moved - before;
                 self.keeps = (more >= IN_USE).then(|| (now + KEEP_IN_USE, moved));
