@@ -84,6 +84,7 @@ impl Session {
         let overtaken = OVERTAKEN.max(OVERTAKEN_RTOS * self.connection.rto());
         self.migration.as_ref().is_some_and(|last| {
             last.proven.as_ref() == Some(id)
+                && !self.connection.is_validated()
                 && now.saturating_duration_since(last.at) >= overtaken
                 && self.connection.could_be_of_peer(plaintext)
         })

@@ -324,6 +324,25 @@ fn a_session_stays_where_its_peer_has_answered() {
 }
 
 #[test]
+fn a_proof_counts_at_once() {
+    let mut download = Download::new(FOLLOWING);
+    download.acknowledge(elsewhere(3));
+    download.in_flight.clear();
+    download.run(4 * SECOND);
+    download.in_flight.clear();
+    while download.in_flight.is_empty() {
+        download.run(MS);
+    }
+    let shot = download.in_flight[0];
+    let proof = ack(&[shot.number], shot.timestamp);
+    // Both come in the same turn.
+    download.lab.post(elsewhere(3), CONVERSATION, &proof);
+    download.post(address(2), &later_data(1));
+    assert_eq!((download.moves(), download.peer()), (1, elsewhere(3)));
+    assert_eq!(download.unvalidated(), 0);
+}
+
+#[test]
 fn from_two_moves_without_an_answer_a_session_goes_back_to_the_address_that_was_proven() {
     let mut download = Download::new(FOLLOWING);
     download.acknowledge(elsewhere(3));
