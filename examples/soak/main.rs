@@ -31,6 +31,7 @@ mod report;
 mod run;
 mod samples;
 mod server;
+mod slope;
 mod stop;
 #[path = "../perf/tls.rs"]
 mod tls;

@@ -4,15 +4,13 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    ledger::Ledger,
-    order::Kind,
-    process,
-    samples::{Sample, Slope},
-};
+use crate::{ledger::Ledger, order::Kind, process, samples::Sample, slope::Slope};
 
 /// Standard errors that a slope may be above the bound.
 const DOUBT: f64 = 3.0;
+/// What may be held when all has ended, by what is opened once and kept. In ten minutes of sessions
+/// some bytes lost by each of them are more.
+const MOST_LEFT_KIB: u64 = 512;
 
 pub(crate) struct Report {
     pub(crate) seed: u64,
@@ -30,6 +28,7 @@ pub(crate) struct Report {
     pub(crate) sessions_left: u64,
     pub(crate) threads_left: usize,
     pub(crate) descriptors_left: usize,
+    pub(crate) heap_left_kib: u64,
     pub(crate) loud_records: u64,
     pub(crate) panics: u64,
 }
@@ -57,13 +56,23 @@ impl Report {
             let text = format!("{heard} sessions without a byte from {mutes} mute clients");
             self.ledger.wrong(text);
         }
+        if self.heap_left_kib > MOST_LEFT_KIB {
+            let text = format!("{} KiB of the heap left", self.heap_left_kib);
+            self.ledger.wrong(text);
+        }
         // Holes in the heap make the process grow for long, and are no leak.
         if let (Some(slope), Some(bound)) = (self.heap_slope, self.max_slope)
-            && slope.kib_per_minute > bound + DOUBT * slope.standard_error
+            && slope.rate > bound + DOUBT * slope.standard_error
         {
             self.ledger
                 .wrong(format!("more and more is held: {slope:?}"));
         }
+    }
+
+    /// Whether the run was long enough to tell a slope from scatter.
+    fn is_judged(&self) -> bool {
+        let is_known = |slope: Slope| slope.standard_error.is_finite();
+        self.max_slope.is_some() && self.heap_slope.is_some_and(is_known)
     }
 
     pub(crate) fn is_well(&self) -> bool {
@@ -97,18 +106,19 @@ impl Report {
             "drops": object(&self.drops),
             "rss_kib": self.last.rss_kib,
             "max_rss_kib": process::max_rss_kib(),
-            "rss_kib_per_minute": self.slope.map(|slope| slope.kib_per_minute),
+            "rss_kib_per_minute": self.slope.map(|slope| slope.rate),
             "rss_standard_error": self.slope.map(|slope| slope.standard_error),
             "heap_kib": self.last.heap_kib,
-            "heap_kib_per_minute": self.heap_slope.map(|slope| slope.kib_per_minute),
+            "heap_kib_per_minute": self.heap_slope.map(|slope| slope.rate),
             "heap_standard_error": self.heap_slope.map(|slope| slope.standard_error),
-            "rss_samples": self.slope.map(|slope| slope.samples),
-            "heap_judged": self.max_slope.is_some(),
+            "rss_samples": self.slope.map(|slope| slope.points),
+            "heap_judged": self.is_judged(),
             "threads": self.last.threads,
             "descriptors": self.last.descriptors,
             "sessions_left": self.sessions_left,
             "threads_left": self.threads_left,
             "descriptors_left": self.descriptors_left,
+            "heap_left_kib": self.heap_left_kib,
             "log_records_above_info": self.loud_records,
             "panics": self.panics,
             "cpu_s": process::cpu_time().as_secs_f64(),
@@ -143,20 +153,20 @@ impl Report {
                 "memory: {} KiB, at most {} KiB, growing by {:.0} ± {:.0} KiB a minute ({} samples)\n",
                 self.last.rss_kib,
                 process::max_rss_kib(),
-                slope.kib_per_minute,
+                slope.rate,
                 slope.standard_error,
-                slope.samples,
+                slope.points,
             );
         }
         if let Some(slope) = self.heap_slope {
             text += &format!(
                 "of which asked for: {} KiB, growing by {:.0} ± {:.0} KiB a minute\n",
-                self.last.heap_kib, slope.kib_per_minute, slope.standard_error,
+                self.last.heap_kib, slope.rate, slope.standard_error,
             );
         }
         text += &format!(
-            "left: {} sessions, {} threads, {} descriptors\n",
-            self.sessions_left, self.threads_left, self.descriptors_left
+            "left: {} sessions, {} threads, {} descriptors, {} KiB of the heap\n",
+            self.sessions_left, self.threads_left, self.descriptors_left, self.heap_left_kib,
         );
         for what in &wrong.list {
             text += &format!("wrong: {what}\n");

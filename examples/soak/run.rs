@@ -64,6 +64,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 
     let slope = samples::slope(&samples, ran / 4, |sample| sample.rss_kib);
     let heap_slope = samples::slope(&samples, ran / 4, |sample| sample.heap_kib);
+    let last = samples.last().copied().unwrap_or(before);
+    drop((samples, watch));
     let mut report = Report {
         seed,
         ran,
@@ -73,9 +75,10 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         slope,
         heap_slope,
         max_slope: (ran >= SHORTEST_JUDGED).then_some(options.max_slope),
-        last: samples.last().copied().unwrap_or(before),
+        last,
         threads_left: 0,
         descriptors_left: 0,
+        heap_left_kib: 0,
         ledger: close(stage, servers, relay)?,
         loud_records: 0,
         panics: 0,
@@ -83,6 +86,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     (report.threads_left, report.descriptors_left) = settle(before);
     (report.loud_records, report.panics) = (alarms::loud_records(), alarms::panics());
     join(clients);
+    report.heap_left_kib = Sample::now().heap_kib.saturating_sub(before.heap_kib);
     report.judge();
     Ok(report)
 }

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+#[path = "../../examples/soak/slope.rs"]
+mod slope;
+
 use super::{assert_keys, run};
 
 #[test]
@@ -38,7 +41,8 @@ fn soak_finds_nothing_wrong() {
     for left in ["sessions_left", "threads_left", "descriptors_left"] {
         assert_eq!(object[left], 0, "{object}");
     }
-    assert_keys(&object, &["ended_by_forgery", "drops", "heap_judged"]);
+    let told = ["ended_by_forgery", "drops", "heap_judged", "heap_left_kib"];
+    assert_keys(&object, &told);
 }
 
 #[test]
@@ -47,4 +51,73 @@ fn soak_answers_a_bad_share_by_one_line() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("must be from 0 to 90"), "{text}");
+}
+
+mod slopes {
+    //! When what is held counts as growing.
+
+    use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+    use super::slope::Slope;
+
+    /// As `soak` doubts a slope.
+    const DOUBT: f64 = 3.0;
+    const RUNS: u64 = 1000;
+    /// Of a run of ten minutes, without its first quarter.
+    const SECONDS: u32 = 450;
+
+    /// A figure that scatters around a line, and of which each second remembers `memory` of the
+    /// scatter of the second before.
+    fn points(seed: u64, per_minute: f64, memory: f64) -> Vec<(f64, f64)> {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut scatter = 0.0;
+        let point = |second: u32| {
+            scatter = memory * scatter + rng.random_range(-1000.0..1000.0);
+            let minutes = f64::from(second) / 60.0;
+            (minutes, 50_000.0 + per_minute * minutes + scatter)
+        };
+        (0..SECONDS).map(point).collect()
+    }
+
+    fn runs_that_grow(per_minute: f64, memory: f64) -> usize {
+        let grows = |seed: &u64| {
+            let slope = Slope::fit(&points(*seed, per_minute, memory)).unwrap();
+            slope.rate > DOUBT * slope.standard_error
+        };
+        (0..RUNS).filter(grows).count()
+    }
+
+    #[test]
+    fn what_only_goes_up_and_down_does_not_grow() {
+        for memory in [0.0, 0.5, 0.8, 0.9, 0.95, 0.98] {
+            let found = runs_that_grow(0.0, memory);
+            assert!(found <= 10, "memory {memory}: {found} of {RUNS}");
+        }
+    }
+
+    #[test]
+    fn what_grows_is_found_among_scatter() {
+        for (memory, per_minute) in [(0.0, 80.0), (0.8, 500.0), (0.9, 1200.0), (0.95, 3500.0)] {
+            let found = runs_that_grow(per_minute, memory);
+            assert!(found >= 900, "memory {memory}: {found} of {RUNS}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_scatter_is_known() {
+        let line: Vec<_> = (0..10)
+            .map(|x| (f64::from(x), 3.0 * f64::from(x)))
+            .collect();
+        let slope = Slope::fit(&line).unwrap();
+        assert!((slope.rate - 3.0).abs() < 1e-9, "{slope:?}");
+        assert!(slope.standard_error < 1e-6, "{slope:?}");
+        assert_eq!(slope.points, 10);
+    }
+
+    #[test]
+    fn too_little_says_nothing() {
+        assert!(Slope::fit(&[(0.0, 1.0), (1.0, 2.0)]).is_none());
+        let few = Slope::fit(&[(0.0, 1.0), (1.0, 3.0), (2.0, 2.0)]).unwrap();
+        assert_eq!(few.standard_error, f64::INFINITY);
+    }
 }
