@@ -59,6 +59,11 @@ impl Task {
         }
     }
 
+    /// Whether it matters over how many sockets streams go.
+    pub(crate) fn has_many_streams(self) -> bool {
+        self.kind() == Kind::Connect || self.streams() > 1
+    }
+
     /// Rounds, on each stream, or connections in all: no transport does more, so that the fast
     /// ones take about so many seconds. Those of the slow end by the time.
     pub(crate) fn rounds(self, seconds: f64) -> u64 {

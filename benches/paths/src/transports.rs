@@ -20,8 +20,11 @@ pub(crate) enum Transport {
     Udp,
     /// The kernel's TCP, with blocking threads
     Tcp,
-    /// mkcp with a seed (AES-128-GCM)
+    /// mkcp with a seed (AES-128-GCM); several streams over one endpoint, as quinn has them
     Mkcp,
+    /// The same with a socket for each stream, as `Stream::connect` opens them and both crates of
+    /// KCP do
+    MkcpSockets,
     /// mkcp without a seed
     MkcpSimple,
     /// mkcp with TLS inside, if `perf` can do that
@@ -75,6 +78,7 @@ impl Transport {
             Self::Raw => task == Task::Bulk,
             Self::Udp => task == Task::Echo,
             Self::MkcpTls => programs.perf_has_tls,
+            Self::MkcpSockets => task.has_many_streams(),
             _ => true,
         }
     }
@@ -86,7 +90,7 @@ impl Transport {
     /// What `perf` is to be told, at both ends, in the folder of the run.
     fn mkcp_options(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Mkcp => Some(&["--seed", "paths"]),
+            Self::Mkcp | Self::MkcpSockets => Some(&["--seed", "paths"]),
             Self::MkcpSimple => Some(&[]),
             Self::MkcpTls => Some(&["--tls", "tls.pem"]),
             _ => None,
@@ -132,6 +136,9 @@ impl Transport {
                 command = Command::new(&programs.perf);
                 command.args([name, "--json"]).args(options);
                 command.current_dir(folder);
+                if task.has_many_streams() && self != Self::MkcpSockets {
+                    command.args(["--sockets", "1"]);
+                }
                 task.kind() == Kind::Bulk
             }
             None => {
