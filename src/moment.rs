@@ -17,6 +17,10 @@ pub(crate) struct Moment(NonZeroU64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(NonZeroU64);
 
+/// A `Duration` of about an hour at most, to the microsecond. Only zero becomes zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Micros(u32);
+
 /// What moments are counted from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start(Instant);
@@ -69,6 +73,21 @@ impl From<Duration> for Span {
     #[inline]
     fn from(time: Duration) -> Self {
         Self(NonZeroU64::MIN.saturating_add(nanos(time)))
+    }
+}
+
+impl Micros {
+    #[inline]
+    pub(crate) fn get(self) -> Duration {
+        Duration::from_micros(self.0.into())
+    }
+}
+
+impl From<Duration> for Micros {
+    #[inline]
+    fn from(time: Duration) -> Self {
+        let micros = nanos(time).div_ceil(1000);
+        Self(u32::try_from(micros).unwrap_or(u32::MAX))
     }
 }
 
@@ -133,6 +152,21 @@ mod tests {
         assert!(Span::from(Duration::MAX).get() > Duration::from_secs(1 << 34));
         assert_eq!(Span::default().get(), Duration::ZERO);
         assert_eq!(size_of::<Option<Span>>(), size_of::<Duration>() / 2);
+    }
+
+    #[test]
+    fn microseconds_are_rounded_up() {
+        for (nanos, micros) in [
+            (0, 0),
+            (1, 1),
+            (1000, 1),
+            (1001, 2),
+            (60_000_000_000, 60_000_000),
+        ] {
+            let kept = Micros::from(Duration::from_nanos(nanos));
+            assert_eq!(kept.get(), Duration::from_micros(micros));
+        }
+        assert!(Micros::from(Duration::MAX).get() > Duration::from_secs(3600));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What a connection counts itself, and what it reads off its parts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
-    moment::Span,
+    moment::Micros,
     stats::{ConnectionStats, WakeStats},
 };
 
@@ -36,6 +39,16 @@ pub struct Counters {
     pub(super) bytes_on_wire_sent: Count,
     pub(super) bytes_on_wire_received: Count,
     pub(super) segments_sent: Count,
+    pub(super) acks_sent: Count,
+    pub(super) acks_received: Count,
+    /// Apart, for many a connection has none.
+    mishaps: OnceLock<Box<Mishaps>>,
+    pub(super) wakes: Wakes,
+}
+
+/// What got lost, came twice, or was dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Mishaps {
     pub(super) retransmits_fast: Count,
     pub(super) retransmits_timeout: Count,
     pub(super) spurious: Count,
@@ -43,9 +56,6 @@ pub struct Counters {
     pub(crate) beyond_window: Count,
     pub(crate) over_memory: Count,
     pub(crate) reflected: Count,
-    pub(super) acks_sent: Count,
-    pub(super) acks_received: Count,
-    pub(super) wakes: Wakes,
 }
 
 /// As the fields of [`WakeStats`].
@@ -61,31 +71,63 @@ pub(super) struct Wakes {
 }
 
 /// The fields of [`ConnectionStats`] that say how things stand, and count nothing.
+///
+/// They are kept for each session, whether or not anybody looks, and therefore take little.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Levels {
-    pub(super) rtt: Span,
-    pub(super) min_rtt: Span,
-    pub(super) rtt_variation: Span,
-    pub(super) rto: Span,
-    pub(super) congestion_window: u64,
-    pub(super) bytes_in_flight: u64,
+    pub(super) rtt: Micros,
+    pub(super) min_rtt: Micros,
+    pub(super) rtt_variation: Micros,
+    pub(super) rto: Micros,
+    pub(super) congestion_window: Amount,
+    pub(super) bytes_in_flight: Amount,
     pub(super) pacing_rate: u64,
-    pub send_queue: u64,
-    pub receive_queue: u64,
-    pub(super) peer_window: u64,
+    pub send_queue: Amount,
+    pub receive_queue: Amount,
+    pub(super) peer_window: Amount,
+}
+
+/// A number of bytes, or of segments. Of more than 4 GiB, so much is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Amount(u32);
+
+impl Amount {
+    fn get(self) -> u64 {
+        self.0.into()
+    }
+}
+
+impl From<u64> for Amount {
+    fn from(number: u64) -> Self {
+        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    }
 }
 
 impl Counters {
+    /// To count one of them.
+    pub(crate) fn mishaps(&self) -> &Mishaps {
+        self.mishaps.get_or_init(Box::default)
+    }
+
+    /// What there was of them, if there was any.
+    pub(crate) fn past_mishaps(&self) -> Option<&Mishaps> {
+        self.mishaps.get().map(|mishaps| &**mishaps)
+    }
+
     /// All that there is to say, with these levels.
     pub fn with(&self, levels: &Levels) -> ConnectionStats {
-        let (fast, timeout) = (self.retransmits_fast.get(), self.retransmits_timeout.get());
+        let mishap = |kind: fn(&Mishaps) -> &Count| {
+            self.past_mishaps().map_or(0, |mishaps| kind(mishaps).get())
+        };
+        let fast = mishap(|mishaps| &mishaps.retransmits_fast);
+        let timeout = mishap(|mishaps| &mishaps.retransmits_timeout);
         ConnectionStats {
             rtt: levels.rtt.get(),
             min_rtt: levels.min_rtt.get(),
             rtt_variation: levels.rtt_variation.get(),
             rto: levels.rto.get(),
-            congestion_window: levels.congestion_window,
-            bytes_in_flight: levels.bytes_in_flight,
+            congestion_window: levels.congestion_window.get(),
+            bytes_in_flight: levels.bytes_in_flight.get(),
             pacing_rate: levels.pacing_rate,
             bytes_written: self.bytes_written.get(),
             bytes_read: self.bytes_read.get(),
@@ -97,16 +139,16 @@ impl Counters {
             segments_retransmitted: fast + timeout,
             retransmits_fast: fast,
             retransmits_timeout: timeout,
-            spurious: self.spurious.get(),
-            duplicates_received: self.duplicates_received.get(),
-            beyond_window: self.beyond_window.get(),
-            over_memory: self.over_memory.get(),
-            reflected: self.reflected.get(),
+            spurious: mishap(|mishaps| &mishaps.spurious),
+            duplicates_received: mishap(|mishaps| &mishaps.duplicates_received),
+            beyond_window: mishap(|mishaps| &mishaps.beyond_window),
+            over_memory: mishap(|mishaps| &mishaps.over_memory),
+            reflected: mishap(|mishaps| &mishaps.reflected),
             acks_sent: self.acks_sent.get(),
             acks_received: self.acks_received.get(),
-            send_queue: levels.send_queue,
-            receive_queue: levels.receive_queue,
-            peer_window: levels.peer_window,
+            send_queue: levels.send_queue.get(),
+            receive_queue: levels.receive_queue.get(),
+            peer_window: levels.peer_window.get(),
             wakes: self.wakes.stats(),
         }
     }

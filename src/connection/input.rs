@@ -49,7 +49,7 @@ impl Connection {
             }
             if !heard {
                 if segment.options().contains(self.side.mark()) {
-                    self.stats.reflected.add(1);
+                    self.stats.mishaps().reflected.add(1);
                     return;
                 }
                 heard = true;
@@ -154,16 +154,16 @@ impl Connection {
         let accepted = self.receive.accept(data.number, data.payload);
         let urgency = match accepted {
             Accepted::BeyondWindow => {
-                self.stats.beyond_window.add(1);
+                self.stats.mishaps().beyond_window.add(1);
                 // The peer probes a window that it believes closed, or does not know its limit.
                 return self.acks.request(now);
             }
             Accepted::OverMemory => {
-                self.stats.over_memory.add(1);
+                self.stats.mishaps().over_memory.add(1);
                 return self.acks.request(now);
             }
             Accepted::Duplicate => {
-                self.stats.duplicates_received.add(1);
+                self.stats.mishaps().duplicates_received.add(1);
                 self.repeat_answer(now);
                 Urgency::Repetition
             }
@@ -304,7 +304,7 @@ impl Connection {
             None => return,
         };
         if !latest_copy {
-            self.stats.spurious.add(1);
+            self.stats.mishaps().spurious.add(1);
             self.sample_by_echo(now, echo);
         }
         if !latest_copy || sent.status == Status::Lost {
@@ -386,8 +386,12 @@ impl Connection {
         self.controller.on_ack(&event);
         self.detect_losses(now);
         self.pacer.set_rate(now, self.controller.pacing_rate());
-        self.pings
-            .on_acknowledged(now, self.send.first_unacked(), self.round_trip());
+        self.pings.on_acknowledged(
+            now,
+            self.send.first_unacked(),
+            self.round_trip(),
+            &self.config,
+        );
     }
 
     /// Gives up what must be lost. Returns whether anything was.

@@ -9,7 +9,7 @@
 //! | nothing was heard for longer | the peer's Pings may have been lost; ours ask for more |
 //! | the peer sent a Ping into a silence | it may be asking |
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{config::Config, moment::Moment, wire::SeqNum};
 
@@ -27,7 +27,6 @@ const QUESTION_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Pings {
-    config: Arc<Config>,
     last_sent: Moment,
     /// The next opening Ping and the time to the one after it. Apart, for that is soon over.
     opening: Option<Box<(Moment, Duration)>>,
@@ -40,9 +39,8 @@ pub(super) struct Pings {
 }
 
 impl Pings {
-    pub(super) fn new(now: Moment, first: SeqNum, config: Arc<Config>) -> Self {
+    pub(super) fn new(now: Moment, first: SeqNum) -> Self {
         Self {
-            config,
             last_sent: now,
             opening: None,
             told: first,
@@ -70,11 +68,17 @@ impl Pings {
     }
 
     /// `first_unacked` may have advanced. `rtt` limits the rate.
-    pub(super) fn on_acknowledged(&mut self, now: Moment, first_unacked: SeqNum, rtt: Duration) {
+    pub(super) fn on_acknowledged(
+        &mut self,
+        now: Moment,
+        first_unacked: SeqNum,
+        rtt: Duration,
+        config: &Config,
+    ) {
         if first_unacked == self.told || self.news_due.is_some() {
             return;
         }
-        let at = now + NEWS_DELAY.min(self.config.tti() / 2);
+        let at = now + NEWS_DELAY.min(config.tti() / 2);
         self.news_due = Some(self.told_at.map_or(at, |told_at| at.max(told_at + rtt)));
     }
 
@@ -116,9 +120,9 @@ impl Pings {
     }
 
     #[inline]
-    pub(super) fn is_due(&self, now: Moment, quiet: Quiet) -> bool {
+    pub(super) fn is_due(&self, now: Moment, quiet: Quiet, config: &Config) -> bool {
         let due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
-        self.owed || due(self.news_deadline()) || due(self.keepalive_deadline(quiet))
+        self.owed || due(self.news_deadline()) || due(self.keepalive_deadline(quiet, config))
     }
 
     pub(super) fn news_deadline(&self) -> Option<Moment> {
@@ -126,12 +130,12 @@ impl Pings {
     }
 
     #[inline]
-    pub(super) fn keepalive_deadline(&self, quiet: Quiet) -> Option<Moment> {
+    pub(super) fn keepalive_deadline(&self, quiet: Quiet, config: &Config) -> Option<Moment> {
+        let keepalive = config.keepalive();
         match quiet {
             Quiet::Repeating | Quiet::Unasked => None,
-            Quiet::Probing => Some(self.last_sent + self.config.keepalive()),
+            Quiet::Probing => Some(self.last_sent + keepalive),
             Quiet::Asked { heard_at } => {
-                let keepalive = self.config.keepalive();
                 let question =
                     (heard_at + keepalive * 3 / 2).max(self.last_sent + QUESTION_INTERVAL);
                 let regular = question.min(self.last_sent + keepalive);
@@ -164,7 +168,15 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn pings(now: Moment) -> Pings {
-        Pings::new(now, SeqNum::ZERO, Arc::new(Config::default()))
+        Pings::new(now, SeqNum::ZERO)
+    }
+
+    fn keepalive_deadline(pings: &Pings, quiet: Quiet) -> Option<Moment> {
+        pings.keepalive_deadline(quiet, &Config::default())
+    }
+
+    fn is_due(pings: &Pings, now: Moment, quiet: Quiet) -> bool {
+        pings.is_due(now, quiet, &Config::default())
     }
 
     #[test]
@@ -176,17 +188,17 @@ mod tests {
         let mut now = start;
         let quiet = Quiet::Asked { heard_at: start };
         for _ in 0..6 {
-            let at = pings.keepalive_deadline(quiet).unwrap();
+            let at = keepalive_deadline(&pings, quiet).unwrap();
             waits.push((at - now).as_millis());
             now = at;
-            assert!(pings.is_due(now, quiet));
+            assert!(is_due(&pings, now, quiet));
             pings.on_ping_sent(now, SeqNum::ZERO);
         }
         assert_eq!(waits, [2, 300, 600, 1200, 2400, 4000]);
         pings.on_established();
         pings.on_sent(now);
         let quiet = Quiet::Asked { heard_at: now };
-        assert_eq!(pings.keepalive_deadline(quiet), Some(now + 10_000 * MS));
+        assert_eq!(keepalive_deadline(&pings, quiet), Some(now + 10_000 * MS));
     }
 
     #[test]
@@ -196,7 +208,7 @@ mod tests {
         let quiet = Quiet::Asked { heard_at: start };
         let mut asked = Vec::new();
         for _ in 0..4 {
-            let at = pings.keepalive_deadline(quiet).unwrap();
+            let at = keepalive_deadline(&pings, quiet).unwrap();
             asked.push((at - start).as_millis());
             pings.on_sent(at);
         }
@@ -208,10 +220,10 @@ mod tests {
         let mut pings = pings(Moment::START);
         let now = Moment::START + 3000 * MS;
         pings.on_sent(now);
-        let at = pings.keepalive_deadline(Quiet::Probing);
+        let at = keepalive_deadline(&pings, Quiet::Probing);
         assert_eq!(at, Some(now + 10_000 * MS));
         for quiet in [Quiet::Repeating, Quiet::Unasked] {
-            assert_eq!(pings.keepalive_deadline(quiet), None);
+            assert_eq!(keepalive_deadline(&pings, quiet), None);
         }
     }
 
@@ -220,9 +232,9 @@ mod tests {
         let start = Moment::START;
         let mut pings = pings(start);
         pings.on_ping(start + 1999 * MS, 10 * MS);
-        assert!(!pings.is_due(start + 1999 * MS, Quiet::Unasked));
+        assert!(!is_due(&pings, start + 1999 * MS, Quiet::Unasked));
         pings.on_ping(start + 2000 * MS, 10 * MS);
-        assert!(pings.is_due(start + 2000 * MS, Quiet::Unasked));
+        assert!(is_due(&pings, start + 2000 * MS, Quiet::Unasked));
     }
 
     #[test]
@@ -230,11 +242,12 @@ mod tests {
         let now = Moment::START;
         let mut pings = pings(now);
         let una = SeqNum::new(1);
-        pings.on_acknowledged(now, una, 10 * MS);
+        pings.on_acknowledged(now, una, 10 * MS, &Config::default());
         assert_eq!(pings.news_deadline(), Some(now + 25 * MS));
         pings.on_told(now + 5 * MS, una);
         assert_eq!(pings.news_deadline(), None);
-        pings.on_acknowledged(now + 6 * MS, SeqNum::new(2), 100 * MS);
+        let (una, rtt) = (SeqNum::new(2), 100 * MS);
+        pings.on_acknowledged(now + 6 * MS, una, rtt, &Config::default());
         assert_eq!(pings.news_deadline(), Some(now + 105 * MS));
     }
 
@@ -246,6 +259,6 @@ mod tests {
         pings.on_repeated_ack(now + 50 * MS, 60 * MS);
         assert_eq!(pings.news_deadline(), None);
         pings.on_repeated_ack(now + 100 * MS, 60 * MS);
-        assert!(pings.is_due(now + 100 * MS, Quiet::Unasked));
+        assert!(is_due(&pings, now + 100 * MS, Quiet::Unasked));
     }
 }

@@ -67,7 +67,7 @@ use crate::{
 };
 
 pub use bytes::ByteQueue;
-pub use counters::{Counters, Levels};
+pub use counters::{Amount, Counters, Levels};
 pub use state::{State, Trigger};
 pub use timer::Timer;
 
@@ -183,7 +183,7 @@ impl Connection {
         let clock_offset = origin.clock.unwrap_or((seed >> 34) as u32);
         let first = origin.number;
         let controller = congestion::controller(&config, max_payload, seed);
-        let mut pings = keepalive::Pings::new(now, first, config.clone());
+        let mut pings = keepalive::Pings::new(now, first);
         if side == Side::Client {
             pings.start_opening(now);
         }

@@ -90,7 +90,7 @@ impl Connection {
         }
         let used = datagram.len() - start;
         let quiet = self.quiet();
-        if self.pings.is_due(now, quiet) && used + COMMAND_LEN <= self.max_plaintext {
+        if self.pings.is_due(now, quiet, &self.config) && used + COMMAND_LEN <= self.max_plaintext {
             let sending_next = self.send.first_unacked();
             Segment::Command(self.ping(sending_next)).encode(datagram);
             self.pings.on_ping_sent(now, sending_next);
@@ -255,9 +255,9 @@ impl Connection {
         stats.segments_sent.add(1);
         if !matches!(candidate, Candidate::New { .. }) {
             if self.output.repeat_is_fast {
-                stats.retransmits_fast.add(1);
+                stats.mishaps().retransmits_fast.add(1);
             } else {
-                stats.retransmits_timeout.add(1);
+                stats.mishaps().retransmits_timeout.add(1);
             }
         }
     }
@@ -331,7 +331,7 @@ impl Connection {
             return timer::earliest([lifetime, on(Timer::Loss, extra)]);
         }
         let reminder = self.reminder.deadline().filter(|_| self.may_remind());
-        let keepalive = self.pings.keepalive_deadline(self.quiet());
+        let keepalive = self.pings.keepalive_deadline(self.quiet(), &self.config);
         timer::earliest([
             lifetime,
             on(Timer::Delayed, reminder),

@@ -5,8 +5,8 @@ use crate::wire::SeqNum;
 
 /// Round trips that the window covers: a sender that doubles its rate uses two, as does one whose
 /// rate varies, and a segment that gets lost several times in a row holds up what follows.
-const ROUND_TRIPS: usize = 4;
-const LOSSY_ROUND_TRIPS: usize = 8;
+const ROUND_TRIPS: u32 = 4;
+const LOSSY_ROUND_TRIPS: u32 = 8;
 /// After so many round trips in which nothing was missing, the path counts as one without loss.
 const CALM_ROUNDS: u8 = 16;
 
@@ -54,14 +54,14 @@ pub(super) struct ReceiveHalf {
     /// There was no room for more than that.
     told_room: bool,
     /// Bytes that may be on their way: for now and at first ...
-    budget: usize,
+    budget: u32,
     first_budget: u32,
     /// ... and bytes that may be held, of what is on its way and of what is not read yet.
-    max_budget: usize,
+    max_budget: u32,
     /// The peer has proven its address. One that has not gets no more room than a multiple of what
     /// its reader has taken from it already, and its gaps are no wider than what it sent allows.
     proven: bool,
-    taken: usize,
+    taken: u32,
     /// Bytes that may be held at present, places for segments included. `u32::MAX` is no limit.
     allowance: u32,
     /// Something has been missing since the budget was last fitted.
@@ -87,6 +87,7 @@ impl ReceiveHalf {
         max_budget: usize,
         segment_size: usize,
     ) -> Self {
+        let [budget, max_budget] = [budget.min(max_budget), max_budget].map(brief);
         let mut half = Self {
             next: first,
             received: 0,
@@ -95,8 +96,8 @@ impl ReceiveHalf {
             limit: first,
             told_limit: first,
             told_room: false,
-            budget: budget.min(max_budget),
-            first_budget: budget.min(max_budget) as u32,
+            budget,
+            first_budget: budget,
             max_budget,
             proven: false,
             taken: 0,
@@ -165,15 +166,14 @@ impl ReceiveHalf {
 
     /// Bytes that may be held at all.
     fn most_held(&self) -> usize {
-        match self.proven {
+        let most = match self.proven {
             true => self.max_budget,
             false => {
                 let earned = self.taken.saturating_mul(LOSSY_ROUND_TRIPS);
-                (self.first_budget as usize)
-                    .max(earned)
-                    .min(self.max_budget)
+                self.first_budget.max(earned).min(self.max_budget)
             }
-        }
+        };
+        most as usize
     }
 
     /// Bytes that may be held while others need memory, too.
@@ -251,7 +251,8 @@ impl ReceiveHalf {
 
     /// Bytes that the window spans if none of them waits for its reader.
     fn window_bytes(&self) -> usize {
-        self.budget.min(self.most_held()).min(self.allowance())
+        let budget = self.budget as usize;
+        budget.min(self.most_held()).min(self.allowance())
     }
 
     pub(super) fn set_proven(&mut self) {
@@ -262,7 +263,7 @@ impl ReceiveHalf {
     /// When memory is scarce, the window is small. What the peer has been told stands, but what it
     /// sends may be dropped.
     pub(super) fn set_allowance(&mut self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = brief(bytes);
         if std::mem::replace(&mut self.allowance, bytes) < bytes {
             self.raise_limit();
         }
@@ -270,6 +271,7 @@ impl ReceiveHalf {
 
     /// The window is to cover several round trips, in each of which so many bytes come.
     pub(super) fn fit_round_trip(&mut self, bytes: usize) {
+        let bytes = brief(bytes);
         let whole = !std::mem::take(&mut self.gap_opened) && !self.has_gap();
         self.whole_rounds = match whole {
             true => self.whole_rounds.saturating_add(1),
@@ -282,7 +284,7 @@ impl ReceiveHalf {
             let shrunk = self.budget - self.budget / 8;
             (
                 bytes.saturating_mul(ROUND_TRIPS),
-                (self.first_budget as usize).max(shrunk),
+                self.first_budget.max(shrunk),
             )
         };
         self.budget = wanted.max(least).min(self.max_budget);
@@ -304,7 +306,7 @@ impl ReceiveHalf {
     }
 
     fn on_taken(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count);
+        self.taken = self.taken.saturating_add(brief(count));
         self.raise_limit();
     }
 
@@ -424,6 +426,11 @@ impl ReceiveHalf {
             "the window moved back"
         );
     }
+}
+
+/// No setting is larger.
+fn brief(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

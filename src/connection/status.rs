@@ -103,12 +103,12 @@ impl Connection {
             min_rtt: self.rtt.min().unwrap_or_default().into(),
             rtt_variation: self.rtt.variation().into(),
             rto: self.rtt.rto().into(),
-            congestion_window: self.controller.window(),
-            bytes_in_flight: self.send.in_flight(),
+            congestion_window: self.controller.window().into(),
+            bytes_in_flight: self.send.in_flight().into(),
             pacing_rate: self.pacer.rate().unwrap_or(0),
-            send_queue: self.send.len() as u64,
-            receive_queue: self.receive.ready_bytes() as u64,
-            peer_window: u64::from(self.send.window()),
+            send_queue: (self.send.len() as u64).into(),
+            receive_queue: (self.receive.ready_bytes() as u64).into(),
+            peer_window: u64::from(self.send.window()).into(),
         }
     }
 

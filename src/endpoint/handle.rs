@@ -16,6 +16,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
+    address::CompactAddr,
     memory::Memory,
     pipe::{ReceivePipe, SendPipe},
 };
@@ -58,6 +59,13 @@ pub(crate) struct Addresses {
     pub(crate) peer: SocketAddr,
 }
 
+/// The same, as they are kept.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    local: CompactAddr,
+    peer: CompactAddr,
+}
+
 /// What the application wants of its session. Wishes are states, not events: they stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wishes {
@@ -76,7 +84,7 @@ pub(crate) struct Wishes {
 /// A session as seen from both sides: by its worker, and by the clones of its `Stream`.
 pub(crate) struct SessionHandle {
     info: SessionInfo,
-    addresses: Mutex<Addresses>,
+    ends: Mutex<Ends>,
     doorbell: Arc<dyn Doorbell>,
     /// Whether the worker has been told to look, and has not yet.
     dirty: AtomicBool,
@@ -118,7 +126,7 @@ impl SessionHandle {
     ) -> Arc<Self> {
         Arc::new(Self {
             info,
-            addresses: Mutex::new(addresses),
+            ends: Mutex::new(addresses.into()),
             doorbell,
             dirty: AtomicBool::new(false),
             send: SendPipe::new(config.write_buffer(), memory.clone()),
@@ -146,7 +154,7 @@ impl SessionHandle {
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
-        *self.addresses.lock()
+        (*self.ends.lock()).into()
     }
 
     /// Whether it is in the queue of those to be accepted, which keeps this up to date.
@@ -184,7 +192,7 @@ impl SessionHandle {
 
     /// The peer has moved.
     pub(crate) fn set_addresses(&self, addresses: Addresses) {
-        *self.addresses.lock() = addresses;
+        *self.ends.lock() = addresses.into();
     }
 
     /// The first valid segment came from the peer.
@@ -403,6 +411,24 @@ impl SessionHandle {
         stats.send_queue += self.send.len() as u64;
         stats.receive_queue += self.receive.len() as u64;
         stats
+    }
+}
+
+impl From<Addresses> for Ends {
+    fn from(Addresses { local, peer }: Addresses) -> Self {
+        Self {
+            local: local.into(),
+            peer: peer.into(),
+        }
+    }
+}
+
+impl From<Ends> for Addresses {
+    fn from(Ends { local, peer }: Ends) -> Self {
+        Self {
+            local: local.into(),
+            peer: peer.into(),
+        }
     }
 }
 

@@ -54,6 +54,12 @@ impl Memory {
             .is_some_and(|limit| self.held() > self.shared(limit))
     }
 
+    /// Whether it is to be shared, for more than half of it is held.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.limit
+            .is_some_and(|limit| self.held() > self.shared(limit) / 2)
+    }
+
     /// How many bytes each place of a session may hold at present; `usize::MAX` is no limit.
     pub(crate) fn share(&self) -> usize {
         let Some(limit) = self.limit else {
@@ -143,6 +149,7 @@ mod tests {
             holding.set(held);
             assert_eq!(memory.share(), share, "of {held} bytes");
             assert_eq!(memory.is_used_up(), held > shared);
+            assert_eq!(memory.is_scarce(), share < usize::MAX);
         }
         (0..1000).for_each(|_| memory.enter());
         holding.set(MIB / 2);

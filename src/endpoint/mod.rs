@@ -19,12 +19,13 @@
 //!   (`admission`, `known`, `knocks`, `turnstile`, `newcomers`).
 //! * A peer that comes from another address than before is followed by its session, if that is
 //!   allowed (`worker/migrate`).
-//! * The threads live in a `runtime`.
+//! * The threads live in a `runtime`. Addresses have one form (`address`).
 //!
 //! No thread here waits for a thread of the user. Every queue has a bound; what happens when it
 //! is full stands where the queue is.
 
 pub(crate) mod accept;
+mod address;
 mod admission;
 mod alarm;
 mod batch;
@@ -74,6 +75,7 @@ pub use builder::EndpointBuilder;
 
 use self::{
     accept::AcceptQueue,
+    address::canonical,
     admission::{Admission, Limits},
     conversation::{Conversations, next_start},
     handle::SessionHandle,
@@ -82,7 +84,6 @@ use self::{
     session::Opening,
     shard::{Command, Ending},
     socket::{BufferSizes, Sharing, Socket},
-    table::canonical,
     transmit::Way,
 };
 

@@ -20,6 +20,7 @@ use crate::{
 
 use super::{
     accept::AcceptQueue,
+    address::canonical,
     admission::{Admission, Attempt, Standing},
     conversation::Conversations,
     counters::Counters,
@@ -27,7 +28,7 @@ use super::{
     poller::{PollCommand, PollHandle},
     replay::{Nonce, Replays},
     strangers::{Stranger, judge},
-    table::{ConnectionId, canonical},
+    table::ConnectionId,
     transmit::SendDatagrams,
 };
 

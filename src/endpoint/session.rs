@@ -18,24 +18,14 @@ use super::{
     transmit::Way,
 };
 
+mod keeping;
 mod migration;
 
+use keeping::Keeping;
 use migration::Migration;
 
 /// Asked for more, an application gets this: times are added to times.
 const LONGEST_LINGER: Duration = Duration::from_secs(365 * 24 * 3600);
-/// So long a session keeps memory that is empty: given back at once, it would be asked for anew
-/// with each message. And if it were kept for long, what is given back by many sessions would lie
-/// between what they go on to need, and the process would not become smaller.
-const KEEP: Duration = Duration::from_millis(200);
-/// Where no more than so many bytes were ever moved, as when many sessions open at once.
-const KEEP_AT_FIRST: Duration = Duration::from_millis(20);
-const FIRST: u64 = 512;
-const KEEP_IN_USE: Duration = Duration::from_secs(2);
-/// One that has moved so many bytes meanwhile, a few small messages, is in use: it is not looked at
-/// so often. One that has moved so many more keeps all that it has.
-const IN_USE: u64 = 256;
-const BUSY: u64 = 2 * 1024 * 1024;
 
 /// What a new session is made of. One that an application opens travels to its worker like this.
 #[derive(Debug)]
@@ -71,12 +61,7 @@ pub(super) struct Session {
     pipe_linger: Option<Box<Instant>>,
     /// What the connection had dropped, as of the last visit: the lower halves of the counts.
     dropped: Dropped,
-    /// Bytes that the application wrote and read, and bytes held, as of the last visit; of the
-    /// latter the lower half.
-    moved: u64,
-    held: u32,
-    /// Until when empty memory is kept, if any is, and what had been moved when that was set.
-    keeps: Option<(Instant, u64)>,
+    keeping: Keeping,
 }
 
 /// What a connection drops, and how often it did so for each of these reasons.
@@ -136,9 +121,7 @@ impl Session {
             told: Told::default(),
             pipe_linger: None,
             dropped: Dropped::default(),
-            moved: 0,
-            held: 0,
-            keeps: None,
+            keeping: Keeping::default(),
         }
     }
 
@@ -204,11 +187,13 @@ impl Session {
     }
 
     fn count_drops(&mut self) {
-        let counters = self.connection.counters();
+        let Some(mishaps) = self.connection.counters().past_mishaps() else {
+            return;
+        };
         let counts = [
-            &counters.beyond_window,
-            &counters.over_memory,
-            &counters.reflected,
+            &mishaps.beyond_window,
+            &mishaps.over_memory,
+            &mishaps.reflected,
         ];
         let now = counts.map(|count| count.get() as u32);
         let before = std::mem::replace(&mut self.dropped, now);
@@ -226,23 +211,11 @@ impl Session {
         let moved = counters.bytes_written.get() + counters.bytes_read.get();
         let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
         let held = pipes + self.connection.memory() + self.connection.bookkeeping();
-        let changed = (moved, held as u32) != (self.moved, self.held);
-        (self.moved, self.held) = (moved, held as u32);
-        match self.keeps {
-            None if changed => {
-                let time = if moved > FIRST { KEEP } else { KEEP_AT_FIRST };
-                self.keeps = Some((now + time, moved));
-            }
-            Some((until, before)) if until <= now => {
-                let more = moved - before;
-                self.keeps = (more >= IN_USE).then(|| (now + KEEP_IN_USE, moved));
-                if more < BUSY {
-                    self.connection.release_memory();
-                    self.handle.send_pipe().release_memory();
-                    self.handle.receive_pipe().release_memory();
-                }
-            }
-            _ => {}
+        let is_scarce = self.port().memory.is_scarce();
+        if self.keeping.visit(now, moved, held, is_scarce) {
+            self.connection.release_memory();
+            self.handle.send_pipe().release_memory();
+            self.handle.receive_pipe().release_memory();
         }
     }
 
@@ -267,8 +240,10 @@ impl Session {
             .pipe_linger
             .as_ref()
             .map(|begun| **begun + self.connection.linger());
-        let release = self.keeps.map(|(until, _)| until);
-        let deadline = [timer, lingering, release].into_iter().flatten().min()?;
+        let deadline = [timer, lingering, self.keeping.deadline()]
+            .into_iter()
+            .flatten()
+            .min()?;
         if self.blocked {
             return Some(deadline.max(now + WHILE_BLOCKED));
         }

@@ -3,13 +3,13 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     hash::Hash,
-    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use crate::wire::Command;
 
-use super::{handle::SessionKey, port::PortId};
+use super::{address::CompactAddr, handle::SessionKey, port::PortId};
 
 /// What a datagram belongs to: mKCP knows a connection by the peer's address and the
 /// conversation, and here also by the port that it came to.
@@ -17,53 +17,21 @@ use super::{handle::SessionKey, port::PortId};
 pub(super) struct ConnectionId {
     pub(super) port: PortId,
     pub(super) conversation: u16,
-    /// The peer's address, IPv4 inside IPv6: so it takes less memory, and there is one of these for
-    /// each session in more than one place.
-    remote_port: u16,
-    remote_ip: Ipv6Addr,
-    scope: u32,
+    remote: CompactAddr,
 }
 
 impl ConnectionId {
     pub(super) fn new(port: PortId, remote: SocketAddr, conversation: u16) -> Self {
-        let (remote_ip, scope) = match canonical(remote) {
-            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
-            SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
-        };
         Self {
             port,
             conversation,
-            remote_port: remote.port(),
-            remote_ip,
-            scope,
+            remote: remote.into(),
         }
     }
 
     /// Where the peer is.
     pub(super) fn remote(&self) -> SocketAddr {
-        canonical(SocketAddrV6::new(self.remote_ip, self.remote_port, 0, self.scope).into())
-    }
-}
-
-/// One form for each address: IPv4 as IPv4 although a dual-stack socket shows it inside IPv6, and
-/// no flow label.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
-    let SocketAddr::V6(v6) = address else {
-        return address;
-    };
-    match v6.ip().to_canonical() {
-        IpAddr::V4(ip) => SocketAddr::from((ip, v6.port())),
-        IpAddr::V6(ip) => SocketAddrV6::new(ip, v6.port(), 0, v6.scope_id()).into(),
-    }
-}
-
-/// The form in which a socket that is bound to `local` names an address.
-pub(super) fn native(local: SocketAddr, remote: SocketAddr) -> SocketAddr {
-    match (local, remote) {
-        (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
-            SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
-        }
-        _ => remote,
+        self.remote.into()
     }
 }
 
@@ -424,15 +392,6 @@ mod tests {
             .map(|(_, one)| one.key.index)
             .collect();
         assert_eq!(movable, [1, 2, 3, 4, 5, 6, 7, 8]);
-    }
-
-    #[test]
-    fn mapped_addresses_are_those_inside() {
-        let mapped: SocketAddr = "[::ffff:192.0.2.1]:5".parse().unwrap();
-        assert_eq!(canonical(mapped), "192.0.2.1:5".parse().unwrap());
-        let flow = SocketAddrV6::new("2001:db8::1".parse().unwrap(), 5, 77, 3);
-        let plain = SocketAddrV6::new("2001:db8::1".parse().unwrap(), 5, 0, 3);
-        assert_eq!(canonical(flow.into()), plain.into());
     }
 
     #[test]

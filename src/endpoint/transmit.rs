@@ -18,11 +18,12 @@ use crate::{
 };
 
 use super::{
+    address::{canonical, native},
     batch::Origin,
     handle::Addresses,
     port::{Port, PortId},
     session::Session,
-    table::{Slot, Tenant, canonical, native},
+    table::{Slot, Tenant},
 };
 
 /// Datagrams that one session may send before others have their turn: two trains of full ones.

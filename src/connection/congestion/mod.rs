@@ -61,13 +61,17 @@ pub(super) struct LossEvent {
 
 /// The controller that a configuration asks for.
 pub(super) fn controller(config: &Config, max_payload: usize, seed: u64) -> Box<dyn Controller> {
-    let max_payload = max_payload as u64;
+    let max_payload = u32::try_from(max_payload).unwrap_or(u32::MAX);
     let per_interval = derive::segments_per_interval(config.uplink(), config.mtu(), config.tti());
     match config.congestion() {
         Congestion::Bbr => Box::new(bbr::Bbr::new(max_payload, seed)),
-        Congestion::Fixed => Box::new(fixed::Fixed::new(max_payload, per_interval, config.tti())),
+        Congestion::Fixed => Box::new(fixed::Fixed::new(
+            max_payload.into(),
+            per_interval,
+            config.tti(),
+        )),
         Congestion::LossRate => Box::new(loss_rate::LossRate::new(
-            max_payload,
+            max_payload.into(),
             per_interval,
             config.tti(),
         )),

@@ -233,12 +233,12 @@ fn statistics_add_what_the_pipes_know() {
     write(&handle, b"12345").unwrap();
     handle.receive_pipe().push(b"123");
     let mut levels = Levels::default();
-    levels.send_queue = 10;
-    levels.receive_queue = 20;
+    levels.send_queue = 10.into();
+    levels.receive_queue = 20.into();
     handle.publish(levels);
     let counters = Arc::new(Counters::default());
     handle.show(counters.clone());
-    counters.beyond_window.add(7);
+    counters.mishaps().beyond_window.add(7);
     let stats = handle.stats();
     assert_eq!((stats.bytes_written, stats.bytes_read), (5, 0));
     assert_eq!((stats.send_queue, stats.receive_queue), (15, 23));

@@ -4,7 +4,7 @@ use super::super::AckEvent;
 use crate::moment::Moment;
 
 /// Rounds over which the largest excess counts.
-const ROUNDS: u64 = 10;
+const ROUNDS: u32 = 10;
 
 /// How much more is acknowledged at once than the bandwidth explains: peers that acknowledge at
 /// ticks need that much more in flight.
@@ -18,38 +18,43 @@ pub(super) struct Aggregation {
 impl Aggregation {
     /// Bytes to have in flight beyond what bandwidth and round-trip time ask for.
     pub(super) fn extra(&self) -> u64 {
-        self.extra.get()
+        self.extra.get().into()
     }
 
-    pub(super) fn update(&mut self, round: u64, event: &AckEvent, bandwidth: u64, window: u64) {
+    pub(super) fn update(&mut self, round: u32, event: &AckEvent, bandwidth: u64, window: u64) {
         let epoch = *self.epoch.get_or_insert(event.now);
         let elapsed = event.now.saturating_duration_since(epoch).as_nanos();
         let expected = u128::from(bandwidth) * elapsed / 1_000_000_000;
         if u128::from(self.acked) <= expected {
             self.epoch = Some(event.now);
             self.acked = event.acked;
-            self.extra.update(round, event.acked.min(window));
+            self.extra.update(round, brief(event.acked.min(window)));
             return;
         }
         self.acked += event.acked;
         let extra = u128::from(self.acked).saturating_sub(expected);
-        self.extra
-            .update(round, u64::try_from(extra).unwrap_or(u64::MAX).min(window));
+        let extra = u64::try_from(extra).unwrap_or(u64::MAX).min(window);
+        self.extra.update(round, brief(extra));
     }
+}
+
+/// No window is larger.
+fn brief(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// The largest of the samples of the last rounds, by keeping the best of each third of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct MaxOverRounds {
-    best: [(u64, u64); 3],
+    best: [(u32, u32); 3],
 }
 
 impl MaxOverRounds {
-    fn get(&self) -> u64 {
+    fn get(&self) -> u32 {
         self.best[0].1
     }
 
-    fn update(&mut self, round: u64, value: u64) {
+    fn update(&mut self, round: u32, value: u32) {
         let sample = (round, value);
         let [first, second, third] = &mut self.best;
         if value >= first.1 {
@@ -64,8 +69,8 @@ impl MaxOverRounds {
         self.expire(sample);
     }
 
-    fn expire(&mut self, sample: (u64, u64)) {
-        let age = |(round, _): (u64, u64)| sample.0 - round;
+    fn expire(&mut self, sample: (u32, u32)) {
+        let age = |(round, _): (u32, u32)| sample.0.wrapping_sub(round);
         if age(self.best[0]) > ROUNDS {
             self.best = [self.best[1], self.best[2], sample];
             if age(self.best[0]) > ROUNDS {

@@ -77,10 +77,11 @@ enum Mode {
 /// The controller.
 #[derive(Debug)]
 pub(super) struct Bbr {
-    max_payload: u64,
+    max_payload: u32,
     mode: Mode,
     path: PathModel,
-    window: u64,
+    /// No buffer is as large as this can become.
+    window: u32,
     full_bandwidth: u64,
     full_rounds: u32,
     /// The path has been filled once.
@@ -92,19 +93,29 @@ pub(super) struct Bbr {
 }
 
 impl Bbr {
-    pub(super) fn new(max_payload: u64, seed: u64) -> Self {
-        Self {
+    pub(super) fn new(max_payload: u32, seed: u64) -> Self {
+        let mut bbr = Self {
             max_payload,
             mode: Mode::Startup,
             path: PathModel::default(),
-            window: INITIAL_SEGMENTS * max_payload,
+            window: 0,
             full_bandwidth: 0,
             full_rounds: 0,
             was_full: false,
             aggregation: Aggregation::default(),
             silent: false,
             dice: seed | 1,
-        }
+        };
+        bbr.set_window(bbr.bytes(INITIAL_SEGMENTS));
+        bbr
+    }
+
+    fn set_window(&mut self, bytes: u64) {
+        self.window = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+
+    fn bytes(&self, segments: u64) -> u64 {
+        segments * u64::from(self.max_payload)
     }
 
     fn look_for_full_pipe(&mut self) {
@@ -207,14 +218,16 @@ impl Bbr {
             return;
         };
         let min_rtt = Some(self.path.min_rtt());
-        let burst = super::super::pacing::burst(self.pacing_rate(), self.max_payload, min_rtt);
+        let burst =
+            super::super::pacing::burst(self.pacing_rate(), self.max_payload.into(), min_rtt);
         let quantum = 3 * burst.min(LARGEST_BURST);
         let target = product + self.extra() + quantum;
-        self.window = match self.mode {
-            Mode::Startup if self.window >= target => self.window,
-            _ => (self.window + acked).min(target),
+        let window = u64::from(self.window);
+        let window = match self.mode {
+            Mode::Startup if window >= target => window,
+            _ => (window + acked).min(target),
         };
-        self.window = self.window.max(MIN_SEGMENTS * self.max_payload);
+        self.set_window(window.max(self.bytes(MIN_SEGMENTS)));
     }
 
     /// What is in flight beyond the product, for a peer that acknowledges unevenly. Its ticks are
@@ -252,8 +265,12 @@ impl Controller for Bbr {
         {
             self.path.count_fates(sent_at, event.acked_segments, 0);
         }
-        self.aggregation
-            .update(self.path.round(), event, self.path.bandwidth(), self.window);
+        self.aggregation.update(
+            self.path.round(),
+            event,
+            self.path.bandwidth(),
+            self.window.into(),
+        );
         if round_passed && event.rate.is_some_and(|sample| !sample.app_limited) {
             self.look_for_full_pipe();
         }
@@ -272,29 +289,28 @@ impl Controller for Bbr {
     }
 
     fn on_late_proof(&mut self) {
-        let initial = INITIAL_SEGMENTS * self.max_payload;
-        if self.mode == Mode::Startup && self.window == initial {
-            self.window = LATE_SEGMENTS * self.max_payload;
+        let initial = self.bytes(INITIAL_SEGMENTS);
+        if self.mode == Mode::Startup && u64::from(self.window) == initial {
+            self.set_window(self.bytes(LATE_SEGMENTS));
         }
     }
 
     fn window(&self) -> u64 {
         if self.silent {
-            return SILENT_SEGMENTS * self.max_payload;
+            return self.bytes(SILENT_SEGMENTS);
         }
         match self.mode {
             Mode::ProbeRtt { pause: true, .. } => {
                 let half = self.path.bandwidth_delay(PROBE_RTT_GAIN).unwrap_or(0);
-                self.window
-                    .min(half.max(SILENT_SEGMENTS * self.max_payload))
+                u64::from(self.window).min(half.max(self.bytes(SILENT_SEGMENTS)))
             }
-            _ => self.window,
+            _ => self.window.into(),
         }
     }
 
     fn pacing_rate(&self) -> Option<u64> {
         let rate = scale(self.path.sending_rate(), self.gain(), 100);
-        let initial = INITIAL_SEGMENTS * self.max_payload * 1000 / INITIAL_SPREAD;
+        let initial = self.bytes(INITIAL_SEGMENTS) * 1000 / INITIAL_SPREAD;
         Some(match self.mode {
             Mode::Startup => rate.max(initial),
             _ => rate,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::{AckEvent, rate::RateSample};
-use crate::moment::{Moment, Span};
+use crate::moment::{Micros, Moment, Span};
 
 /// A smaller sample replaces the least round-trip time at any age; another one after this.
 const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
@@ -34,10 +34,10 @@ pub(super) struct PathModel {
     recent_min_rtt: Option<Span>,
     queue: Queue,
     queue_since: Option<Moment>,
-    tick: Span,
+    tick: Micros,
     loss: AmbientLoss,
-    /// Round trips, by what was delivered when one ended.
-    round: u64,
+    /// Round trips, which may begin anew, by what was delivered when one ended.
+    round: u32,
     round_end: u64,
 }
 
@@ -57,7 +57,7 @@ impl PathModel {
         self.take_rate(&sample);
         let round_passed = sample.prior_delivered >= self.round_end;
         if round_passed {
-            self.round += 1;
+            self.round = self.round.wrapping_add(1);
             self.round_end = event.delivered;
         }
         self.look_for_slower_path(event.now);
@@ -170,7 +170,7 @@ impl PathModel {
         self.queue.delay.get() <= queue_threshold(self.min_rtt())
     }
 
-    pub(super) fn round(&self) -> u64 {
+    pub(super) fn round(&self) -> u32 {
         self.round
     }
 

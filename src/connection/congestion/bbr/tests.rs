@@ -23,7 +23,7 @@ struct Pipe {
 impl Pipe {
     fn new() -> Self {
         Self {
-            bbr: Bbr::new(PAYLOAD, 1),
+            bbr: Bbr::new(PAYLOAD as u32, 1),
             now: Moment::START + Duration::from_secs(1),
             rate: RATE,
             rtt: RTT,
