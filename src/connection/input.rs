@@ -6,6 +6,7 @@ use super::{
     Connection, Side, State, Trigger,
     ack::Urgency,
     congestion::{AckEvent, rate::Sampled},
+    keepalive::news_delay,
     receive::Accepted,
     send::{Sent, Status},
 };
@@ -386,12 +387,9 @@ impl Connection {
         self.controller.on_ack(&event);
         self.detect_losses(now);
         self.pacer.set_rate(now, self.controller.pacing_rate());
-        self.pings.on_acknowledged(
-            now,
-            self.send.first_unacked(),
-            self.round_trip(),
-            &self.config,
-        );
+        let delay = news_delay(&self.config, self.output.peer_wraps);
+        let (una, rtt) = (self.send.first_unacked(), self.round_trip());
+        self.pings.on_acknowledged(now, una, rtt, delay);
     }
 
     /// Gives up what must be lost. Returns whether anything was.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a client opens | the server learns of the connection before there is data, and answers |
 //! | the first datagram of a connection was a Ping | the answer that the client waits for |
-//! | what was acknowledged is news that no Data will carry | a Go receiver repeats its ACKs until it hears |
+//! | what was acknowledged is news that no Data will carry | a Go receiver repeats its ACKs until it hears; one of ours waits for longer, and asks again |
 //! | nothing was sent for a while | NAT mappings, and a Go peer that gives up after 30 s |
 //! | nothing was heard for longer | the peer's Pings may have been lost; ours ask for more |
 //! | the peer sent a Ping into a silence | it may be asking |
@@ -17,8 +17,10 @@ use crate::{config::Config, moment::Moment, wire::SeqNum};
 const OPENING_DELAY: Duration = Duration::from_millis(2);
 const OPENING_INTERVAL: Duration = Duration::from_millis(300);
 const MAX_OPENING_INTERVAL: Duration = Duration::from_secs(4);
-/// How long news of `first_unacked` wait for Data to carry them: less than a Go peer's tick.
+/// How long news of `first_unacked` wait for Data to carry them: less than a Go peer's tick, or than
+/// the patience of one of ours (`reminder.rs`), some of which is used up on the way.
 const NEWS_DELAY: Duration = Duration::from_millis(25);
+const NEWS_DELAY_TO_OURS: Duration = Duration::from_millis(150);
 /// Least time between two Pings about the same `first_unacked`.
 const REMINDER_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a peer that has become silent is asked, and how long this side must have been silent
@@ -73,12 +75,12 @@ impl Pings {
         now: Moment,
         first_unacked: SeqNum,
         rtt: Duration,
-        config: &Config,
+        delay: Duration,
     ) {
         if first_unacked == self.told || self.news_due.is_some() {
             return;
         }
-        let at = now + NEWS_DELAY.min(config.tti() / 2);
+        let at = now + delay;
         self.news_due = Some(self.told_at.map_or(at, |told_at| at.max(told_at + rtt)));
     }
 
@@ -142,6 +144,14 @@ impl Pings {
                 Some(self.opening.as_ref().map_or(regular, |opening| opening.0))
             }
         }
+    }
+}
+
+/// How long a peer can wait for news.
+pub(super) fn news_delay(config: &Config, is_ours: bool) -> Duration {
+    match is_ours {
+        true => NEWS_DELAY_TO_OURS,
+        false => NEWS_DELAY.min(config.tti() / 2),
     }
 }
 
@@ -242,12 +252,12 @@ mod tests {
         let now = Moment::START;
         let mut pings = pings(now);
         let una = SeqNum::new(1);
-        pings.on_acknowledged(now, una, 10 * MS, &Config::default());
+        pings.on_acknowledged(now, una, 10 * MS, NEWS_DELAY);
         assert_eq!(pings.news_deadline(), Some(now + 25 * MS));
         pings.on_told(now + 5 * MS, una);
         assert_eq!(pings.news_deadline(), None);
         let (una, rtt) = (SeqNum::new(2), 100 * MS);
-        pings.on_acknowledged(now + 6 * MS, una, rtt, &Config::default());
+        pings.on_acknowledged(now + 6 * MS, una, rtt, NEWS_DELAY);
         assert_eq!(pings.news_deadline(), Some(now + 105 * MS));
     }
 

@@ -2,6 +2,7 @@
 
 mod closing;
 mod migration;
+mod news;
 mod reflected;
 mod thin;
 mod wrap;
@@ -248,23 +249,6 @@ fn an_ack_never_covers_the_largest_number_it_lists() {
             assert!(!largest.precedes(ack.receiving_next), "{ack:?}");
         }
     }
-}
-
-#[test]
-fn the_peer_is_told_what_was_acknowledged_although_no_data_follows() {
-    let mut pair = Pair::new(5 * MS);
-    pair.establish();
-    pair.client.connection.write(b"x");
-    pair.run_for(100 * MS);
-    let last = pair
-        .client
-        .sent
-        .last()
-        .and_then(|datagram| Segments::new(datagram).last());
-    let Some(Segment::Command(ping)) = last else {
-        panic!("{last:?}")
-    };
-    assert_eq!(ping.sending_next, SeqNum::new(1));
 }
 
 #[test]

@@ -22,6 +22,7 @@ const ENDPOINT_HOSTILE: &str = "tests/endpoint/hostile.rs";
 const FOREIGN: &str = "tests/endpoint/foreign.rs";
 const LIFE: &str = "tests/endpoint/life.rs";
 const LIES: &str = "tests/sim/hostile/acks.rs";
+const NEWS: &str = "src/connection/tests/news.rs";
 const OPENING: &str = "tests/sim/opening.rs";
 const PIPE: &str = "src/endpoint/pipe/tests.rs";
 const REPEATED: &str = "tests/sim/hostile/data.rs";
@@ -69,8 +70,8 @@ const DEFECTS: [(&str, Shown); 41] = [
         By(&[
             (SCENARIOS, "a_go_peer_stops_repeating_its_acknowledgement"),
             (
-                CORE,
-                "the_peer_is_told_what_was_acknowledged_although_no_data_follows",
+                NEWS,
+                "a_ping_tells_it_if_no_data_follows_before_the_peer_asks",
             ),
         ]),
     ),
