@@ -82,14 +82,25 @@ pub struct Levels {
     pub(super) congestion_window: Amount,
     pub(super) bytes_in_flight: Amount,
     pub(super) pacing_rate: u64,
-    pub send_queue: Amount,
-    pub receive_queue: Amount,
+    pub(super) send_queue: Amount,
+    pub(super) receive_queue: Amount,
     pub(super) peer_window: Amount,
 }
 
 /// A number of bytes, or of segments. Of more than 4 GiB, so much is told.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Amount(u32);
+pub(super) struct Amount(u32);
+
+#[cfg(test)]
+impl Levels {
+    pub(crate) fn of_queues(send: u64, receive: u64) -> Self {
+        Self {
+            send_queue: send.into(),
+            receive_queue: receive.into(),
+            ..Self::default()
+        }
+    }
+}
 
 impl Amount {
     fn get(self) -> u64 {

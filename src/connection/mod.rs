@@ -67,7 +67,7 @@ use crate::{
 };
 
 pub use bytes::ByteQueue;
-pub use counters::{Amount, Counters, Levels};
+pub use counters::{Counters, Levels};
 pub use state::{State, Trigger};
 pub use timer::Timer;
 

@@ -232,10 +232,7 @@ fn statistics_add_what_the_pipes_know() {
     let (handle, _) = handle();
     write(&handle, b"12345").unwrap();
     handle.receive_pipe().push(b"123");
-    let mut levels = Levels::default();
-    levels.send_queue = 10.into();
-    levels.receive_queue = 20.into();
-    handle.publish(levels);
+    handle.publish(Levels::of_queues(10, 20));
     let counters = Arc::new(Counters::default());
     handle.show(counters.clone());
     counters.mishaps().beyond_window.add(7);
