@@ -1,5 +1,5 @@
-//! Times and spans of time in half the memory of an `Instant` and a `Duration`: of a connection
-//! that does nothing, they are a good part.
+//! Times and spans of time in at most half the memory of an `Instant` and a `Duration`: of a
+//! connection that does nothing, they are a good part.
 
 use std::{
     num::NonZeroU64,

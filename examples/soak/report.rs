@@ -160,8 +160,15 @@ impl Report {
         }
         if let Some(slope) = self.heap_slope {
             text += &format!(
-                "of which asked for: {} KiB, growing by {:.0} ± {:.0} KiB a minute\n",
-                self.last.heap_kib, slope.rate, slope.standard_error,
+                "of which asked for: {} KiB, growing by {:.0} ± {:.0} KiB a minute{}\n",
+                self.last.heap_kib,
+                slope.rate,
+                slope.standard_error,
+                if self.is_judged() {
+                    ""
+                } else {
+                    " (too short a run to judge that)"
+                },
             );
         }
         text += &format!(

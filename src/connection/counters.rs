@@ -41,7 +41,8 @@ pub struct Counters {
     pub(super) segments_sent: Count,
     pub(super) acks_sent: Count,
     pub(super) acks_received: Count,
-    /// Apart, for many a connection has none.
+    /// Apart, for many a connection has none. Made by the connection that counts; whoever looks
+    /// does not wait.
     mishaps: OnceLock<Box<Mishaps>>,
     pub(super) wakes: Wakes,
 }

@@ -187,7 +187,15 @@ impl Connection {
 
     fn on_ack(&mut self, now: Moment, ack: Ack<'_>) {
         self.stats.acks_received.add(1);
-        self.send.raise_limit(ack.receiving_window);
+        // A peer of ours that says nothing new has not heard that its acknowledgements have
+        // arrived (`reminder.rs`).
+        let is_known = ack.numbers.is_empty()
+            && ack.receiving_next == self.send.first_unacked()
+            && self.send.is_empty();
+        let is_new = self.send.raise_limit(ack.receiving_window) || !is_known;
+        if self.output.peer_wraps && !is_new {
+            return self.pings.on_repeated_ack(now, self.rtt.rto());
+        }
         self.acknowledge(now, ack.receiving_next, ack.numbers, ack.timestamp);
     }
 
@@ -387,7 +395,8 @@ impl Connection {
         self.controller.on_ack(&event);
         self.detect_losses(now);
         self.pacer.set_rate(now, self.controller.pacing_rate());
-        let delay = news_delay(&self.config, self.output.peer_wraps);
+        let (is_ours, has_sent) = (self.output.peer_wraps, self.receive.has_received());
+        let delay = news_delay(&self.config, is_ours, has_sent);
         let (una, rtt) = (self.send.first_unacked(), self.round_trip());
         self.pings.on_acknowledged(now, una, rtt, delay);
     }

@@ -4,23 +4,25 @@
 //! |---|---|
 //! | a client opens | the server learns of the connection before there is data, and answers |
 //! | the first datagram of a connection was a Ping | the answer that the client waits for |
-//! | what was acknowledged is news that no Data will carry | a Go receiver repeats its ACKs until it hears; one of ours waits for longer, and asks again |
+//! | what was acknowledged is news that no Data will carry | a Go receiver repeats its ACKs until it hears; one of ours waits for longer before it asks |
 //! | nothing was sent for a while | NAT mappings, and a Go peer that gives up after 30 s |
 //! | nothing was heard for longer | the peer's Pings may have been lost; ours ask for more |
 //! | the peer sent a Ping into a silence | it may be asking |
 
 use std::time::Duration;
 
+use super::reminder::PATIENCE;
 use crate::{config::Config, moment::Moment, wire::SeqNum};
 
 /// What a client waits before it opens with a Ping: its first write is a better opening.
 const OPENING_DELAY: Duration = Duration::from_millis(2);
 const OPENING_INTERVAL: Duration = Duration::from_millis(300);
 const MAX_OPENING_INTERVAL: Duration = Duration::from_secs(4);
-/// How long news of `first_unacked` wait for Data to carry them: less than a Go peer's tick, or than
-/// the patience of one of ours (`reminder.rs`), some of which is used up on the way.
+/// How long news of `first_unacked` wait for Data to carry them: less than a Go peer's tick.
 const NEWS_DELAY: Duration = Duration::from_millis(25);
-const NEWS_DELAY_TO_OURS: Duration = Duration::from_millis(150);
+/// The same where the peer is one of ours and knows the round trip: it waits that long and its
+/// patience before it asks. The other half is for its delayed ACK, and for jitter.
+const NEWS_DELAY_TO_OURS: Duration = Duration::from_millis(PATIENCE.as_millis() as u64 / 2);
 /// Least time between two Pings about the same `first_unacked`.
 const REMINDER_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a peer that has become silent is asked, and how long this side must have been silent
@@ -147,9 +149,9 @@ impl Pings {
     }
 }
 
-/// How long a peer can wait for news.
-pub(super) fn news_delay(config: &Config, is_ours: bool) -> Duration {
-    match is_ours {
+/// How long a peer can wait for news. One that has sent nothing has seen no round trip.
+pub(super) fn news_delay(config: &Config, is_ours: bool, has_sent: bool) -> Duration {
+    match is_ours && has_sent {
         true => NEWS_DELAY_TO_OURS,
         false => NEWS_DELAY.min(config.tti() / 2),
     }

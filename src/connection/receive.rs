@@ -392,6 +392,10 @@ impl ReceiveHalf {
         sending_next.precedes(self.next) || self.has_gap()
     }
 
+    pub(super) fn has_received(&self) -> bool {
+        self.received > 0
+    }
+
     pub(super) fn ready_bytes(&self) -> usize {
         self.ready.len()
     }

@@ -10,7 +10,7 @@ use super::backoff;
 use crate::moment::Moment;
 
 /// The first reminder leaves this long after the round trip in which something should have come.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub(super) const PATIENCE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 pub(super) struct Reminder {

@@ -8,7 +8,7 @@ use std::{
 /// An address in two thirds of the memory: there are several of each session. IPv4 is inside IPv6,
 /// and there is no flow label.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct CompactAddr {
+pub(super) struct CompactAddr {
     ip: Ipv6Addr,
     port: u16,
     /// In bytes, for otherwise it would have to lie at a multiple of four.
@@ -44,7 +44,7 @@ impl fmt::Debug for CompactAddr {
 
 /// One form for each address: IPv4 as IPv4 although a dual-stack socket shows it inside IPv6, and
 /// no flow label.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     let SocketAddr::V6(v6) = address else {
         return address;
     };
@@ -82,6 +82,17 @@ mod tests {
         for text in ["192.0.2.1:5", "[2001:db8::1]:65535", "[fe80::1%7]:9"] {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(SocketAddr::from(CompactAddr::from(address)), address);
+        }
+        for (one, same) in [
+            ("[::ffff:192.0.2.1]:5", "192.0.2.1:5"),
+            ("[2001:db8::1]:5", "[2001:db8::1]:5"),
+        ] {
+            let [one, same] = [one, same].map(|text| text.parse::<SocketAddr>().unwrap());
+            let one = match one {
+                SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 77, 0).into(),
+                v4 => v4,
+            };
+            assert_eq!(CompactAddr::from(one), CompactAddr::from(same));
         }
     }
 }

@@ -223,10 +223,11 @@ impl EndpointBuilder {
     /// session are set aside for that. If all sessions need theirs and these are more than half of
     /// the limit, it is exceeded by as much.
     ///
-    /// The process takes more: memory that is kept for a moment after its use (two seconds, or as
-    /// long as a session is busy; a fifth of a second once half of the limit is held), unused ends of
-    /// buffers, the threads of the program, and what TLS holds inside a stream, up to 64 KiB each
-    /// of ciphertext and of a handshake message while they are being read, some KiB while idle.
+    /// The process takes more: memory that is kept for a moment after its use (for two seconds, or
+    /// as long as a session is busy; for a fifth of a second at most once sessions are held to
+    /// their parts), unused ends of buffers, the threads of the program, and what TLS holds inside
+    /// a stream, up to 64 KiB each of ciphertext and of a handshake message while they are being
+    /// read, some KiB while idle.
     ///
     /// Default: no limit.
     pub fn memory_limit(mut self, bytes: usize) -> Self {

@@ -60,7 +60,7 @@ impl Task {
     }
 
     /// Whether it matters over how many sockets streams go.
-    pub(crate) fn has_many_streams(self) -> bool {
+    pub(crate) fn depends_on_sockets(self) -> bool {
         self.kind() == Kind::Connect || self.streams() > 1
     }
 

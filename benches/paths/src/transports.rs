@@ -78,7 +78,7 @@ impl Transport {
             Self::Raw => task == Task::Bulk,
             Self::Udp => task == Task::Echo,
             Self::MkcpTls => programs.perf_has_tls,
-            Self::MkcpSockets => task.has_many_streams(),
+            Self::MkcpSockets => task.depends_on_sockets(),
             _ => true,
         }
     }
@@ -136,7 +136,7 @@ impl Transport {
                 command = Command::new(&programs.perf);
                 command.args([name, "--json"]).args(options);
                 command.current_dir(folder);
-                if task.has_many_streams() && self != Self::MkcpSockets {
+                if task.depends_on_sockets() && self != Self::MkcpSockets {
                     command.args(["--sockets", "1"]);
                 }
                 task.kind() == Kind::Bulk

@@ -47,6 +47,10 @@ impl Keeping {
                 self.moved_before = self.moved;
                 more < BUSY || is_scarce
             }
+            Some(until) if is_scarce => {
+                self.until = Some(until.min(now + KEEP));
+                false
+            }
             _ => false,
         }
     }
@@ -86,6 +90,19 @@ mod tests {
         for bytes in [64, 100_000] {
             assert!(given_back(bytes, 10, true) >= 45);
         }
+    }
+
+    #[test]
+    fn what_is_kept_when_memory_becomes_scarce_is_kept_for_no_longer_than_then() {
+        let (mut keeping, now) = (Keeping::default(), Instant::now());
+        keeping.visit(now, 1000, 0, false);
+        assert!(keeping.visit(now + KEEP, 2000, 0, false));
+        assert_eq!(keeping.deadline(), Some(now + KEEP + KEEP_IN_USE));
+        keeping.visit(now + 2 * KEEP, 2000, 0, true);
+        assert_eq!(keeping.deadline(), Some(now + 3 * KEEP));
+        // And for no longer, because it is looked at again.
+        keeping.visit(now + 5 * KEEP / 2, 2000, 0, true);
+        assert_eq!(keeping.deadline(), Some(now + 3 * KEEP));
     }
 
     #[test]
