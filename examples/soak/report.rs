@@ -9,8 +9,11 @@ use crate::{ledger::Ledger, order::Kind, process, samples::Sample, slope::Slope}
 /// Standard errors that a slope may be above the bound.
 const DOUBT: f64 = 3.0;
 /// What may be held when all has ended, by what is opened once and kept. In ten minutes of sessions
-/// some bytes lost by each of them are more.
-const MOST_LEFT_KIB: u64 = 512;
+/// some bytes lost by each of them are more ...
+const LEFT_KIB: u64 = 128;
+/// ... than this and what `parking_lot` keeps: a table with three places of 64 bytes for each thread
+/// that there was at a time, rounded up to a power of two, and the smaller ones before it.
+const LEFT_BYTES_BY_THREAD: u64 = 2 * 2 * 3 * 64;
 
 pub(crate) struct Report {
     pub(crate) seed: u64,
@@ -29,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) threads_left: usize,
     pub(crate) descriptors_left: usize,
     pub(crate) heap_left_kib: u64,
+    /// At a time.
+    pub(crate) most_threads: usize,
     pub(crate) loud_records: u64,
     pub(crate) panics: u64,
 }
@@ -56,7 +61,8 @@ impl Report {
             let text = format!("{heard} sessions without a byte from {mutes} mute clients");
             self.ledger.wrong(text);
         }
-        if self.heap_left_kib > MOST_LEFT_KIB {
+        let most_left = LEFT_KIB + self.most_threads as u64 * LEFT_BYTES_BY_THREAD / 1024;
+        if self.heap_left_kib > most_left {
             let text = format!("{} KiB of the heap left", self.heap_left_kib);
             self.ledger.wrong(text);
         }

@@ -64,6 +64,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 
     let slope = samples::slope(&samples, ran / 4, |sample| sample.rss_kib);
     let heap_slope = samples::slope(&samples, ran / 4, |sample| sample.heap_kib);
+    let most_threads = samples.iter().map(|sample| sample.threads).max();
     let last = samples.last().copied().unwrap_or(before);
     drop((samples, watch));
     let mut report = Report {
@@ -79,6 +80,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         threads_left: 0,
         descriptors_left: 0,
         heap_left_kib: 0,
+        most_threads: most_threads.unwrap_or(before.threads),
         ledger: close(stage, servers, relay)?,
         loud_records: 0,
         panics: 0,
