@@ -192,7 +192,9 @@ impl Connection {
         let is_known = ack.numbers.is_empty()
             && ack.receiving_next == self.send.first_unacked()
             && self.send.is_empty();
-        let is_new = self.send.raise_limit(ack.receiving_window) || !is_known;
+        let window = self.send.window();
+        self.send.raise_limit(ack.receiving_window);
+        let is_new = !is_known || self.send.window() > window;
         if self.output.peer_wraps && !is_new {
             return self.pings.on_repeated_ack(now, self.rtt.rto());
         }

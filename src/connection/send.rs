@@ -185,11 +185,9 @@ impl SendHalf {
         self.bytes.len() - (self.numbered - self.start) as usize
     }
 
-    /// The peer accepts numbers up to `limit`. Limits never move back; whether this one is new.
-    pub(super) fn raise_limit(&mut self, limit: SeqNum) -> bool {
-        let is_new = self.limit.precedes(limit);
+    /// The peer accepts numbers up to `limit`. Limits never move back.
+    pub(super) fn raise_limit(&mut self, limit: SeqNum) {
         self.limit = self.limit.latest(limit);
-        is_new
     }
 
     /// Segments that the peer would accept beyond those sent.
