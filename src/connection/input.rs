@@ -195,10 +195,10 @@ impl Connection {
         let window = self.send.window();
         self.send.raise_limit(ack.receiving_window);
         let is_new = !is_known || self.send.window() > window;
-        if self.output.peer_wraps && !is_new {
-            return self.pings.on_repeated_ack(now, self.rtt.rto());
-        }
         self.acknowledge(now, ack.receiving_next, ack.numbers, ack.timestamp);
+        if self.output.peer_wraps && !is_new {
+            self.pings.on_repeated_ack(now, self.rtt.rto());
+        }
     }
 
     fn on_command(&mut self, now: Moment, command: Command) {
