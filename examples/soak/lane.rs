@@ -92,14 +92,6 @@ const PLANS: [Plan; 6] = [
     },
 ];
 
-/// What servers with a seed fill up in the course of time, and not beyond: 1.7 MB each for nonces, by
-/// which they know recorded first datagrams.
-pub(crate) fn filling_kib() -> u64 {
-    const NONCES_KIB: u64 = 1700;
-    let with_seed = PLANS.iter().filter(|plan| plan.seed.is_some());
-    with_seed.count() as u64 * NONCES_KIB
-}
-
 /// The two sides of TLS.
 struct Certified {
     server: Arc<ServerConfig>,

@@ -84,9 +84,8 @@ struct Options {
     patience: u64,
 
     /// How fast what is held on the heap may grow, after a quarter of the time, beyond what the
-    /// scatter of its samples explains, and beyond 3.4 MB in all for nonces of first datagrams; not
-    /// judged in runs of less than 4 minutes. Resident memory grows longer, by holes in the heap,
-    /// and is only told
+    /// scatter of its samples explains; not judged in runs of less than 4 minutes. Resident memory
+    /// grows longer, by holes in the heap, and is only told
     #[arg(long, value_name = "KIB/MINUTE", default_value_t = 128.0)]
     max_slope: f64,
 

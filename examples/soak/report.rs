@@ -4,9 +4,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    lane::filling_kib, ledger::Ledger, order::Kind, process, samples::Sample, slope::Slope,
-};
+use crate::{ledger::Ledger, order::Kind, process, samples::Sample, slope::Slope};
 
 /// Standard errors that a slope may be above the bound.
 const DOUBT: f64 = 3.0;
@@ -68,10 +66,9 @@ impl Report {
             let text = format!("{} KiB of the heap left", self.heap_left_kib);
             self.ledger.wrong(text);
         }
-        // Holes in the heap make the process grow for long, and are no leak. Nor is what has a bound.
+        // Holes in the heap make the process grow for long, and are no leak.
         if let (Some(slope), Some(bound)) = (self.heap_slope, self.max_slope)
-            && let minutes = slope.points as f64 / 60.0
-            && slope.rate > bound + DOUBT * slope.standard_error + filling_kib() as f64 / minutes
+            && slope.rate > bound + DOUBT * slope.standard_error
         {
             self.ledger
                 .wrong(format!("more and more is held: {slope:?}"));
