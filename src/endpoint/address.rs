@@ -7,7 +7,7 @@ use std::{
 
 /// An address in two thirds of the memory: there are several of each session. IPv4 is inside IPv6,
 /// and there is no flow label.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct CompactAddr {
     ip: Ipv6Addr,
     port: u16,

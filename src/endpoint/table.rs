@@ -1,19 +1,16 @@
-//! Where a worker finds its sessions, and what it remembers of those that are gone.
+//! Where a worker finds its sessions.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     net::SocketAddr,
-    time::{Duration, Instant},
 };
-
-use crate::wire::Command;
 
 use super::{address::CompactAddr, handle::SessionKey, port::PortId};
 
 /// What a datagram belongs to: mKCP knows a connection by the peer's address and the
 /// conversation, and here also by the port that it came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId {
     pub(super) port: PortId,
     pub(super) conversation: u16,
@@ -205,97 +202,9 @@ pub(super) fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     }
 }
 
-/// Sessions that ended a short while ago, so that their late datagrams open no new ones.
-#[derive(Debug, Default)]
-pub(super) struct Tombstones {
-    stones: HashMap<ConnectionId, Tombstone>,
-    /// Until when each lasts, in order: those of peers that had proven their address, and others.
-    order: [VecDeque<(Instant, ConnectionId)>; 2],
-}
-
-#[derive(Debug)]
-struct Tombstone {
-    answer: Command,
-    until: Instant,
-    terminates_answered: u32,
-}
-
-/// A late datagram, as far as its answer depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Late {
-    Terminate,
-    Other,
-}
-
-impl Tombstones {
-    /// Longer than a datagram lives in any network, and than a Go peer goes on talking.
-    pub(super) const LIFETIME: Duration = Duration::from_secs(60);
-    /// For those whose peer has not proven its address: for as long as Go peers talk after an end.
-    pub(super) const UNPROVEN_LIFETIME: Duration = Duration::from_secs(15);
-    /// Of each kind, about 3 MB; under a flood the oldest go first.
-    const LIMIT: usize = 16 * 1024;
-    /// A peer that repeats its Terminate has missed ours, but the tombstones of two ends must not
-    /// answer each other for ever.
-    const TERMINATES_ANSWERED: u32 = 3;
-
-    pub(super) fn bury(&mut self, now: Instant, id: ConnectionId, answer: Command, proven: bool) {
-        self.forget_old(now);
-        let (lifetime, order) = match proven {
-            true => (Self::LIFETIME, &mut self.order[0]),
-            false => (Self::UNPROVEN_LIFETIME, &mut self.order[1]),
-        };
-        let until = now + lifetime;
-        let stone = Tombstone {
-            answer,
-            until,
-            terminates_answered: 0,
-        };
-        self.stones.insert(id, stone);
-        order.push_back((until, id));
-    }
-
-    /// The Terminate with which a late datagram is to be answered.
-    pub(super) fn find(&mut self, now: Instant, id: &ConnectionId, late: Late) -> Option<Command> {
-        let stone = self.stones.get_mut(id)?;
-        if stone.until <= now {
-            return None;
-        }
-        if late == Late::Terminate {
-            if stone.terminates_answered >= Self::TERMINATES_ANSWERED {
-                return None;
-            }
-            stone.terminates_answered += 1;
-        }
-        Some(stone.answer)
-    }
-
-    /// Without a timer of its own: memory is given back when the next session ends.
-    pub(super) fn forget_old(&mut self, now: Instant) {
-        for order in &mut self.order {
-            while let Some(&(until, id)) = order.front() {
-                if until > now && order.len() < Self::LIMIT {
-                    break;
-                }
-                order.pop_front();
-                // The same id may have been buried again since.
-                let same = |stone: &Tombstone| stone.until == until;
-                if self.stones.get(&id).is_some_and(same) {
-                    self.stones.remove(&id);
-                }
-            }
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.stones.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{CommandKind, Options, SeqNum};
 
     #[derive(Debug, PartialEq)]
     struct Guest {
@@ -322,17 +231,6 @@ mod tests {
     fn id(conversation: u16) -> ConnectionId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 9));
         ConnectionId::new(PortId(0), remote, conversation)
-    }
-
-    fn terminate(conversation: u16) -> Command {
-        Command {
-            conversation,
-            kind: CommandKind::Terminate,
-            options: Options::NONE,
-            sending_next: SeqNum::ZERO,
-            receiving_next: SeqNum::ZERO,
-            peer_rto: 0,
-        }
     }
 
     #[test]
@@ -392,51 +290,5 @@ mod tests {
             .map(|(_, one)| one.key.index)
             .collect();
         assert_eq!(movable, [1, 2, 3, 4, 5, 6, 7, 8]);
-    }
-
-    #[test]
-    fn tombstones_last_a_minute_and_are_bounded() {
-        let start = Instant::now();
-        let mut tombstones = Tombstones::default();
-        tombstones.bury(start, id(1), terminate(1), true);
-        let last = start + Tombstones::LIFETIME - Duration::from_millis(1);
-        let over = start + Tombstones::LIFETIME;
-        let found = tombstones.find(last, &id(1), Late::Other);
-        assert_eq!(found, Some(terminate(1)));
-        assert_eq!(tombstones.find(over, &id(1), Late::Other), None);
-        for conversation in 0..u16::MAX {
-            tombstones.bury(last, id(conversation), terminate(conversation), true);
-        }
-        assert!(tombstones.stones.len() <= Tombstones::LIMIT);
-        let youngest = tombstones.find(last, &id(u16::MAX - 1), Late::Other);
-        assert!(youngest.is_some());
-    }
-
-    #[test]
-    fn tombstones_of_peers_without_proof_last_shorter_and_displace_no_others() {
-        let start = Instant::now();
-        let mut tombstones = Tombstones::default();
-        tombstones.bury(start, id(0), terminate(0), true);
-        for conversation in 1..u16::MAX {
-            tombstones.bury(start, id(conversation), terminate(conversation), false);
-        }
-        assert!(tombstones.len() <= Tombstones::LIMIT + 1);
-        let over = start + Tombstones::UNPROVEN_LIFETIME;
-        assert!(tombstones.find(over, &id(0), Late::Other).is_some());
-        let last = &id(u16::MAX - 1);
-        assert_eq!(tombstones.find(over, last, Late::Other), None);
-        tombstones.forget_old(over);
-        assert_eq!(tombstones.len(), 1);
-    }
-
-    #[test]
-    fn two_tombstones_do_not_answer_each_other_for_ever() {
-        let now = Instant::now();
-        let mut tombstones = Tombstones::default();
-        tombstones.bury(now, id(1), terminate(1), true);
-        let mut ask = |late| tombstones.find(now, &id(1), late).is_some();
-        let answered = (0..10).filter(|_| ask(Late::Terminate)).count();
-        assert_eq!(answered, Tombstones::TERMINATES_ANSWERED as usize);
-        assert!(ask(Late::Other));
     }
 }

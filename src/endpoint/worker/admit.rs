@@ -19,7 +19,8 @@ use crate::endpoint::{
     port::{Permit, Port},
     session::{Opening, Session},
     strangers::{ReplyBudget, Stranger, judge},
-    table::{ConnectionId, Late, Slot, Table, Tenant, Tombstones},
+    table::{ConnectionId, Slot, Table, Tenant},
+    tombstones::{Late, Tombstones},
     transmit::Way,
 };
 

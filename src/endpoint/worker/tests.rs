@@ -31,7 +31,7 @@ use crate::{
         bell::Bell,
         conversation::Conversations,
         port::Lane,
-        table::Tombstones,
+        tombstones::Tombstones,
         transmit::SendDatagrams,
     },
     error::DropReason,
