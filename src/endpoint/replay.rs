@@ -10,7 +10,11 @@
 //! first flight could do it as well. Those that a recorder has seen and this port has not, because
 //! they were lost or withheld on the way, cannot be known.
 
-use std::{collections::HashSet, fmt, mem};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::OnceLock,
+};
 
 use parking_lot::Mutex;
 
@@ -22,13 +26,15 @@ pub(super) type Nonce = [u8; NONCE_LEN];
 /// The datagrams of a port that could have opened sessions.
 #[derive(Default)]
 pub(super) struct Replays {
-    seen: Mutex<Generations>,
+    /// Many ports never see one.
+    seen: OnceLock<Mutex<Seen>>,
 }
 
 impl Replays {
     /// Remembers a datagram; returns whether it is here for the first time.
     pub(super) fn is_first(&self, nonce: Nonce) -> bool {
-        self.seen.lock().insert(nonce)
+        let seen = self.seen.get_or_init(|| Mutex::new(Seen::new()));
+        seen.lock().insert(nonce)
     }
 }
 
@@ -38,27 +44,66 @@ impl fmt::Debug for Replays {
     }
 }
 
-/// When the younger generation is full, the older one is forgotten and the next begins. Nothing
-/// is forgotten for its age.
-#[derive(Default)]
-struct Generations {
-    younger: HashSet<Nonce>,
-    older: HashSet<Nonce>,
+/// The latest nonces, whatever their age, in half a MiB that is taken at once: a table that grew
+/// would stand still for each of its doublings.
+///
+/// A nonce is known by a print of it, and has its place in one of many sets, the oldest of which it
+/// displaces. A genuine datagram is taken for a copy as often as two prints in a set are alike by
+/// chance, once in thirty million times, and then its peer repeats it under another nonce.
+struct Seen {
+    sets: Box<[Set]>,
+    /// With keys of its own, so that nobody can choose nonces that fall into one set.
+    hasher: RandomState,
 }
 
-impl Generations {
-    /// What a hash table of 65536 places takes. With both generations that is 1.7 MB, and enough
-    /// for some ten thousand sessions.
-    const LIMIT: usize = 56 * 1024;
+/// 512 bytes.
+#[derive(Clone)]
+struct Set {
+    prints: [u32; Self::SIZE],
+    /// Where the next one goes.
+    next: u32,
+}
 
+impl Seen {
+    /// How many sets there are, which hold 130,048 prints.
+    const SETS: usize = 1024;
+    /// As many of the latest are known. On average a set has seen 56 of them, and that it has seen
+    /// more than it holds has a chance of less than one in 10^14.
+    #[cfg(test)]
+    const LATEST: usize = 56 * 1024;
+
+    fn new() -> Self {
+        Self {
+            sets: vec![Set::EMPTY; Self::SETS].into(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Returns whether it was not known.
     fn insert(&mut self, nonce: Nonce) -> bool {
-        if self.older.contains(&nonce) || !self.younger.insert(nonce) {
+        let hash = self.hasher.hash_one(nonce);
+        let set = &mut self.sets[hash as usize % Self::SETS];
+        set.insert((hash >> 32) as u32)
+    }
+}
+
+impl Set {
+    const SIZE: usize = 127;
+    const EMPTY: Self = Self {
+        prints: [Self::NOTHING; Self::SIZE],
+        next: 0,
+    };
+    /// No print.
+    const NOTHING: u32 = 0;
+
+    /// Returns whether it was not there.
+    fn insert(&mut self, print: u32) -> bool {
+        let print = print.max(Self::NOTHING + 1);
+        if self.prints.contains(&print) {
             return false;
         }
-        if self.younger.len() >= Self::LIMIT {
-            mem::swap(&mut self.younger, &mut self.older);
-            self.younger.clear();
-        }
+        self.prints[self.next as usize] = print;
+        self.next = (self.next + 1) % Self::SIZE as u32;
         true
     }
 }
@@ -83,18 +128,23 @@ mod tests {
     }
 
     #[test]
-    fn at_least_one_generation_is_remembered_and_at_most_two_are_held() {
-        let mut seen = Generations::default();
-        for number in 0..3 * Generations::LIMIT {
-            assert!(seen.insert(nonce(number)));
-            let oldest = number.saturating_sub(Generations::LIMIT - 1);
+    fn the_latest_are_remembered_and_older_ones_make_room() {
+        const COUNT: usize = 4 * Seen::SETS * Set::SIZE;
+        let mut seen = Seen::new();
+        let new = (0..COUNT).filter(|&number| seen.insert(nonce(number)));
+        assert!(new.count() >= COUNT - 2, "new ones were taken for known");
+        for number in COUNT - Seen::LATEST..COUNT {
             assert!(
-                !seen.insert(nonce(oldest)),
-                "{oldest} forgotten at {number}"
+                !seen.insert(nonce(number)),
+                "{number} of {COUNT} is forgotten"
             );
         }
-        assert!(seen.younger.len() + seen.older.len() <= 2 * Generations::LIMIT);
-        assert!(seen.younger.capacity() <= 64 * 1024);
-        assert!(seen.insert(nonce(0)), "forgotten, because later ones came");
+        let forgotten = (0..1000).filter(|&number| seen.insert(nonce(number)));
+        assert!(forgotten.count() >= 998, "the oldest take room");
+    }
+
+    #[test]
+    fn what_is_held_is_as_large_as_it_is_said() {
+        assert_eq!(Seen::SETS * size_of::<Set>(), 512 * 1024);
     }
 }
