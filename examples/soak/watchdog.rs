@@ -1,7 +1,7 @@
 //! Finds sessions that hang, and ends them.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,7 +19,7 @@ pub(crate) struct Watchdog {
     patience: u64,
     now: AtomicU64,
     next_id: AtomicU64,
-    watched: Mutex<HashMap<u64, Session>>,
+    watched: Mutex<BTreeMap<u64, Session>>,
 }
 
 struct Session {
@@ -89,7 +89,7 @@ impl Watchdog {
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Session>> {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<u64, Session>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

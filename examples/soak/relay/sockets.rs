@@ -1,7 +1,7 @@
 //! The sockets of the relay, and who is behind them.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io::{self, ErrorKind},
     net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket},
 };
@@ -29,8 +29,8 @@ pub(super) enum Place {
 pub(super) struct Sockets {
     registry: Registry,
     entrances: Vec<Entrance>,
-    flows: HashMap<Token, Flow>,
-    by_client: HashMap<(usize, SocketAddr), Token>,
+    flows: BTreeMap<Token, Flow>,
+    by_client: BTreeMap<(usize, SocketAddr), Token>,
     next_token: usize,
 }
 
@@ -64,8 +64,8 @@ impl Sockets {
             registry,
             next_token: entrances.len(),
             entrances,
-            flows: HashMap::new(),
-            by_client: HashMap::new(),
+            flows: BTreeMap::new(),
+            by_client: BTreeMap::new(),
         })
     }
 
