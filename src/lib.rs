@@ -38,6 +38,8 @@
 //!   the peer has everything. Dropping a stream delivers in the background.
 //! - **What the machine does to an endpoint** ends nothing that it need not end: [`Endpoint`] has
 //!   a table of faults and of what follows from each.
+//! - **Many streams need not be many threads.** A [`Selector`] tells which of thousands can be read
+//!   or written.
 //! - **A seed is no TLS.** It keeps outsiders from reading and forging, but not quite from
 //!   repeating what they recorded; [`Security::Aes128Gcm`] says how far. Without a seed they can do
 //!   all of it. The module `tls` puts TLS into streams.
@@ -75,6 +77,7 @@ mod moment;
 #[allow(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #[cfg_attr(not(feature = "internal"), allow(dead_code, unreachable_pub))]
 mod packet;
+mod selector;
 mod stats;
 mod stream;
 mod sync;
@@ -93,8 +96,10 @@ pub use config::{
 pub use endpoint::{Attempt, Decision, Endpoint, EndpointBuilder};
 pub use error::{ConfigError, ConnectionError, DropReason};
 pub use listener::{Incoming, Listener};
+pub use selector::Selector;
 pub use stats::{ConnectionStats, DropStats, EndpointStats, WakeStats};
 pub use stream::Stream;
+pub use sync::{Event, Readiness};
 
 /// The protocol core, for this crate's own tests, benches and fuzz targets.
 ///

@@ -126,7 +126,7 @@ impl Listener {
     }
 
     /// Whether `accept` gives `WouldBlock` instead of waiting. Holds for all clones, and for
-    /// calls that are already blocked.
+    /// calls that are already blocked. A [`Selector`](crate::Selector) tells when to try again.
     /// Never fails.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.shared.queue.set_nonblocking(nonblocking);
@@ -153,6 +153,10 @@ impl Listener {
     /// What the endpoint has done: a snapshot.
     pub fn stats(&self) -> EndpointStats {
         self.shared.endpoint.stats()
+    }
+
+    pub(crate) fn queue(&self) -> &AcceptQueue {
+        &self.shared.queue
     }
 
     fn accepted(&self, session: Arc<SessionHandle>) -> (Stream, SocketAddr) {

@@ -8,14 +8,18 @@
 mod condvar;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod watch;
 
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::moment::Span;
 use primitives::{Condvar, Mutex, MutexGuard};
+pub(crate) use watch::Events;
+pub use watch::{Event, Readiness};
+use watch::{News, Watch};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8};
@@ -37,8 +41,18 @@ struct Inner<S> {
     /// How many of them have been woken, or fewer. Waking them again would be a system call for
     /// nothing.
     woken: u16,
-    timeout: Option<Span>,
     nonblocking: bool,
+    /// Whether the next change is to be told to who watches.
+    is_watched: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few monitors have. Apart, for there are several in each session.
+#[derive(Debug, Default)]
+struct Rare {
+    timeout: Option<Duration>,
+    /// It stays for the next time, lest memory is taken for each.
+    watch: Option<Watch>,
 }
 
 /// Whom a change of the state concerns among those who wait.
@@ -86,8 +100,9 @@ impl<S> Monitor<S> {
                 state,
                 waiting: 0,
                 woken: 0,
-                timeout: None,
                 nonblocking: false,
+                is_watched: false,
+                rare: None,
             }),
             changed: Condvar::new(),
         }
@@ -121,30 +136,46 @@ impl<S> Monitor<S> {
             _ if inner.nonblocking => Err(Stalled::WouldBlock),
             Patience::AsSetSince(moment, Some(end)) => {
                 let limit = end.saturating_duration_since(moment);
-                let timeout = inner.timeout.map(Span::get);
-                Ok(Some(timeout.map_or(limit, |timeout| timeout.min(limit))))
+                Ok(Some(inner.timeout().map_or(limit, |set| set.min(limit))))
             }
-            _ => Ok(inner.timeout.map(Span::get)),
+            _ => Ok(inner.timeout()),
         })
+    }
+
+    /// Adds `event` to the list once: now if it is so already, otherwise at the next change that
+    /// concerns anybody. One list alone is told, the latest.
+    pub(crate) fn watch(&self, events: &Arc<Events>, event: Event, is_so: impl FnOnce(&S) -> bool) {
+        let mut inner = primitives::lock(&self.inner);
+        match &mut inner.rare().watch {
+            Some(watch) if watch.is(events, event) => {}
+            other => *other = Some(Watch::new(events, event)),
+        }
+        inner.is_watched = true;
+        let is_so = is_so(&inner.state);
+        let news = if is_so { inner.news() } else { None };
+        drop(inner);
+        News::tell(news);
     }
 
     /// How long `wait` waits; `None` is for ever. Holds for calls that are blocked already,
     /// counted from their beginning.
     pub(crate) fn set_timeout(&self, timeout: Option<Duration>) {
         let mut inner = primitives::lock(&self.inner);
-        inner.timeout = timeout.map(Span::from);
-        self.release(inner, Wake::All);
+        if timeout != inner.timeout() {
+            inner.rare().timeout = timeout;
+        }
+        self.wake(inner, Wake::All);
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        primitives::lock(&self.inner).timeout.map(Span::get)
+        primitives::lock(&self.inner).timeout()
     }
 
     /// Whether `wait` gives up instead of waiting. Holds for calls that are blocked already.
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
         let mut inner = primitives::lock(&self.inner);
         inner.nonblocking = nonblocking;
-        self.release(inner, Wake::All);
+        self.wake(inner, Wake::All);
     }
 
     pub(crate) fn is_nonblocking(&self) -> bool {
@@ -181,8 +212,18 @@ impl<S> Monitor<S> {
         }
     }
 
-    /// Unlocks first: a thread that is woken must not run into the lock.
+    /// After a change: unlocks, then wakes and tells.
     fn release(&self, mut inner: MutexGuard<'_, Inner<S>>, wake: Wake) {
+        let news = match wake {
+            Wake::Nobody => None,
+            Wake::One | Wake::All => inner.news(),
+        };
+        self.wake(inner, wake);
+        News::tell(news);
+    }
+
+    /// Unlocks first: a thread that is woken must not run into the lock.
+    fn wake(&self, mut inner: MutexGuard<'_, Inner<S>>, wake: Wake) {
         let asleep = inner.waiting - u32::from(inner.woken);
         match wake {
             Wake::One if asleep > 0 => {
@@ -197,6 +238,24 @@ impl<S> Monitor<S> {
             }
             _ => {}
         }
+    }
+}
+
+impl<S> Inner<S> {
+    fn timeout(&self) -> Option<Duration> {
+        self.rare.as_ref()?.timeout
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// What is to be told to who watches, once.
+    fn news(&mut self) -> Option<News> {
+        if !std::mem::take(&mut self.is_watched) {
+            return None;
+        }
+        Some(self.rare.as_ref()?.watch.as_ref()?.news())
     }
 }
 

@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("error.rs", &[]),
     ("moment.rs", &[]),
-    ("sync.rs", &["moment"]),
+    ("sync.rs", &[]),
     ("sync", &[]),
     ("stats.rs", &["error"]),
     ("config", &["error"]),
@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["endpoint", "stream", "config", "error", "stats"],
     ),
     ("stream", &["endpoint", "config", "error", "stats", "sync"]),
+    ("selector.rs", &["listener", "stream", "sync"]),
     ("tls", &["stream", "listener", "error", "sync"]),
     (
         "v2ray",

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 use super::handle::SessionHandle;
 use crate::{
     error::ConnectionError,
-    sync::{Monitor, Patience, Stalled, Wake},
+    sync::{Event, Events, Monitor, Patience, Stalled, Wake},
 };
 
 /// A bounded queue from the workers to `accept`, which can be closed from any thread.
@@ -118,6 +118,13 @@ impl AcceptQueue {
     /// The next session, waiting at most `limit`, in non-blocking mode too.
     pub(crate) fn accept_timeout(&self, limit: Duration) -> Accepted {
         self.wait(Patience::For(limit))
+    }
+
+    /// Has the list told once when `accept` would not wait.
+    pub(crate) fn watch(&self, events: &Arc<Events>, event: Event) {
+        self.queue.watch(events, event, |queue| {
+            !queue.sessions.is_empty() || queue.end.is_some()
+        });
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {

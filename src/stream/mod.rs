@@ -340,7 +340,8 @@ impl Stream {
         Ok(self.session().send_pipe().timeout())
     }
 
-    /// Whether reads and writes give `WouldBlock` instead of waiting.
+    /// Whether reads and writes give `WouldBlock` instead of waiting. A
+    /// [`Selector`](crate::Selector) tells when to try again.
     /// Never fails.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.session().receive_pipe().set_nonblocking(nonblocking);
@@ -380,7 +381,7 @@ impl Stream {
         Ok(self.session().linger())
     }
 
-    fn session(&self) -> &SessionHandle {
+    pub(crate) fn session(&self) -> &SessionHandle {
         &self.shared.session
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Monitor, Patience, Stalled, Wake};
+use super::{Event, Events, Monitor, Patience, Readiness, Stalled, Wake};
 
 /// Long enough for any thread to get its turn; reached only when a test fails.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -112,4 +112,57 @@ fn a_change_of_the_options_reaches_those_who_wait_already() {
     await_waiters(&never, 1);
     never.set_nonblocking(true);
     assert_eq!(waiter.join().unwrap().unwrap_err(), Stalled::WouldBlock);
+}
+
+/// Nothing is lost between many who tell and the one who takes, however they meet.
+#[test]
+fn every_change_of_many_states_is_told_to_who_watches_them() {
+    const STATES: usize = 8;
+    const TURNS: u32 = 2_000;
+    let events = Arc::<Events>::default();
+    let states: Arc<[Monitor<u32>]> = (0..STATES).map(|_| Monitor::new(0)).collect();
+    let watch = |key: usize| {
+        let event = Event::new(key, Readiness::Readable);
+        states[key].watch(&events, event, |&count| count > 0);
+    };
+    (0..STATES).for_each(watch);
+    let writers: Vec<_> = (0..STATES)
+        .map(|key| {
+            let states = Arc::clone(&states);
+            thread::spawn(move || {
+                for _ in 0..TURNS {
+                    states[key].update(|count| (*count += 1, Wake::One));
+                }
+            })
+        })
+        .collect();
+    let (mut taken, mut total) = (Vec::new(), 0);
+    while total < STATES as u32 * TURNS {
+        events.take(Some(DEADLINE), &mut taken);
+        assert!(!taken.is_empty(), "{total} were told");
+        for event in taken.drain(..) {
+            total += states[event.key].update(|count| (std::mem::take(count), Wake::Nobody));
+            watch(event.key);
+        }
+    }
+    for writer in writers {
+        writer.join().unwrap();
+    }
+}
+
+#[test]
+fn options_are_no_news_to_who_watches() {
+    let events = Arc::<Events>::default();
+    let state = Monitor::new(0);
+    state.watch(&events, Event::new(1, Readiness::Readable), |_| false);
+    state.set_timeout(Some(SHORT));
+    state.set_nonblocking(true);
+    state.update(|_| ((), Wake::Nobody));
+    let mut taken = Vec::new();
+    events.take(Some(Duration::ZERO), &mut taken);
+    assert_eq!(taken, []);
+    assert_eq!(state.timeout(), Some(SHORT));
+    state.update(|_| ((), Wake::One));
+    events.take(Some(DEADLINE), &mut taken);
+    assert_eq!(taken, [Event::new(1, Readiness::Readable)]);
 }

@@ -2,7 +2,7 @@
 //!
 //! Every case in `suite!` runs over TCP, over mKCP and over TLS inside mKCP. Where they differ on purpose, the case asks
 //! [`transport::Manners`], which lists all differences. What `std` has no counterpart for is in
-//! `ours.rs`.
+//! `ours.rs` and `selecting.rs`.
 
 // A case is a plain function that panics; only its callers carry `#[test]`.
 #![allow(clippy::unwrap_used, unreachable_pub)]
@@ -19,6 +19,7 @@ mod ours;
 #[path = "../common/pattern.rs"]
 mod pattern;
 mod reading;
+mod selecting;
 mod support;
 mod transport;
 mod writing;

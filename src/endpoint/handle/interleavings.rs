@@ -9,6 +9,7 @@ use loom::{
 };
 
 use super::*;
+use crate::sync::{Event, Readiness};
 
 /// Stands for the shard's inbox: the worker sleeps on it, and nothing else wakes it.
 #[derive(Debug, Default)]
@@ -160,5 +161,23 @@ fn a_failure_reaches_a_reader_and_a_closer() {
         handle.fail(ConnectionError::Internal);
         assert!(reader.join().unwrap());
         assert!(closer.join().unwrap());
+    });
+}
+
+#[test]
+fn what_arrives_while_a_selector_is_asked_is_told_once() {
+    loom::model(|| {
+        let (handle, _inbox) = session(8);
+        let worker = {
+            let handle = handle.clone();
+            thread::spawn(move || handle.receive_pipe().push(b"x"))
+        };
+        let (events, event) = (Arc::default(), Event::new(1, Readiness::Readable));
+        handle.receive_pipe().watch(&events, event);
+        let mut taken = Vec::new();
+        events.take(None, &mut taken);
+        assert_eq!(taken, [event]);
+        assert_eq!(read(&handle), 1);
+        assert_eq!(worker.join().unwrap(), 1);
     });
 }

@@ -11,7 +11,7 @@ use crate::{
     connection::ByteQueue,
     endpoint::memory::{Holding, Memory},
     error::ConnectionError,
-    sync::{Monitor, Patience, Stalled, Wake},
+    sync::{Event, Events, Monitor, Patience, Stalled, Wake},
 };
 
 /// Bytes that may wait for each that has been read, in a pipe that is not as large as it may be.
@@ -154,9 +154,13 @@ impl ReceivePipe {
         give_up: impl Fn() -> bool,
     ) -> Result<(), Stalled> {
         self.incoming.wait(patience, |incoming| {
-            let known = !incoming.bytes.is_empty() || incoming.end.is_some();
-            (known || give_up()).then_some(((), incoming.wake_next_reader()))
+            (incoming.is_known() || give_up()).then_some(((), incoming.wake_next_reader()))
         })
+    }
+
+    /// Has the list told once when a read would not wait.
+    pub(crate) fn watch(&self, events: &Arc<Events>, event: Event) {
+        self.incoming.watch(events, event, Incoming::is_known);
     }
 
     /// Has blocked readers look again whether to give up.
@@ -234,6 +238,11 @@ impl ReceivePipe {
 }
 
 impl Incoming {
+    /// Whether a reader has something to learn.
+    fn is_known(&self) -> bool {
+        !self.bytes.is_empty() || self.end.is_some()
+    }
+
     fn room(&self) -> usize {
         self.most().saturating_sub(self.bytes.len())
     }

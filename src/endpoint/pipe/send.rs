@@ -11,7 +11,7 @@ use crate::{
     connection::ByteQueue,
     endpoint::memory::{Holding, Memory},
     error::ConnectionError,
-    sync::{Monitor, Patience, Wake},
+    sync::{Event, Events, Monitor, Patience, Wake},
 };
 
 /// The pipe from the application's writers to the worker.
@@ -149,6 +149,13 @@ impl SendPipe {
         Ok(())
     }
 
+    /// Has the list told once when a write would not wait.
+    pub(crate) fn watch(&self, events: &Arc<Events>, event: Event) {
+        self.outgoing.watch(events, event, |outgoing| {
+            outgoing.end.is_some() || outgoing.is_worth_waking()
+        });
+    }
+
     /// Has blocked writers look again whether to give up.
     pub(crate) fn wake_writers(&self) {
         self.outgoing.update(|_| ((), Wake::All));
@@ -223,14 +230,18 @@ impl Outgoing {
         pushed
     }
 
-    /// A waiting writer is woken for a quarter of the pipe rather than for every byte: the
-    /// wake-up costs more than the copy.
     fn wake_writer(&self) -> Wake {
-        let most = self.most();
-        if most.saturating_sub(self.bytes.len()) >= most.div_ceil(4) {
+        if self.is_worth_waking() {
             Wake::One
         } else {
             Wake::Nobody
         }
+    }
+
+    /// A waiting writer is woken for a quarter of the pipe rather than for every byte: the
+    /// wake-up costs more than the copy.
+    fn is_worth_waking(&self) -> bool {
+        let most = self.most();
+        most.saturating_sub(self.bytes.len()) >= most.div_ceil(4)
     }
 }

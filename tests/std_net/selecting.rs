@@ -1,0 +1,238 @@
+//! Few threads for many streams, for which `std` has no counterpart.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, ErrorKind, Read, Write},
+    net::Shutdown,
+    thread,
+    time::Instant,
+};
+
+use mkcp::{Config, Event, Listener, Readiness, Selector, Stream};
+
+use crate::{
+    pattern::pattern,
+    support::{DEADLINE, SHORT, blocked, eventually, kind, within_deadline},
+    transport::Mkcp,
+    writing::fill,
+};
+
+/// Two ends that do not wait.
+fn pair() -> (Stream, Stream) {
+    let (one, other) = Stream::pair(&Config::default()).unwrap();
+    one.set_nonblocking(true).unwrap();
+    other.set_nonblocking(true).unwrap();
+    (one, other)
+}
+
+/// What is told within the deadline, as keys and what they are ready for.
+fn told(selector: &Selector) -> Vec<(usize, Readiness)> {
+    let mut events = Vec::new();
+    selector.wait(&mut events, Some(DEADLINE));
+    events
+        .iter()
+        .map(|event| (event.key, event.readiness))
+        .collect()
+}
+
+fn is_silent(selector: &Selector) -> bool {
+    let mut events = Vec::new();
+    let started = Instant::now();
+    selector.wait(&mut events, Some(SHORT));
+    assert!(!events.is_empty() || started.elapsed() >= SHORT);
+    events.is_empty()
+}
+
+#[test]
+fn what_can_be_read_is_told_once() {
+    within_deadline(|| {
+        let (selector, (mut one, mut other)) = (Selector::new(), pair());
+        selector.watch_readable(&one, 7);
+        assert!(is_silent(&selector));
+        other.write_all(b"a").unwrap();
+        assert_eq!(told(&selector), [(7, Readiness::Readable)]);
+        other.write_all(b"b").unwrap();
+        assert!(is_silent(&selector), "told twice");
+        selector.watch_readable(&one, 8);
+        assert_eq!(
+            told(&selector),
+            [(8, Readiness::Readable)],
+            "not told of what is there"
+        );
+        eventually(|| (one.peek(&mut [0; 2]).unwrap() == 2).then_some(()));
+        one.read_exact(&mut [0; 2]).unwrap();
+        selector.watch_readable(&one, 9);
+        assert!(is_silent(&selector));
+    });
+}
+
+#[test]
+fn what_can_be_written_is_told_once_there_is_room() {
+    within_deadline(|| {
+        let (selector, (mut one, mut other)) = (Selector::new(), pair());
+        selector.watch_writable(&one, 1);
+        assert_eq!(told(&selector), [(1, Readiness::Writable)]);
+        one.set_nonblocking(false).unwrap();
+        fill::<Mkcp>(&one);
+        let written = one.stats().bytes_written as usize;
+        one.set_nonblocking(true).unwrap();
+        selector.watch_writable(&one, 2);
+        other.set_nonblocking(false).unwrap();
+        assert!(is_silent(&selector));
+        other.read_exact(&mut vec![0; written]).unwrap();
+        assert_eq!(told(&selector), [(2, Readiness::Writable)]);
+        assert!(one.write(b"more").unwrap() > 0);
+    });
+}
+
+#[test]
+fn ends_and_errors_are_told() {
+    within_deadline(|| {
+        let selector = Selector::new();
+        let ends: [fn(Stream, Stream) -> (Stream, Option<Stream>); 4] = [
+            |ours, peer| (ours, peer.close().err().and(None)),
+            |ours, peer| {
+                peer.reset();
+                (ours, Some(peer))
+            },
+            |ours, peer| {
+                ours.shutdown(Shutdown::Both).unwrap();
+                (ours, Some(peer))
+            },
+            |ours, peer| {
+                ours.reset();
+                (ours, Some(peer))
+            },
+        ];
+        for (key, end) in ends.into_iter().enumerate() {
+            let (ours, peer) = pair();
+            selector.watch_readable(&ours, key);
+            assert!(is_silent(&selector));
+            let (mut ours, peer) = end(ours, peer);
+            assert_eq!(told(&selector), [(key, Readiness::Readable)]);
+            let result = ours.read(&mut [0]);
+            assert!(!result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+            drop(peer);
+        }
+    });
+}
+
+#[test]
+fn a_listener_is_told_of_like_a_stream() {
+    within_deadline(|| {
+        let selector = Selector::new();
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        selector.watch_listener(&listener, 5);
+        assert!(is_silent(&selector));
+        let _client = Stream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(told(&selector), [(5, Readiness::Readable)]);
+        listener.accept().unwrap();
+        assert_eq!(kind(listener.accept()), ErrorKind::WouldBlock);
+        selector.watch_listener(&listener, 6);
+        assert!(is_silent(&selector));
+        listener.close();
+        assert_eq!(told(&selector), [(6, Readiness::Readable)]);
+        assert_eq!(kind(listener.accept()), ErrorKind::NotConnected);
+    });
+}
+
+#[test]
+fn the_selector_that_was_asked_last_is_told() {
+    within_deadline(|| {
+        let (first, second, (one, mut other)) = (Selector::new(), Selector::new(), pair());
+        first.watch_readable(&one, 1);
+        second.watch_readable(&one, 2);
+        other.write_all(b"a").unwrap();
+        assert_eq!(told(&second), [(2, Readiness::Readable)]);
+        assert!(is_silent(&first));
+    });
+}
+
+#[test]
+fn a_wait_ends_when_it_is_told_to() {
+    within_deadline(|| {
+        let selector = Selector::new();
+        let wait = || told(&selector);
+        assert_eq!(blocked(wait, || selector.notify()), []);
+        selector.notify();
+        assert_eq!(told(&selector), []);
+        assert!(is_silent(&selector));
+    });
+}
+
+#[test]
+fn a_blocked_reader_and_a_selector_are_both_woken() {
+    within_deadline(|| {
+        let (selector, (one, mut other)) = (Selector::new(), pair());
+        one.set_nonblocking(false).unwrap();
+        selector.watch_readable(&one, 1);
+        let read = || (&one).read(&mut [0]);
+        assert_eq!(blocked(read, || other.write_all(b"a").unwrap()).unwrap(), 1);
+        assert_eq!(told(&selector), [(1, Readiness::Readable)]);
+    });
+}
+
+/// Answers what is there; tells whether there will be more.
+fn echo(mut stream: &Stream) -> io::Result<bool> {
+    let mut buffer = [0; 1000];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(false),
+            Ok(count) => stream.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Each of the threads answers whoever is ready, and none is forgotten.
+#[test]
+fn two_threads_serve_a_hundred_streams() {
+    const STREAMS: usize = 100;
+    const ROUNDS: usize = 20;
+    within_deadline(|| {
+        let selector = Selector::new();
+        let (ours, mut theirs): (Vec<_>, Vec<_>) = (0..STREAMS).map(|_| pair()).unzip();
+        for (key, stream) in ours.iter().enumerate() {
+            selector.watch_readable(stream, key);
+        }
+        let serve = || -> io::Result<BTreeSet<usize>> {
+            let (mut served, mut events) = (BTreeSet::new(), Vec::new());
+            loop {
+                selector.wait(&mut events, Some(DEADLINE));
+                if events.is_empty() {
+                    selector.notify();
+                    return Ok(served);
+                }
+                for &Event { key, .. } in &events {
+                    served.insert(key);
+                    if echo(&ours[key])? {
+                        selector.watch_readable(&ours[key], key);
+                    }
+                }
+            }
+        };
+        thread::scope(|scope| {
+            let threads = [scope.spawn(serve), scope.spawn(serve)];
+            for stream in &theirs {
+                stream.set_nonblocking(false).unwrap();
+            }
+            for round in 0..ROUNDS {
+                let sent = pattern(500, round as u64);
+                for stream in &mut theirs {
+                    stream.write_all(&sent).unwrap();
+                }
+                for stream in &mut theirs {
+                    let mut received = [0; 500];
+                    stream.read_exact(&mut received).unwrap();
+                    assert_eq!(received[..], sent);
+                }
+            }
+            selector.notify();
+            let served = threads.map(|thread| thread.join().unwrap().unwrap());
+            let all = &served[0] | &served[1];
+            assert_eq!(all, (0..STREAMS).collect());
+        });
+    });
+}
