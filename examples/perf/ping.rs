@@ -1,10 +1,12 @@
 //! Round trips of small messages.
 
+mod closed_loop;
+mod driver;
 mod open_loop;
 mod pinger;
 
 use std::{
-    io, thread,
+    io,
     time::{Duration, Instant},
 };
 
@@ -12,20 +14,16 @@ use mkcp::v2ray::MaybeTlsStream;
 
 use crate::{bulk, client, opening, payload, report::Report, threads::Threads};
 
-/// A thread per stream is cheap if its stack is small.
-const STACK: usize = 128 * 1024;
-
 /// Latency: writes messages and reads them back
 ///
 /// Works with a server in mode echo or xor. Each stream, in a thread of its own, sends a message
-/// when the one before is back; with --rate, few threads send on all streams by the clock, and
-/// the time of a message is that since it was due. A byte per stream, which opens the session,
+/// when the one before is back. With --threads, few threads do so for all streams, and a selector
+/// tells them of answers; with --rate they send by the clock, and the time of a message is that
+/// since it was due. A byte per stream, which opens the session,
 /// is not counted. cpu_us_per_message is the time of all threads here while messages went.
 ///
-/// Streams do not tell when they can be read, so with --rate the thread waits for the answer that
-/// is due first and looks for the others: each is noticed 0.2 ms late, or more where looking takes
-/// long, which is given a fifth of the time. late_us tells how late
-/// the latest message was sent: where it is large, use more --threads.
+/// With --rate, late_us tells how late the latest message was sent: where it is large, use more
+/// --threads.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Messages on each stream
@@ -40,9 +38,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
 
-    /// With --rate, threads that send and receive
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "rate", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: u32,
+    /// Threads that send and receive [default: one for each stream; with --rate, one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
 
     /// Bytes of a message
     #[arg(long, value_name = "B", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
@@ -60,6 +58,13 @@ pub(crate) struct Options {
     client: client::Target,
 }
 
+impl Options {
+    /// How many threads share the streams, where a thread has more than one.
+    fn threads(&self) -> usize {
+        self.threads.unwrap_or(1) as usize
+    }
+}
+
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let client = options.client.open()?;
     payload::prepare();
@@ -72,7 +77,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let started = Instant::now();
     match options.rate {
         Some(rate) => open_loop::run(options, rate, &streams, &mut report)?,
-        None => closed_loop(options, &streams, &mut report)?,
+        None => closed_loop::run(options, &streams, &mut report)?,
     }
     report.set_elapsed(started.elapsed());
     let now = Threads::now();
@@ -95,53 +100,6 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     opening::close_all(streams, &mut report);
     client.shut_down();
     Ok(report)
-}
-
-/// A thread for each stream, which waits for an answer before it sends again.
-fn closed_loop(
-    options: &Options,
-    streams: &[MaybeTlsStream],
-    report: &mut Report,
-) -> io::Result<()> {
-    let deadline = options.seconds.map(|time| Instant::now() + time);
-    thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for stream in streams {
-            let builder = thread::Builder::new().stack_size(STACK);
-            let run = move || one_stream(options, stream, deadline);
-            threads.push(builder.spawn_scoped(scope, run)?);
-        }
-        for thread in threads {
-            match thread.join() {
-                Ok(part) => report.absorb(part),
-                Err(_) => report.add_error(&io::Error::other("a thread panicked")),
-            }
-        }
-        Ok(())
-    })
-}
-
-fn one_stream(options: &Options, stream: &MaybeTlsStream, deadline: Option<Instant>) -> Report {
-    let mut report = Report::default();
-    let mut message = vec![0; options.size as usize];
-    let mut rounds = 0;
-    loop {
-        let sent = Instant::now();
-        let done = match deadline {
-            Some(deadline) => sent >= deadline,
-            None => rounds >= options.rounds,
-        };
-        if done {
-            return report;
-        }
-        if let Err(error) = payload::round_trip(stream, &mut message) {
-            report.add_error(&error);
-            return report;
-        }
-        report.add_latency("", sent.elapsed());
-        report.add_bytes(message.len() as u64);
-        rounds += 1;
-    }
 }
 
 /// Reads a number of messages per second, fractions allowed.

@@ -2,6 +2,7 @@
 
 mod hold;
 mod sessions;
+mod shared;
 
 use std::{
     io,
@@ -36,7 +37,7 @@ const MOST_SESSIONS: usize = 1_000_000;
 /// before they kill it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves until SIGINT or SIGTERM, one thread to a session
+/// Serves until SIGINT or SIGTERM, one thread to a session unless --threads says otherwise
 ///
 /// With --json it prints {"ready": "ADDR"} at once and one more object at the end, in which
 /// per_session lists the first 100 sessions in the order of their ends: bytes, the seconds from the
@@ -57,6 +58,11 @@ pub(crate) struct Options {
     /// What to do with what comes
     #[arg(long, value_name = "MODE", default_value = "echo")]
     mode: Mode,
+
+    /// Serve all sessions by so many threads, which a selector tells what can be read; not in the
+    /// modes source and hold [default: a thread for each session]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
 
     /// Print JSON objects
     #[arg(long)]
@@ -102,6 +108,7 @@ enum Mode {
 }
 
 /// Puts TLS into streams, if there is to be any.
+#[derive(Clone)]
 struct Wrap(Option<Arc<ServerConfig>>);
 
 impl Wrap {
@@ -114,6 +121,9 @@ impl Wrap {
 }
 
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
+    if options.threads.is_some() && matches!(options.mode, Mode::Source | Mode::Hold) {
+        transport::bad_usage("--threads does not go with the modes source and hold");
+    }
     let wrap = Wrap(options.tls.as_deref().map(tls::server).transpose()?);
     let endpoint = bind(options)?;
     let listener = endpoint.listen()?;
@@ -127,7 +137,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     }
     match options.mode {
         Mode::Hold => hold::run(listener, endpoint, &wrap),
-        mode => serve_by_threads(listener, endpoint, &wrap, mode),
+        _ => serve_by_threads(listener, endpoint, &wrap, options),
     }
 }
 
@@ -135,12 +145,16 @@ fn serve_by_threads(
     listener: Listener,
     endpoint: Endpoint,
     wrap: &Wrap,
-    mode: Mode,
+    options: &Options,
 ) -> io::Result<Report> {
     let started = Instant::now();
     let (outcomes, ended) = mpsc::channel();
     let collector = thread::spawn(move || sessions::collect(ended, started));
-    let accepted = sessions::accept_all(&listener, wrap, mode, &outcomes);
+    let mode = options.mode;
+    let accepted = match options.threads {
+        Some(threads) => shared::accept_all(&listener, wrap, mode, threads as usize, &outcomes),
+        None => sessions::accept_all(&listener, wrap, mode, &outcomes),
+    };
     let elapsed = started.elapsed();
     let last = LastLook::at(&endpoint);
     drop((listener, outcomes));

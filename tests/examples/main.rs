@@ -180,8 +180,12 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
             "must be from 0.001 to 1000000",
         ),
         (
-            "perf ping --connect 127.0.0.1:1 --threads 2",
-            "not provided: --rate",
+            "perf ping --connect 127.0.0.1:1 --threads 0",
+            "0 is not in 1..=1024",
+        ),
+        (
+            "perf serve --listen 127.0.0.1:0 --mode hold --threads 2",
+            "--threads does not go with the modes source and hold",
         ),
         (
             "perf idle --connect 127.0.0.1:1 --streams 65537",

@@ -235,6 +235,16 @@ fn perf_puts_tls_into_streams() {
     );
     assert_eq!(plain.status.code(), Some(1), "without TLS");
 
+    let server = Server::perf(&[&tls[..], &["--threads", "1"]].concat());
+    for options in [
+        &["--streams", "9", "--threads", "2"][..],
+        &["--size", "300000"],
+    ] {
+        let ping = ["ping", "--rounds", "20"];
+        let object = measure(&server, &[&ping[..], options, &tls].concat());
+        assert_eq!(object["errors"], 0, "{object}");
+    }
+
     let server = Server::perf(&[&tls[..], &["--mode", "source"]].concat());
     let download = ["bulk", "--reverse", "--bytes", "300000"];
     let object = measure(&server, &[&download[..], &tls].concat());
@@ -310,6 +320,34 @@ fn perf_pings_by_the_clock() {
     }
     let closed = measure(&server, &["ping", "--seconds", "0.2", "--streams", "2"]);
     assert!(closed["rounds_per_s"].as_f64() > Some(0.0), "{closed}");
+}
+
+#[test]
+fn perf_serves_many_sessions_by_few_threads() {
+    for threads in ["1", "3"] {
+        let server = Server::perf(&["--mode", "xor", "--threads", threads]);
+        let streams = ["ping", "--streams", "20", "--sockets", "1"];
+        for options in [
+            &["--rounds", "50"][..],
+            &["--rounds", "50", "--threads", "1"],
+            &["--rounds", "50", "--threads", "3", "--size", "300000"],
+        ] {
+            let object = measure(&server, &[&streams[..], options].concat());
+            assert_eq!(object["messages"], 1000, "{object}");
+            assert_eq!(object["errors"], 0, "{object}");
+        }
+        let connect = ["connect", "--rounds", "40", "--parallel", "4"];
+        assert_eq!(measure(&server, &connect)["errors"], 0);
+        let (code, rest) = server.stop(Signal::TERM);
+        assert_eq!(code, Some(0));
+        let object: Value = serde_json::from_str(&rest).unwrap();
+        assert_eq!(object["sessions"], 100, "{object}");
+        assert_eq!(object["errors"], 0, "{object}");
+        assert_keys(
+            &object,
+            &["per_session", "endpoint", "disconnects", "threads"],
+        );
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Read, Write},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use mkcp::v2ray::MaybeTlsStream;
@@ -12,7 +12,7 @@ use crate::{payload::Answer, report::Report};
 
 /// A stream with what is under way.
 pub(super) struct Pinger<'a> {
-    stream: &'a MaybeTlsStream,
+    pub(super) stream: &'a MaybeTlsStream,
     /// When the messages that are not answered were due.
     pub(super) due: VecDeque<Instant>,
     /// Bytes of them that the stream has not taken.
@@ -54,20 +54,6 @@ impl<'a> Pinger<'a> {
         Ok(())
     }
 
-    /// Waits for bytes, and leaves them.
-    pub(super) fn wait(&self, limit: Duration) -> io::Result<()> {
-        let stream = self.stream.get_ref();
-        stream.set_read_timeout(Some(limit))?;
-        stream.set_nonblocking(false)?;
-        // Under TLS these are not bytes of answers, but the same moment.
-        let result = stream.peek(&mut [0]);
-        stream.set_nonblocking(true)?;
-        match result {
-            Err(error) if !is_stall(&error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     /// Reads the answers that are there.
     pub(super) fn read(
         &mut self,
@@ -80,8 +66,7 @@ impl<'a> Pinger<'a> {
             let count = match stream.read(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
-                // Under TLS the time that `wait` has set may be over as well.
-                Err(error) if is_stall(&error) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
             let now = Instant::now();
@@ -123,10 +108,4 @@ impl<'a> Pinger<'a> {
         self.unsent = 0;
         self.dead = true;
     }
-}
-
-/// Whether a call gave up waiting; a connection that timed out has its reason inside.
-fn is_stall(error: &io::Error) -> bool {
-    let waited = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-    waited && error.get_ref().is_none()
 }

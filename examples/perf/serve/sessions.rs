@@ -25,14 +25,14 @@ const LISTED: usize = 100;
 
 /// The bytes that a session has moved, and when.
 #[derive(Default)]
-struct Moved {
+pub(super) struct Moved {
     bytes: u64,
     first: Option<Instant>,
     last: Option<Instant>,
 }
 
 impl Moved {
-    fn add(&mut self, bytes: u64) {
+    pub(super) fn add(&mut self, bytes: u64) {
         let now = Instant::now();
         self.bytes += bytes;
         self.first.get_or_insert(now);
@@ -45,6 +45,16 @@ pub(super) struct Outcome {
     moved: Moved,
     result: io::Result<()>,
     stats: ConnectionStats,
+}
+
+impl Outcome {
+    pub(super) fn new(moved: Moved, result: io::Result<()>, stats: ConnectionStats) -> Self {
+        Self {
+            moved,
+            result,
+            stats,
+        }
+    }
 }
 
 /// Gives each session a thread of its own, until the listener is closed.
@@ -60,20 +70,13 @@ pub(super) fn accept_all(
         let session = move || {
             let (moved, result) = serve(&stream, mode);
             let stats = stream.get_ref().stats();
-            let _ = sender.send(Outcome {
-                moved,
-                result,
-                stats,
-            });
+            let _ = sender.send(Outcome::new(moved, result, stats));
         };
         let spawned = thread::Builder::new().stack_size(STACK).spawn(session);
         if let Err(error) = spawned {
             // The session, dropped, closes itself; the others go on.
-            let _ = outcomes.send(Outcome {
-                moved: Moved::default(),
-                result: Err(error),
-                stats: ConnectionStats::default(),
-            });
+            let (nothing, stats) = (Moved::default(), ConnectionStats::default());
+            let _ = outcomes.send(Outcome::new(nothing, Err(error), stats));
         }
     }
     Ok(())
