@@ -64,6 +64,11 @@ impl Task {
         self.kind() == Kind::Connect || self.streams() > 1
     }
 
+    /// Whether it is many small things, for which threads would be woken one by one.
+    pub(crate) fn suits_few_threads(self) -> bool {
+        matches!(self, Self::Echo64 | Self::Connect | Self::Connect50)
+    }
+
     /// Rounds, on each stream, or connections in all: no transport does more, so that the fast
     /// ones take about so many seconds. Those of the slow end by the time.
     pub(crate) fn rounds(self, seconds: f64) -> u64 {

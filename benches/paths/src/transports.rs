@@ -20,10 +20,13 @@ pub(crate) enum Transport {
     Udp,
     /// The kernel's TCP, with blocking threads
     Tcp,
-    /// mkcp with a seed (AES-128-GCM); several streams over one endpoint, as quinn has them
+    /// mkcp with a seed (AES-128-GCM); several streams over one endpoint, as quinn has them, and
+    /// small messages on many by one thread at each end, which a `Selector` tells of them
     Mkcp,
-    /// The same with a socket for each stream, as `Stream::connect` opens them and both crates of
-    /// KCP do
+    /// The same with a thread for each stream
+    MkcpThreads,
+    /// The same with a thread and a socket for each stream, as `Stream::connect` opens them and
+    /// both crates of KCP do
     MkcpSockets,
     /// mkcp without a seed
     MkcpSimple,
@@ -79,8 +82,14 @@ impl Transport {
             Self::Udp => task == Task::Echo,
             Self::MkcpTls => programs.perf_has_tls,
             Self::MkcpSockets => task.depends_on_sockets(),
+            Self::MkcpThreads => task.suits_few_threads(),
             _ => true,
         }
+    }
+
+    /// Whether a thread has many streams, where that is of use.
+    fn has_few_threads(self) -> bool {
+        !matches!(self, Self::MkcpThreads | Self::MkcpSockets)
     }
 
     pub(crate) fn is_mkcp(self) -> bool {
@@ -90,7 +99,7 @@ impl Transport {
     /// What `perf` is to be told, at both ends, in the folder of the run.
     fn mkcp_options(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Mkcp | Self::MkcpSockets => Some(&["--seed", "paths"]),
+            Self::Mkcp | Self::MkcpThreads | Self::MkcpSockets => Some(&["--seed", "paths"]),
             Self::MkcpSimple => Some(&[]),
             Self::MkcpTls => Some(&["--tls", "tls.pem"]),
             _ => None,
@@ -108,6 +117,9 @@ impl Transport {
             command = Command::new(&programs.perf);
             command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
             command.args(options).current_dir(folder);
+            if task.suits_few_threads() && self.has_few_threads() {
+                command.args(["--threads", "1"]);
+            }
         } else {
             command = Command::new(&programs.paths);
             command.args(["serve", &self.name()]);
@@ -138,6 +150,9 @@ impl Transport {
                 command.current_dir(folder);
                 if task.depends_on_sockets() && self != Self::MkcpSockets {
                     command.args(["--sockets", "1"]);
+                }
+                if task == Task::Echo64 && self.has_few_threads() {
+                    command.args(["--threads", "1"]);
                 }
                 task.kind() == Kind::Bulk
             }
