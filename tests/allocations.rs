@@ -154,7 +154,7 @@ fn streams_over_loopback() {
 /// for by everything that they need: connections, pipes, handles, and their places in tables.
 fn idle_sessions() {
     const PAIRS: usize = 1700;
-    const MOST: usize = 1920;
+    const MOST: usize = 1856;
     let server = Endpoint::builder().bind("127.0.0.1:0").unwrap();
     let client = Endpoint::builder().bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();

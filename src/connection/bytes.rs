@@ -16,14 +16,14 @@ const LEAST_MOVED: usize = 4 * 1024;
 const SPARES: usize = super::KEPT_BYTES / CHUNK;
 
 /// A queue of bytes. What memory it keeps while it is empty is given back by `release_memory`: then
-/// it is no more than two words, for most queues of most connections are empty most of the time.
+/// it is no more than a word, for most queues of most connections are empty most of the time.
 #[derive(Default)]
 pub struct ByteQueue {
-    len: usize,
     held: Option<Box<Held>>,
 }
 
 struct Held {
+    len: usize,
     /// Only one that is alone may be empty.
     chunks: VecDeque<Chunk>,
     /// How many bytes have left, of all and of the first chunk.
@@ -44,19 +44,19 @@ struct Chunk {
 
 impl ByteQueue {
     /// Bytes in the queue.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.held.as_deref().map_or(0, |held| held.len)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Appends a copy of `data`.
     pub fn extend(&mut self, data: &[u8]) {
         if !data.is_empty() {
-            self.len += data.len();
             self.for_more().extend(data);
         }
     }
@@ -69,7 +69,6 @@ impl ByteQueue {
             moved += match other.pop_whole(most - moved) {
                 Some(bytes) => {
                     let count = bytes.len();
-                    self.len += count;
                     let spare = self.for_more().push(bytes);
                     // There, chunks are filled, and here they become empty.
                     if let (Some(spare), Some(held)) = (spare, &mut other.held) {
@@ -97,11 +96,9 @@ impl ByteQueue {
 
     /// Removes the first `count` bytes.
     pub fn consume(&mut self, count: usize) {
-        let count = count.min(self.len);
-        self.len -= count;
         if let Some(held) = &mut self.held {
-            held.consume(count);
-            if self.len == 0 && held.idle {
+            held.consume(count.min(held.len));
+            if held.len == 0 && held.idle {
                 self.held = None;
             }
         }
@@ -110,7 +107,7 @@ impl ByteQueue {
     /// Copies the first bytes, at most `limit`, into the buffers in turn without removing them;
     /// returns how many were copied.
     pub fn copy_to(&self, buffers: &mut [IoSliceMut<'_>], limit: usize) -> usize {
-        let most = limit.min(self.len);
+        let most = limit.min(self.len());
         let mut slices = self.slices();
         let mut slice: &[u8] = &[];
         let mut left = most;
@@ -146,7 +143,7 @@ impl ByteQueue {
     /// come before.
     pub fn release_memory(&mut self) {
         match &mut self.held {
-            Some(held) if self.len > 0 => held.shrink(),
+            Some(held) if held.len > 0 => held.shrink(),
             held => *held = None,
         }
     }
@@ -174,15 +171,14 @@ impl ByteQueue {
 
     /// Removes the first chunk if it is worth it to move it, and no longer than this.
     fn pop_whole(&mut self, most: usize) -> Option<Vec<u8>> {
-        let bytes = self.held.as_mut()?.pop_whole(most)?;
-        self.len -= bytes.len();
-        Some(bytes)
+        self.held.as_mut()?.pop_whole(most)
     }
 }
 
 impl Held {
     fn new() -> Self {
         Self {
+            len: 0,
             // A message of a few bytes needs no more.
             chunks: VecDeque::with_capacity(1),
             start: 0,
@@ -194,6 +190,7 @@ impl Held {
     }
 
     fn extend(&mut self, mut data: &[u8]) {
+        self.len += data.len();
         while !data.is_empty() {
             let Some(chunk) = self
                 .chunks
@@ -212,6 +209,7 @@ impl Held {
 
     /// Appends a chunk. Gives one that is spare, if there is any.
     fn push(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        self.len += bytes.len();
         self.append(bytes);
         self.spares.pop()
     }
@@ -232,6 +230,7 @@ impl Held {
 
     fn consume(&mut self, mut left: usize) {
         self.start += left as u64;
+        self.len -= left;
         let mut others = self.chunks.len();
         while let Some(chunk) = self.chunks.front_mut() {
             let there = chunk.bytes.len() - self.gone;
@@ -302,6 +301,7 @@ impl Held {
         }
         let bytes = self.chunks.pop_front()?.bytes;
         self.start += bytes.len() as u64;
+        self.len -= bytes.len();
         Some(bytes)
     }
 
@@ -328,7 +328,7 @@ impl Chunk {
 
 impl fmt::Debug for ByteQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.len)
+        write!(f, "{} bytes", self.len())
     }
 }
 

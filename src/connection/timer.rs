@@ -24,11 +24,12 @@ pub enum Timer {
 pub(super) fn earliest<const N: usize>(
     deadlines: [Option<(Moment, Timer)>; N],
 ) -> Option<(Moment, Timer)> {
-    let mut earliest: Option<(Moment, Timer)> = None;
-    for (at, timer) in deadlines.into_iter().flatten() {
-        if earliest.is_none_or(|(before, _)| at < before) {
-            earliest = Some((at, timer));
-        }
-    }
-    earliest
+    // A loop over the array by value takes twice the instructions.
+    deadlines
+        .iter()
+        .fold(None, |earliest, &next| match (earliest, next) {
+            (Some((before, _)), Some((at, _))) if before <= at => earliest,
+            (_, Some(_)) => next,
+            (_, None) => earliest,
+        })
 }
