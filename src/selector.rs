@@ -29,6 +29,7 @@ use crate::{
 /// /// An echo server with one thread.
 /// fn serve(listener: &Listener, selector: &Selector) -> io::Result<()> {
 ///     let (mut streams, mut events) = (HashMap::new(), Vec::new());
+///     let mut last_key = LISTENER;
 ///     listener.set_nonblocking(true)?;
 ///     selector.watch_listener(listener, LISTENER);
 ///     loop {
@@ -38,10 +39,10 @@ use crate::{
 ///                 loop {
 ///                     match listener.accept() {
 ///                         Ok((stream, _)) => {
-///                             let key = LISTENER + usize::from(stream.conversation()) + 1;
+///                             last_key += 1;
 ///                             stream.set_nonblocking(true)?;
-///                             selector.watch_readable(&stream, key);
-///                             streams.insert(key, stream);
+///                             selector.watch_readable(&stream, last_key);
+///                             streams.insert(last_key, stream);
 ///                         }
 ///                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
 ///                         Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
