@@ -178,6 +178,7 @@ impl fmt::Debug for Listener {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.queue.unwatch(None);
         self.endpoint.stop_listening();
     }
 }

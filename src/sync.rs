@@ -18,8 +18,8 @@ use std::{
 
 use primitives::{Condvar, Mutex, MutexGuard};
 pub(crate) use watch::Events;
+use watch::Watch;
 pub use watch::{Event, Readiness};
-use watch::{News, Watch};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8};
@@ -52,7 +52,7 @@ struct Inner<S> {
 struct Rare {
     timeout: Option<Duration>,
     /// It stays for the next time, lest memory is taken for each.
-    watch: Option<Watch>,
+    watch: Option<Arc<Watch>>,
 }
 
 /// Whom a change of the state concerns among those who wait.
@@ -146,15 +146,30 @@ impl<S> Monitor<S> {
     /// concerns anybody. One list alone is told, the latest.
     pub(crate) fn watch(&self, events: &Arc<Events>, event: Event, is_so: impl FnOnce(&S) -> bool) {
         let mut inner = primitives::lock(&self.inner);
-        match &mut inner.rare().watch {
-            Some(watch) if watch.is(events, event) => {}
-            other => *other = Some(Watch::new(events, event)),
+        let slot = &mut inner.rare().watch;
+        if !slot.as_ref().is_some_and(|watch| watch.is(events, event)) {
+            let before = slot.replace(Arc::new(Watch::new(events, event)));
+            before.inspect(|watch| watch.cancel());
         }
         inner.is_watched = true;
         let is_so = is_so(&inner.state);
-        let news = if is_so { inner.news() } else { None };
+        let watch = if is_so { inner.news() } else { None };
         drop(inner);
-        News::tell(news);
+        watch.into_iter().for_each(Watch::tell);
+    }
+
+    /// Tells this list nothing any more, not even what it was told already; without one, any list.
+    pub(crate) fn unwatch(&self, events: Option<&Arc<Events>>) {
+        let mut inner = primitives::lock(&self.inner);
+        let is_meant = |watch: &mut Arc<Watch>| events.is_none_or(|events| watch.is_of(events));
+        let watch = inner
+            .rare
+            .as_mut()
+            .and_then(|rare| rare.watch.take_if(is_meant));
+        if let Some(watch) = watch {
+            inner.is_watched = false;
+            watch.cancel();
+        }
     }
 
     /// How long `wait` waits; `None` is for ever. Holds for calls that are blocked already,
@@ -214,12 +229,12 @@ impl<S> Monitor<S> {
 
     /// After a change: unlocks, then wakes and tells.
     fn release(&self, mut inner: MutexGuard<'_, Inner<S>>, wake: Wake) {
-        let news = match wake {
+        let watch = match wake {
             Wake::Nobody => None,
             Wake::One | Wake::All => inner.news(),
         };
         self.wake(inner, wake);
-        News::tell(news);
+        watch.into_iter().for_each(Watch::tell);
     }
 
     /// Unlocks first: a thread that is woken must not run into the lock.
@@ -250,12 +265,12 @@ impl<S> Inner<S> {
         self.rare.get_or_insert_default()
     }
 
-    /// What is to be told to who watches, once.
-    fn news(&mut self) -> Option<News> {
+    /// Who is to be told, once.
+    fn news(&mut self) -> Option<Arc<Watch>> {
         if !std::mem::take(&mut self.is_watched) {
             return None;
         }
-        Some(self.rare.as_ref()?.watch.as_ref()?.news())
+        self.rare.as_ref()?.watch.clone()
     }
 }
 

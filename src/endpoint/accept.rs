@@ -127,6 +127,10 @@ impl AcceptQueue {
         });
     }
 
+    pub(crate) fn unwatch(&self, events: Option<&Arc<Events>>) {
+        self.queue.unwatch(events);
+    }
+
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
         self.queue.set_nonblocking(nonblocking);
     }

@@ -26,7 +26,7 @@ use crate::{
     error::ConnectionError,
     moment::Span,
     stats::ConnectionStats,
-    sync::{AtomicBool, Monitor, Patience, Wake},
+    sync::{AtomicBool, Event, Events, Monitor, Patience, Readiness, Wake},
 };
 
 /// How much longer than the linger time an application waits for the worker's verdict.
@@ -279,6 +279,22 @@ impl SessionHandle {
     }
 }
 
+// The application's side: lists of events.
+impl SessionHandle {
+    pub(crate) fn watch(&self, events: &Arc<Events>, event: Event) {
+        match event.readiness {
+            Readiness::Readable => self.receive.watch(events, event),
+            Readiness::Writable => self.send.watch(events, event),
+        }
+    }
+
+    /// Tells this list nothing any more; without one, any list.
+    pub(crate) fn unwatch(&self, events: Option<&Arc<Events>>) {
+        self.receive.unwatch(events);
+        self.send.unwatch(events);
+    }
+}
+
 // The application's side: wishes.
 impl SessionHandle {
     /// Ends one or both directions for this side's readers and writers. What was received is
@@ -309,6 +325,7 @@ impl SessionHandle {
     /// No application handle is left: nothing will be read, and what was written is delivered in
     /// the background.
     pub(crate) fn release(&self) {
+        self.unwatch(None);
         self.receive.abandon();
         self.send.end();
         self.wish(|wishes| wishes.released = true);

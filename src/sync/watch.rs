@@ -1,8 +1,12 @@
-//! One thread that waits for many states.
+//! Threads that wait for many states at once.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use super::{Monitor, Patience, Wake};
+use super::{AtomicU8, Monitor, Patience, Wake};
 
 /// What a [`Selector`](crate::Selector) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +34,7 @@ impl Event {
     }
 }
 
-/// What has been told and not been taken yet. Each watch adds to it once, until it is set again.
+/// What has been told and not been taken yet: each watch at most once.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     list: Monitor<List>,
@@ -38,33 +42,33 @@ pub(crate) struct Events {
 
 #[derive(Debug, Default)]
 struct List {
-    events: VecDeque<Event>,
-    /// Whether a wait is to return although nothing has happened.
-    notified: bool,
+    told: VecDeque<Arc<Watch>>,
+    /// How many waits are to return although nothing has happened.
+    notified: u32,
 }
 
-/// Whom a monitor tells of its next change.
+/// Whom a monitor tells of a change.
 #[derive(Debug)]
 pub(super) struct Watch {
     events: Arc<Events>,
     event: Event,
+    state: AtomicU8,
 }
+
+const IDLE: u8 = 0;
+/// On the list.
+const TOLD: u8 = 1;
+/// Whatever is told of it is not to be taken.
+const CANCELLED: u8 = 2;
 
 impl Events {
     /// Taken at a time, so that several threads share many.
     const MOST: usize = 256;
 
-    fn tell(&self, event: Event) {
-        self.list.update(|list| {
-            list.events.push_back(event);
-            ((), Wake::One)
-        });
-    }
-
-    /// Has one wait return, the next one if there is none.
+    /// Has one wait return, a later one if there is none.
     pub(crate) fn notify(&self) {
         self.list.update(|list| {
-            list.notified = true;
+            list.notified = list.notified.saturating_add(1);
             ((), Wake::One)
         });
     }
@@ -74,15 +78,24 @@ impl Events {
         let patience = limit.map_or(Patience::AsSet, Patience::For);
         // Time that is over brings no events.
         let _ = self.list.wait(patience, |list| {
-            let notified = std::mem::take(&mut list.notified);
-            if list.events.is_empty() && !notified {
-                return None;
+            if let Some(others) = list.notified.checked_sub(1) {
+                list.notified = others;
+                return Some(((), list.wake_next()));
             }
-            let count = list.events.len().min(Self::MOST);
-            taken.extend(list.events.drain(..count));
-            let are_left = !list.events.is_empty();
-            Some(((), if are_left { Wake::One } else { Wake::Nobody }))
+            let events = std::iter::from_fn(|| list.told.pop_front());
+            taken.extend(events.filter_map(|watch| watch.take()).take(Self::MOST));
+            (!taken.is_empty()).then(|| ((), list.wake_next()))
         });
+    }
+}
+
+impl List {
+    /// One wait is woken for each event, so the one that leaves some behind passes it on.
+    fn wake_next(&self) -> Wake {
+        match self.told.is_empty() && self.notified == 0 {
+            true => Wake::Nobody,
+            false => Wake::One,
+        }
     }
 }
 
@@ -91,27 +104,42 @@ impl Watch {
         Self {
             events: Arc::clone(events),
             event,
+            state: AtomicU8::new(IDLE),
         }
+    }
+
+    pub(super) fn is_of(&self, events: &Arc<Events>) -> bool {
+        Arc::ptr_eq(&self.events, events)
     }
 
     /// Whether this one does for another.
     pub(super) fn is(&self, events: &Arc<Events>, event: Event) -> bool {
-        Arc::ptr_eq(&self.events, events) && self.event == event
+        self.is_of(events) && self.event == event
     }
 
-    /// What is to be told, for when the monitor's lock is free.
-    pub(super) fn news(&self) -> News {
-        News(Arc::clone(&self.events), self.event)
-    }
-}
-
-/// What is still to be told.
-pub(super) struct News(Arc<Events>, Event);
-
-impl News {
-    pub(super) fn tell(news: Option<Self>) {
-        if let Some(Self(events, event)) = news {
-            events.tell(event);
+    /// Puts it on the list, unless it is there. Not while the lock of a monitor is held.
+    pub(super) fn tell(self: Arc<Self>) {
+        if self.change(IDLE, TOLD) {
+            let events = Arc::clone(&self.events);
+            events.list.update(|list| {
+                list.told.push_back(self);
+                ((), Wake::One)
+            });
         }
+    }
+
+    /// Nothing is taken of it any more, told or not.
+    pub(super) fn cancel(&self) {
+        self.state.store(CANCELLED, Ordering::SeqCst);
+    }
+
+    fn take(&self) -> Option<Event> {
+        self.change(TOLD, IDLE).then_some(self.event)
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.state
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 }

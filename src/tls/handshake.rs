@@ -126,7 +126,11 @@ impl Duplex {
             return Ok(());
         }
         // Before the turn passes on: whoever waits for it is not to wait for the peer.
-        self.on_established()
+        let established = self.on_established();
+        drop(turn);
+        // Whoever did not wait for the turn watches the stream, but what came may be here already.
+        self.stream().wake_readers();
+        established
     }
 
     fn take_handshake_turn(&self, step: &Step) -> io::Result<Option<Turn<'_>>> {

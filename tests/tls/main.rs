@@ -16,5 +16,6 @@ mod identity;
 #[path = "../common/pattern.rs"]
 mod pattern;
 mod renegotiation;
+mod selecting;
 mod support;
 mod waiting;

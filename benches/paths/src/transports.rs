@@ -28,9 +28,9 @@ pub(crate) enum Transport {
     /// The same with a thread and a socket for each stream, as `Stream::connect` opens them and
     /// both crates of KCP do
     MkcpSockets,
-    /// mkcp without a seed
+    /// As `mkcp`, without a seed
     MkcpSimple,
-    /// mkcp with TLS inside, if `perf` can do that
+    /// As `mkcp`, with TLS inside, if `perf` can do that
     MkcpTls,
     /// QUIC by quinn
     Quinn,

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::{LastLook, Wrap, shut_down};
 use crate::{hold::Snapshot, process, report::Report};
 
-/// How often sessions are looked at that have been accepted and have not sent anything yet. There
-/// is no way to wait for many streams at once.
+/// How often sessions are looked at that have been accepted and have not sent anything yet. To have
+/// them told of would take memory, which is what is measured here.
 const LOOK: Duration = Duration::from_millis(1);
 /// Without a new session for so long, all are there.
 const QUIET: Duration = Duration::from_secs(1);

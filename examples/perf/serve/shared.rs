@@ -6,10 +6,10 @@ use std::{
     mem,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{self, Sender},
     },
     thread,
+    time::Duration,
 };
 
 use mkcp::{Event, Listener, Readiness, Selector, v2ray::MaybeTlsStream};
@@ -24,7 +24,6 @@ use crate::payload;
 const BUFFER: usize = 64 * 1024;
 /// Reads of one session before others have their turn.
 const TURN: usize = 16;
-
 /// By which the listener is watched; sessions have other keys.
 const LISTENER: usize = 0;
 
@@ -32,14 +31,31 @@ const LISTENER: usize = 0;
 #[derive(Default)]
 struct Desk {
     selector: Selector,
-    arrivals: Mutex<Vec<MaybeTlsStream>>,
-    is_closed: AtomicBool,
+    arrivals: Mutex<Arrivals>,
+}
+
+#[derive(Default)]
+struct Arrivals {
+    streams: Vec<MaybeTlsStream>,
+    /// No more will come.
+    is_over: bool,
 }
 
 impl Desk {
-    fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
+    fn bring(&self, change: impl FnOnce(&mut Arrivals)) {
+        change(&mut self.arrivals.lock());
         self.selector.notify();
+    }
+}
+
+/// All desks, which close when this goes, whatever the reason.
+struct Desks(Vec<Arc<Desk>>);
+
+impl Drop for Desks {
+    fn drop(&mut self) {
+        for desk in &self.0 {
+            desk.bring(|arrivals| arrivals.is_over = true);
+        }
     }
 }
 
@@ -52,8 +68,8 @@ pub(super) fn accept_all(
     threads: usize,
     outcomes: &Sender<Outcome>,
 ) -> io::Result<()> {
-    let desks: Vec<_> = (0..threads).map(|_| Arc::<Desk>::default()).collect();
-    for desk in &desks[1..] {
+    let desks = Desks((0..threads).map(|_| Arc::default()).collect());
+    for desk in &desks.0[1..] {
         let (desk, clerk) = (Arc::clone(desk), Clerk::new(mode, outcomes.clone()));
         thread::Builder::new().spawn(move || clerk.work(&desk))?;
     }
@@ -67,7 +83,8 @@ pub(super) fn accept_all(
         next: 0,
     };
     thread::Builder::new().spawn(move || porter.work(&say))?;
-    closed.recv().unwrap_or(Ok(()))
+    let panicked = |_| Err(io::Error::other("the thread that accepts panicked"));
+    closed.recv().unwrap_or_else(panicked)
 }
 
 /// The thread that accepts, and serves a share of the sessions as well.
@@ -76,24 +93,16 @@ struct Porter {
     wrap: Wrap,
     clerk: Clerk,
     /// The first is its own.
-    desks: Vec<Arc<Desk>>,
+    desks: Desks,
     next: usize,
 }
 
 impl Porter {
     fn work(mut self, closed: &Sender<io::Result<()>>) {
-        let desk = Arc::clone(&self.desks[0]);
-        let mut events = Vec::new();
+        let desk = Arc::clone(&self.desks.0[0]);
         desk.selector.watch_listener(&self.listener, LISTENER);
         let result = loop {
-            desk.selector.wait(&mut events, None);
-            let (arrivals, others): (Vec<_>, Vec<_>) = events
-                .drain(..)
-                .partition(|event: &Event| event.key == LISTENER);
-            for event in others {
-                self.clerk.serve(event.key, &desk.selector);
-            }
-            if arrivals.is_empty() {
+            if !self.clerk.serve_ready(&desk.selector) {
                 continue;
             }
             match self.accept() {
@@ -102,7 +111,7 @@ impl Porter {
                 _ => desk.selector.watch_listener(&self.listener, LISTENER),
             }
         };
-        self.desks.iter().for_each(|desk| desk.close());
+        drop(self.desks);
         let _ = closed.send(result);
         self.clerk.work(&desk);
     }
@@ -113,14 +122,13 @@ impl Porter {
             let (stream, _) = self.listener.accept()?;
             let stream = self.wrap.wrap(stream)?;
             stream.get_ref().set_nonblocking(true)?;
-            let desk = &self.desks[self.next];
+            let desk = &self.desks.0[self.next];
             if self.next == 0 {
                 self.clerk.take_in(stream, &desk.selector);
             } else {
-                desk.arrivals.lock().push(stream);
-                desk.selector.notify();
+                desk.bring(|arrivals| arrivals.streams.push(stream));
             }
-            self.next = (self.next + 1) % self.desks.len();
+            self.next = (self.next + 1) % self.desks.0.len();
         }
     }
 }
@@ -130,6 +138,9 @@ struct Clerk {
     mode: Mode,
     sessions: HashMap<usize, Session>,
     last_key: usize,
+    /// Sessions that have had their turn, and more to do.
+    again: Vec<usize>,
+    events: Vec<Event>,
     buffer: Vec<u8>,
     outcomes: Sender<Outcome>,
 }
@@ -141,29 +152,61 @@ struct Session {
     unsent: Vec<u8>,
 }
 
+/// How a session goes on.
+enum Next {
+    When(Readiness),
+    /// After the others.
+    Again,
+    /// The peer has ended.
+    Never,
+}
+
 impl Clerk {
     fn new(mode: Mode, outcomes: Sender<Outcome>) -> Self {
         Self {
             mode,
             sessions: HashMap::new(),
             last_key: LISTENER,
+            again: Vec::new(),
+            events: Vec::new(),
             buffer: vec![0; BUFFER],
             outcomes,
         }
     }
 
-    /// Serves the sessions of a desk that come, until it is closed and they have ended.
+    /// Serves the sessions of a desk that come, until all have ended and no more will come.
     fn work(mut self, desk: &Desk) {
-        let mut events = Vec::new();
-        while !(self.sessions.is_empty() && desk.is_closed.load(Ordering::Acquire)) {
-            desk.selector.wait(&mut events, None);
-            for event in &events {
-                self.serve(event.key, &desk.selector);
-            }
-            for stream in mem::take(&mut *desk.arrivals.lock()) {
+        loop {
+            let (streams, is_over) = {
+                let mut arrivals = desk.arrivals.lock();
+                (mem::take(&mut arrivals.streams), arrivals.is_over)
+            };
+            for stream in streams {
                 self.take_in(stream, &desk.selector);
             }
+            if is_over && self.sessions.is_empty() {
+                return;
+            }
+            self.serve_ready(&desk.selector);
         }
+    }
+
+    /// Waits for something to do, and does it. Returns whether somebody is to be accepted.
+    fn serve_ready(&mut self, selector: &Selector) -> bool {
+        let (again, mut events) = (mem::take(&mut self.again), mem::take(&mut self.events));
+        selector.wait(&mut events, (!again.is_empty()).then_some(Duration::ZERO));
+        let keys = again
+            .into_iter()
+            .chain(events.iter().map(|event| event.key));
+        let mut somebody_comes = false;
+        for key in keys {
+            match key {
+                LISTENER => somebody_comes = true,
+                key => self.serve(key, selector),
+            }
+        }
+        self.events = events;
+        somebody_comes
     }
 
     fn take_in(&mut self, stream: MaybeTlsStream, selector: &Selector) {
@@ -185,23 +228,29 @@ impl Clerk {
         let next = session.advance(self.mode, &mut self.buffer);
         let stream = session.stream.get_ref();
         let result = match next {
-            Ok(Some(Readiness::Writable)) => return selector.watch_writable(stream, key),
-            Ok(Some(_)) => return selector.watch_readable(stream, key),
-            Ok(None) => Ok(()),
+            Ok(Next::When(Readiness::Writable)) => return selector.watch_writable(stream, key),
+            Ok(Next::When(_)) => return selector.watch_readable(stream, key),
+            Ok(Next::Again) => return self.again.push(key),
+            Ok(Next::Never) => Ok(()),
             Err(error) => Err(error),
         };
         if let Some(session) = self.sessions.remove(&key) {
             let stats = session.stream.get_ref().stats();
-            let _ = self
-                .outcomes
-                .send(Outcome::new(session.moved, result, stats));
+            let outcome = Outcome::new(session.moved, result, stats);
+            let _ = self.outcomes.send(outcome);
         }
     }
 }
 
 impl Session {
-    /// Reads and answers; says what to wait for, and nothing once the peer has ended.
-    fn advance(&mut self, mode: Mode, buffer: &mut [u8]) -> io::Result<Option<Readiness>> {
+    /// Reads and answers, for a turn.
+    fn advance(&mut self, mode: Mode, buffer: &mut [u8]) -> io::Result<Next> {
+        // Under TLS a write cannot say so: it may wait for the peer's part of the handshake.
+        if let MaybeTlsStream::Tls(stream) = &self.stream
+            && !is_done(stream.handshake())?
+        {
+            return Ok(Next::When(Readiness::Readable));
+        }
         let mut stream = &self.stream;
         for _ in 0..TURN {
             if !self.unsent.is_empty() {
@@ -209,12 +258,14 @@ impl Session {
                 self.unsent.drain(..sent);
             }
             if !self.unsent.is_empty() {
-                return Ok(Some(Readiness::Writable));
+                return Ok(Next::When(Readiness::Writable));
             }
             let count = match stream.read(buffer) {
-                Ok(0) => return Ok(None),
+                Ok(0) => return Ok(Next::Never),
                 Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Next::When(Readiness::Readable));
+                }
                 Err(error) => return Err(error),
             };
             self.moved.add(count as u64);
@@ -227,7 +278,15 @@ impl Session {
             let sent = write(stream, bytes)?;
             self.unsent.extend(&bytes[sent..]);
         }
-        Ok(Some(Readiness::Readable))
+        Ok(Next::Again)
+    }
+}
+
+/// Whether it need not be waited for.
+fn is_done(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        result => result.map(|()| true),
     }
 }
 

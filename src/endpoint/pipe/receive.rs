@@ -163,6 +163,10 @@ impl ReceivePipe {
         self.incoming.watch(events, event, Incoming::is_known);
     }
 
+    pub(crate) fn unwatch(&self, events: Option<&Arc<Events>>) {
+        self.incoming.unwatch(events);
+    }
+
     /// Has blocked readers look again whether to give up.
     pub(crate) fn wake_readers(&self) {
         self.incoming.update(|_| ((), Wake::All));

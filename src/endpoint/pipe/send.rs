@@ -14,6 +14,10 @@ use crate::{
     sync::{Event, Events, Monitor, Patience, Wake},
 };
 
+/// Who is told that there is room may want so much at least: then to be told of less at once, again
+/// and again, would keep a thread busy.
+const LEAST_WRITTEN: usize = 4 * 1024;
+
 /// The pipe from the application's writers to the worker.
 #[derive(Debug)]
 pub(crate) struct SendPipe {
@@ -152,8 +156,14 @@ impl SendPipe {
     /// Has the list told once when a write would not wait.
     pub(crate) fn watch(&self, events: &Arc<Events>, event: Event) {
         self.outgoing.watch(events, event, |outgoing| {
-            outgoing.end.is_some() || outgoing.is_worth_waking()
+            let least = outgoing.most().min(LEAST_WRITTEN);
+            let has_room = outgoing.is_worth_waking() && outgoing.room() >= least;
+            outgoing.end.is_some() || has_room
         });
+    }
+
+    pub(crate) fn unwatch(&self, events: Option<&Arc<Events>>) {
+        self.outgoing.unwatch(events);
     }
 
     /// Has blocked writers look again whether to give up.
