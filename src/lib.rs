@@ -53,8 +53,9 @@
 //!
 //! Each socket is served by a poll thread, which reads, opens and checks datagrams, and by worker
 //! threads, each of which owns the sessions whose ids hash to it; a single worker shares the poll
-//! thread. An application's thread never touches a connection: it blocks on one of two bounded
-//! pipes. Every queue has a bound, and what exceeds it is counted. An idle endpoint does not wake.
+//! thread. An application's thread never touches a connection: it waits at one of two bounded
+//! pipes, or by a [`Selector`] at many. Every queue has a bound, and what exceeds it is counted. An
+//! idle endpoint does not wake.
 //!
 //! [`Endpoint`] is that machinery as a value, for those who want to choose workers and limits, or
 //! to run many connections in both directions over one port. The connection itself is a state

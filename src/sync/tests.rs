@@ -166,3 +166,21 @@ fn options_are_no_news_to_who_watches() {
     events.take(Some(DEADLINE), &mut taken);
     assert_eq!(taken, [Event::new(1, Readiness::Readable)]);
 }
+
+#[test]
+fn a_list_goes_with_who_takes_from_it() {
+    let events = Arc::<Events>::default();
+    let state = Monitor::new(0);
+    let watch =
+        |events: &Arc<Events>| state.watch(events, Event::new(1, Readiness::Readable), |_| true);
+    watch(&events);
+    let gone = Arc::downgrade(&events);
+    drop(events);
+    assert!(gone.upgrade().is_none(), "what was told keeps it");
+    state.update(|_| ((), Wake::One));
+    let events = Arc::default();
+    watch(&events);
+    let mut taken = Vec::new();
+    events.take(Some(DEADLINE), &mut taken);
+    assert_eq!(taken.len(), 1);
+}

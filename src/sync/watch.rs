@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -50,7 +50,8 @@ struct List {
 /// Whom a monitor tells of a change.
 #[derive(Debug)]
 pub(super) struct Watch {
-    events: Arc<Events>,
+    /// Which may hold this.
+    events: Weak<Events>,
     event: Event,
     state: AtomicU8,
 }
@@ -102,14 +103,14 @@ impl List {
 impl Watch {
     pub(super) fn new(events: &Arc<Events>, event: Event) -> Self {
         Self {
-            events: Arc::clone(events),
+            events: Arc::downgrade(events),
             event,
             state: AtomicU8::new(IDLE),
         }
     }
 
     pub(super) fn is_of(&self, events: &Arc<Events>) -> bool {
-        Arc::ptr_eq(&self.events, events)
+        self.events.as_ptr() == Arc::as_ptr(events)
     }
 
     /// Whether this one does for another.
@@ -119,8 +120,9 @@ impl Watch {
 
     /// Puts it on the list, unless it is there. Not while the lock of a monitor is held.
     pub(super) fn tell(self: Arc<Self>) {
-        if self.change(IDLE, TOLD) {
-            let events = Arc::clone(&self.events);
+        if let Some(events) = self.events.upgrade()
+            && self.change(IDLE, TOLD)
+        {
             events.list.update(|list| {
                 list.told.push_back(self);
                 ((), Wake::One)
