@@ -422,6 +422,11 @@ impl SendHalf {
         self.discarded != Discarded::Nothing
     }
 
+    /// Whether bytes were thrown away that have no number, of which the peer cannot know.
+    pub(super) fn was_cut(&self) -> bool {
+        self.discarded == Discarded::Unsent
+    }
+
     /// The peer has everything before `next`: perhaps also what has been thrown away since.
     pub(super) fn on_peer_has(&mut self, next: SeqNum) {
         if self.discarded == Discarded::Sent && next == self.next_number {

@@ -138,8 +138,9 @@ impl Connection {
 
     /// The Terminate with which a late datagram is to be answered after this connection is gone.
     pub fn final_terminate(&self) -> Command {
-        // Numbers that the peer never got tell one of ours that bytes are missing.
-        let cut = self.life.error.is_some() || self.send.was_discarded();
+        // A number that never was tells one of ours that bytes are missing. Whether it has all that
+        // were sent, the peer knows best: what was thrown away here may have arrived.
+        let cut = self.life.error.is_some() || self.send.was_cut();
         let is_whole = self.life.write_shut && !cut;
         Command {
             conversation: self.conversation,

@@ -1,6 +1,7 @@
 //! What an end knows when both have closed.
 
 use super::*;
+use crate::wire::{Data, Options, Timestamp};
 
 /// Both have what the other wrote, and nobody knows: all acknowledgements are lost.
 fn unacknowledged() -> Pair {
@@ -60,6 +61,43 @@ fn the_end_of_one_acknowledges_nothing_that_it_does_not_have() {
     pair.server.connection.shutdown(now, Shutdown::Both);
     pair.run_until(20_000 * MS, is_over);
     assert!(!pair.server.connection.is_flushed());
+}
+
+/// The peer's end overtakes the acknowledgement that left before it, and the answer to it does not
+/// say that anything is missing.
+#[test]
+fn what_arrived_is_not_missed_because_its_acknowledgement_was_late() {
+    let mut pair = unacknowledged();
+    let now = pair.now;
+    pair.client.connection.shutdown(now, Shutdown::Both);
+    pair.server.connection.shutdown(now, Shutdown::Both);
+    let mut end = Vec::new();
+    let last = Data {
+        conversation: 7,
+        options: Options::CLOSE,
+        timestamp: Timestamp::new(0),
+        number: SeqNum::new(1),
+        sending_next: SeqNum::ZERO,
+        payload: b"bye",
+    };
+    Segment::Data(last).encode(&mut end);
+    pair.client.connection.handle_datagram(now, &end);
+    assert_eq!(pair.client.connection.state(), State::Terminating);
+    assert!(!pair.client.connection.is_flushed());
+    let mut word = Vec::new();
+    while pair
+        .client
+        .connection
+        .poll_transmit(now, &mut word)
+        .is_some()
+    {
+        pair.server.connection.handle_datagram(now, &word);
+        word.clear();
+    }
+    assert_eq!(pair.server.connection.state(), State::Terminated);
+    assert_eq!(pair.server.connection.read_end(), Some(Ok(())));
+    let error = pair.server.connection.write_end();
+    assert_eq!(error, Some(ConnectionError::LocallyClosed));
 }
 
 /// The first word of its end has got lost, and the program cannot wait for the next one.
