@@ -78,7 +78,7 @@ impl Candidate {
 
 /// What was thrown away although the peer has not acknowledged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Discarded {
+pub(super) enum Discarded {
     Nothing,
     /// Bytes that have been sent: the peer may have them, and may yet say so.
     Sent,
@@ -417,14 +417,9 @@ impl SendHalf {
         self.bytes.is_empty()
     }
 
-    /// Whether bytes were thrown away that the peer has not, as far as is known.
-    pub(super) fn was_discarded(&self) -> bool {
-        self.discarded != Discarded::Nothing
-    }
-
-    /// Whether bytes were thrown away that have no number, of which the peer cannot know.
-    pub(super) fn was_cut(&self) -> bool {
-        self.discarded == Discarded::Unsent
+    /// What was thrown away that the peer has not, as far as is known.
+    pub(super) fn discarded(&self) -> Discarded {
+        self.discarded
     }
 
     /// The peer has everything before `next`: perhaps also what has been thrown away since.

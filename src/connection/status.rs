@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use super::{Connection, Counters, Levels, Side, State};
+use super::{Connection, Counters, Levels, Side, State, send::Discarded};
 use crate::{
     error::ConnectionError,
     stats::ConnectionStats,
@@ -52,7 +52,7 @@ impl Connection {
 
     /// Whether every byte written has been acknowledged by the peer.
     pub fn is_flushed(&self) -> bool {
-        self.send.is_empty() && !self.send.was_discarded()
+        self.send.is_empty() && self.send.discarded() == Discarded::Nothing
     }
 
     /// Whether anything valid has been received from the peer.
@@ -138,10 +138,11 @@ impl Connection {
 
     /// The Terminate with which a late datagram is to be answered after this connection is gone.
     pub fn final_terminate(&self) -> Command {
+        let discarded = self.send.discarded();
         // A number that never was tells one of ours that bytes are missing. Whether it has all that
         // were sent, the peer knows best: what was thrown away here may have arrived.
-        let cut = self.life.error.is_some() || self.send.was_cut();
-        let is_whole = self.life.write_shut && !cut;
+        let cut = self.life.error.is_some() || discarded == Discarded::Unsent;
+        let is_whole = self.life.write_shut && !cut && discarded == Discarded::Nothing;
         Command {
             conversation: self.conversation,
             kind: CommandKind::Terminate,
