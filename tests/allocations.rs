@@ -55,6 +55,7 @@ fn nothing_is_allocated_for_a_datagram() {
     // First, while nothing else can give memory back.
     idle_sessions();
     what_a_hostile_peer_has_kept_is_counted();
+    what_is_sent_again_and_again_is_not_remembered_each_time();
     what_is_left_of_much_takes_little();
     datagrams_are_sealed_and_opened();
     connections_in_virtual_time();
@@ -222,6 +223,29 @@ fn what_a_hostile_peer_has_kept_is_counted() {
         );
         assert!(counted <= allowance, "{counted} bytes");
     }
+}
+
+/// A peer acknowledges nothing, and repeats what has something repeated to it.
+fn what_is_sent_again_and_again_is_not_remembered_each_time() {
+    let (mut now, config) = (Instant::now(), Arc::default());
+    let mut connection = Connection::new(Side::Client, 7, config, 1350, 1 << 40, now);
+    let (mut question, mut answer) = (Vec::new(), Vec::with_capacity(2048));
+    small(0).encode(&mut question);
+    connection.handle_datagram(now, &question);
+    connection.write(b"never acknowledged");
+    let (before, mut sent) = (held(), 0);
+    for _ in 0..50_000 {
+        now += Duration::from_millis(100);
+        connection.handle_datagram(now, &question);
+        connection.handle_timeout(now);
+        while connection.poll_transmit(now, &mut answer).is_some() {
+            sent += 1;
+            answer.clear();
+        }
+    }
+    assert!(sent >= 10_000, "{sent} datagrams");
+    let kept = held() - before;
+    assert!(kept <= 8192, "{kept} bytes");
 }
 
 /// A peer acknowledges all but the last of many small segments, and fills all but the end of a wide

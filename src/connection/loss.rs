@@ -33,6 +33,9 @@ const RELAX_AFTER: Duration = Duration::from_secs(5);
 const LONG_RUN: usize = 4;
 /// One probe without an answer is common where much is lost.
 const SILENT_PROBES: u32 = 3;
+/// Transmissions that have been judged are kept up to this number, and as many again as there are
+/// segments.
+const JUDGED_KEPT: usize = 64;
 const GRANULARITY: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,16 @@ struct Transmission {
     index: u64,
     number: SeqNum,
     sent_at: Moment,
+}
+
+impl Transmission {
+    /// Whether it is the latest of its segment, and neither acknowledged nor given up.
+    #[inline]
+    fn is_open(&self, send: &SendHalf) -> bool {
+        send.get(self.number).is_some_and(|sent| {
+            sent.transmission == self.index && sent.status == Status::Outstanding
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -76,7 +89,8 @@ impl LossDetector {
         self.next_index
     }
 
-    pub(super) fn on_sent(&mut self, number: SeqNum, now: Moment) {
+    /// A segment has been sent, of those in `send`.
+    pub(super) fn on_sent(&mut self, number: SeqNum, now: Moment, send: &SendHalf) {
         self.log.push_back(Transmission {
             index: self.next_index,
             number,
@@ -84,6 +98,11 @@ impl LossDetector {
         });
         self.next_index += 1;
         self.last_sent = Some(now);
+        // A peer that never acknowledges but has something repeated again and again would otherwise
+        // make this grow without end.
+        if self.log.len() > JUDGED_KEPT + 2 * send.outstanding() {
+            self.log.retain(|sent| sent.is_open(send));
+        }
     }
 
     /// The peer has received this transmission.
@@ -134,16 +153,13 @@ impl LossDetector {
         let mut lost = None;
         self.loss_time = None;
         self.relax(now);
-        while let Some(&Transmission {
-            index,
-            number,
-            sent_at,
-        }) = self.log.front()
-        {
-            let judged = send.get(number).is_none_or(|sent| {
-                sent.transmission != index || sent.status != Status::Outstanding
-            });
-            if judged {
+        while let Some(&transmission) = self.log.front() {
+            let Transmission {
+                index,
+                number,
+                sent_at,
+            } = transmission;
+            if !transmission.is_open(send) {
                 self.log.pop_front();
                 continue;
             }
@@ -172,6 +188,10 @@ impl LossDetector {
             self.last_sent = Some(now);
         }
         lost
+    }
+
+    pub(super) fn bookkeeping(&self) -> usize {
+        self.log.len() * size_of::<Transmission>()
     }
 
     /// Gives back memory that holds nothing.
@@ -306,7 +326,7 @@ mod tests {
                 rate: Snapshot::at(self.now),
             };
             let (number, _) = self.send.transmit(candidate, stamp);
-            self.loss.on_sent(number, self.now);
+            self.loss.on_sent(number, self.now, &self.send);
             true
         }
 

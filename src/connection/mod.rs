@@ -340,6 +340,12 @@ impl Connection {
         taken
     }
 
+    /// Bytes that were written after those that `write` took will never come: the stream is not
+    /// whole.
+    pub fn on_written_lost(&mut self) {
+        self.send.set_cut();
+    }
+
     /// How many bytes `write` would take now.
     pub fn write_room(&self) -> usize {
         if self.write_end().is_some() {

@@ -231,7 +231,7 @@ impl Connection {
         };
         Segment::Data(data).encode(datagram);
         if !matches!(candidate, Candidate::Copy { .. }) {
-            self.loss.on_sent(number, now);
+            self.loss.on_sent(number, now, &self.send);
         }
         self.pacer.on_sent(now, candidate.len());
         self.pings.on_told(now, sending_next);

@@ -1,5 +1,6 @@
 //! The send half: bytes to numbered segments, which of them the peer has, and which go next.
 
+mod discarded;
 mod echo;
 
 use std::{collections::VecDeque, ops::Range};
@@ -9,6 +10,7 @@ use crate::{
     moment::Moment,
     wire::{SeqNum, Timestamp},
 };
+pub(super) use discarded::Discarded;
 pub(super) use echo::Echo;
 
 /// mKCP: before the first ACK a peer takes 32 segments.
@@ -74,16 +76,6 @@ impl Candidate {
             Self::Repeat { len, .. } | Self::New { len } | Self::Copy { len, .. } => len,
         }
     }
-}
-
-/// What was thrown away although the peer has not acknowledged it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Discarded {
-    Nothing,
-    /// Bytes that have been sent: the peer may have them, and may yet say so.
-    Sent,
-    /// Among them some that have not been sent.
-    Unsent,
 }
 
 #[derive(Debug)]
@@ -378,21 +370,6 @@ impl SendHalf {
             .get_mut(number.since(self.first_unacked)? as usize)
     }
 
-    /// Throws away everything that the peer has not acknowledged.
-    pub(super) fn discard(&mut self) {
-        if self.unsent() > 0 {
-            self.discarded = Discarded::Unsent;
-        } else if !self.is_empty() {
-            self.discarded = Discarded::Sent;
-        }
-        self.bytes.clear();
-        self.segments = VecDeque::new();
-        self.repetition = None;
-        self.start = self.numbered;
-        self.first_unacked = self.next_number;
-        self.in_flight = 0;
-    }
-
     pub(super) fn first_unacked(&self) -> SeqNum {
         self.first_unacked
     }
@@ -417,16 +394,9 @@ impl SendHalf {
         self.bytes.is_empty()
     }
 
-    /// What was thrown away that the peer has not, as far as is known.
-    pub(super) fn discarded(&self) -> Discarded {
-        self.discarded
-    }
-
-    /// The peer has everything before `next`: perhaps also what has been thrown away since.
-    pub(super) fn on_peer_has(&mut self, next: SeqNum) {
-        if self.discarded == Discarded::Sent && next == self.next_number {
-            self.discarded = Discarded::Nothing;
-        }
+    /// Segments that have been sent, from the first that is not acknowledged.
+    pub(super) fn outstanding(&self) -> usize {
+        self.segments.len()
     }
 
     /// Bytes held.

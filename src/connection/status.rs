@@ -124,7 +124,8 @@ impl Connection {
 
     /// Bytes held beside the payload, segment by segment. Of small ones that is the most.
     pub fn bookkeeping(&self) -> usize {
-        self.send.bookkeeping() + self.receive.bookkeeping() + self.acks.bookkeeping()
+        let sending = self.send.bookkeeping() + self.loss.bookkeeping();
+        sending + self.receive.bookkeeping() + self.acks.bookkeeping()
     }
 
     /// Gives back memory that holds nothing at the moment. For connections that are idle: those

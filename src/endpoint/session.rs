@@ -389,7 +389,9 @@ impl Session {
         {
             self.told.write_end = true;
             self.pipe_linger = None;
-            self.handle.send_pipe().fail(error);
+            if self.handle.send_pipe().fail(error) {
+                self.connection.on_written_lost();
+            }
         }
         if !self.told.read_end
             && self.connection.read().is_empty()

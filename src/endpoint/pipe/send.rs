@@ -94,16 +94,16 @@ impl SendPipe {
             .read(|outgoing| outgoing.end.is_some() && outgoing.bytes.is_empty())
     }
 
-    /// Ends writing with this error and throws away what has not been pulled. If writing had
-    /// ended already, writers keep getting the earlier answer.
-    pub(crate) fn fail(&self, error: ConnectionError) {
+    /// Ends writing with this error and throws away what has not been pulled; tells whether that
+    /// was anything. If writing had ended already, writers keep getting the earlier answer.
+    pub(crate) fn fail(&self, error: ConnectionError) -> bool {
         self.outgoing.update(|outgoing| {
             outgoing.lost |= !outgoing.bytes.is_empty();
             outgoing.bytes.clear();
             outgoing.count();
             outgoing.end.get_or_insert(error);
-            ((), Wake::All)
-        });
+            (outgoing.lost, Wake::All)
+        })
     }
 }
 

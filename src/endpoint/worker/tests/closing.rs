@@ -72,3 +72,39 @@ fn whoever_wrote_more_than_a_window_is_not_told_that_all_was_delivered() {
         assert_eq!(told, Some(io::ErrorKind::BrokenPipe), "{has}");
     }
 }
+
+/// The peer ends in the turn in which the program has written and closed: what it wrote has not
+/// even reached the connection.
+#[test]
+fn a_peer_is_told_of_what_was_written_as_it_ended() {
+    for (kind, options) in [
+        (CommandKind::Terminate, Options::NONE),
+        (CommandKind::Ping, Options::CLOSE),
+    ] {
+        let mut lab = Lab::new();
+        let handle = lab.open();
+        lab.settle();
+        lab.sent_plaintexts();
+        write(&handle, 1000);
+        handle.shutdown(Shutdown::Both);
+        handle.release();
+        say(&mut lab, &handle, kind, options, 0);
+        lab.pass(LONG);
+        say(&mut lab, &handle, kind, options, 0);
+        let mut terminates = Vec::new();
+        for plaintext in lab.sent_plaintexts() {
+            terminates.extend(
+                Segments::new(&plaintext).filter_map(|segment| match segment {
+                    Segment::Command(word) if word.kind == CommandKind::Terminate => Some(word),
+                    _ => None,
+                }),
+            );
+        }
+        assert!(!terminates.is_empty(), "{kind:?}");
+        for word in terminates {
+            let is_whole =
+                word.options.contains(Options::LAST) || word.sending_next == SeqNum::ZERO;
+            assert!(!is_whole, "{word:?}");
+        }
+    }
+}
