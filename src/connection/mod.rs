@@ -323,6 +323,7 @@ impl Connection {
         if self.write_end().is_some() {
             return 0;
         }
+        self.note_idle_sender();
         let taken = self.send.write(data);
         self.stats.bytes_written.add(taken as u64);
         self.stats.wakes.application.add(1);
@@ -334,10 +335,18 @@ impl Connection {
         if self.write_end().is_some() {
             return 0;
         }
+        self.note_idle_sender();
         let taken = self.send.write_from(queue);
         self.stats.bytes_written.add(taken as u64);
         self.stats.wakes.application.add(1);
         taken
+    }
+
+    /// What is written now could not be sent before.
+    fn note_idle_sender(&mut self) {
+        if self.send.candidate().is_none() {
+            self.sampler.on_app_limited(self.send.in_flight());
+        }
     }
 
     /// Bytes that were written after those that `write` took will never come: the stream is not

@@ -206,11 +206,17 @@ impl Connection {
 
     fn append_data(&mut self, now: Moment, candidate: Candidate, datagram: &mut Vec<u8>) {
         let timestamp = self.clock.timestamp(now);
+        let in_flight = self.send.in_flight();
+        if matches!(candidate, Candidate::New { len } if len == self.send.unsent()) {
+            // With this all has left. It may be a few bytes that say nothing about the path.
+            let all = in_flight + candidate.len() as u64;
+            self.sampler.on_app_limited(all);
+        }
         let stamp = Stamp {
             transmission: self.loss.next_index(),
             now,
             timestamp,
-            rate: self.sampler.on_sent(now, self.send.in_flight()),
+            rate: self.sampler.on_sent(now, in_flight),
         };
         let options = self.options();
         let sending_next = self.send.first_unacked();

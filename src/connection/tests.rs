@@ -63,7 +63,7 @@ struct Pair {
     delay: Duration,
     client: End,
     server: End,
-    /// Datagrams for which this says no are lost: (sender, index).
+    /// Datagrams for which this says yes are lost: (sender, index).
     drops: fn(Side, usize) -> bool,
     reading: bool,
 }

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{MS, Pair, Side, acks};
-use crate::wire::{Segment, Segments, SeqNum};
+use super::{End, MS, Pair, Side, acks};
+use crate::{
+    config::{Config, derive},
+    wire::{DATA_OVERHEAD, Segment, Segments, SeqNum},
+};
 
 const RTT: Duration = Duration::from_millis(50);
 const MESSAGE: [u8; 64] = [7; 64];
@@ -116,4 +119,81 @@ fn no_datagram_holds_a_segment_twice() {
         let different: BTreeSet<u32> = numbers.iter().map(|number| number.get()).collect();
         assert_eq!(different.len(), numbers.len());
     }
+}
+
+/// One datagram in `N` gets lost.
+fn one_in<const N: u64>(side: Side, index: usize) -> bool {
+    let which = 2 * index as u64 + u64::from(side == Side::Server) + 1;
+    let mixed = which.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed >> 32).is_multiple_of(N)
+}
+
+/// A program so quick that it has written before its connection is asked for what to send.
+fn answer_at_once(end: &mut End, len: usize, answered: &mut usize) {
+    end.read();
+    if end.received.len() >= (*answered + 1) * len {
+        *answered += 1;
+        end.connection.write(&vec![7; len]);
+    }
+}
+
+/// Two such programs send a message to and fro. Returns the longest that a round has taken, and
+/// the least pacing rate that there was.
+fn play(pair: &mut Pair, len: usize, rounds: usize) -> (Duration, u64) {
+    pair.client.connection.write(&vec![7; len]);
+    let (mut asked, mut answered) = (0, 0);
+    let (mut longest, mut least) = (Duration::ZERO, u64::MAX);
+    while asked < rounds {
+        let (before, round) = (pair.elapsed(), asked);
+        while asked == round {
+            answer_at_once(&mut pair.client, len, &mut asked);
+            answer_at_once(&mut pair.server, len, &mut answered);
+            pair.drive();
+            let rates = [&pair.client, &pair.server].map(|end| end.connection.stats().pacing_rate);
+            least = rates.into_iter().fold(least, u64::min);
+            pair.advance(pair.next_event().unwrap());
+        }
+        longest = longest.max(pair.elapsed() - before);
+    }
+    (longest, least)
+}
+
+fn full_segment() -> usize {
+    derive::max_plaintext(&Config::default()) - DATA_OVERHEAD
+}
+
+/// The byte that goes beyond a segment may be all that arrives in a round trip. Nothing may wait
+/// for as long as a path would need that is no faster.
+#[test]
+fn that_little_arrived_is_not_taken_for_a_slow_path() {
+    for drops in [one_in::<20>, one_in::<5>, one_in::<3>] {
+        for len in [64, full_segment(), full_segment() + 1] {
+            let mut pair = Pair::new(100 * MS);
+            pair.drops = drops;
+            let (longest, least) = play(&mut pair, len, 1000);
+            assert!(longest < 8000 * MS, "{len} bytes: {longest:?}");
+            let one_in_a_round_trip = full_segment() as u64 * 5;
+            assert!(least >= one_in_a_round_trip, "{len} bytes: {least} B/s");
+        }
+    }
+}
+
+#[test]
+fn much_leaves_as_fast_after_small_messages_as_at_first() {
+    const MUCH: usize = 120_000;
+    let transfer = |pair: &mut Pair| {
+        let (start, before) = (pair.elapsed(), pair.server.received.len());
+        assert_eq!(pair.client.connection.write(&[1; MUCH]), MUCH);
+        let limit = start + 60_000 * MS;
+        pair.run_until(limit, |pair| pair.server.received.len() >= before + MUCH);
+        pair.elapsed() - start
+    };
+    let mut pair = Pair::new(100 * MS);
+    play(&mut pair, 64, 1);
+    let at_first = transfer(&mut pair);
+    let mut pair = Pair::new(100 * MS);
+    play(&mut pair, 64, 100);
+    let later = transfer(&mut pair);
+    assert!(later <= at_first, "{later:?}, at first {at_first:?}");
 }

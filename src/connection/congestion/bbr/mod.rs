@@ -30,6 +30,9 @@ const LATE_SEGMENTS: u64 = 3 * INITIAL_SEGMENTS;
 const MIN_SEGMENTS: u64 = 16;
 /// What may be in flight on a path that does not answer.
 const SILENT_SEGMENTS: u64 = 4;
+/// A segment may leave in every round trip, or in this time if that is longer, whatever the model
+/// says: one that says nearly nothing would never learn better.
+const LEAST_PACE: Duration = Duration::from_millis(100);
 /// The first flight is spread over this time, for nothing is known of the path.
 const INITIAL_SPREAD: u64 = 32;
 /// Gains in percent. The first is 4 ln 2, which doubles the delivery in every round.
@@ -250,6 +253,16 @@ impl Bbr {
         }
     }
 
+    /// What leaves whatever the model says.
+    fn least_rate(&self) -> u64 {
+        if self.was_full {
+            let pace = self.path.min_rtt().max(LEAST_PACE);
+            scale(self.bytes(1), 1_000_000, pace.as_micros() as u64)
+        } else {
+            self.bytes(INITIAL_SEGMENTS) * 1000 / INITIAL_SPREAD
+        }
+    }
+
     /// Whether losses and deliveries now are those of a path that is not overfilled.
     fn is_steady(&self) -> bool {
         matches!(self.mode, Mode::Down { .. } | Mode::Cruise { .. })
@@ -310,10 +323,6 @@ impl Controller for Bbr {
 
     fn pacing_rate(&self) -> Option<u64> {
         let rate = scale(self.path.sending_rate(), self.gain(), 100);
-        let initial = self.bytes(INITIAL_SEGMENTS) * 1000 / INITIAL_SPREAD;
-        Some(match self.mode {
-            Mode::Startup => rate.max(initial),
-            _ => rate,
-        })
+        Some(rate.max(self.least_rate()))
     }
 }
