@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     hash::{BuildHasher, RandomState},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -210,10 +211,9 @@ impl Shared {
 
     /// A thread died: nobody shall wait for what it would have done. Counted first: whoever gets
     /// the error finds its cause.
-    fn lose_thread(&self, role: &str, fail_sessions: impl FnOnce(ConnectionError)) {
+    fn lose_thread(&self, fail_sessions: impl FnOnce(ConnectionError)) {
         self.threads_lost.add(1);
         fail_sessions(ConnectionError::Internal);
-        log::error!("a {role} thread of mkcp died; its streams fail");
         let ports: Vec<_> = self
             .ports
             .lock()
@@ -226,10 +226,17 @@ impl Shared {
     }
 }
 
+/// Says why streams fail. Last of all: the program's logger may be what has panicked, and panic
+/// again.
+fn tell_of_death(line: &dyn Display) {
+    let _ = catch_unwind(AssertUnwindSafe(|| log::error!("{line}")));
+}
+
 /// The life of a worker's thread.
 fn work(mut thread: WorkerThread, shared: &Shared) {
     if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
-        shared.lose_thread("worker", |error| thread.worker().fail_all(error));
+        shared.lose_thread(|error| thread.worker().fail_all(error));
+        tell_of_death(&"a worker thread of mkcp died; its streams fail");
     }
 }
 
@@ -241,13 +248,14 @@ fn serve(mut poller: Poller, shared: &Shared) {
     match result {
         Ok(Ok(())) => shared.stop_polling(ConnectionError::EndpointClosed),
         Ok(Err(error)) => {
-            log::error!("cannot wait for sockets: {error}");
-            shared.lose_thread("poll", |_| {});
+            shared.lose_thread(|_| {});
             shared.stop_polling(ConnectionError::Internal);
+            tell_of_death(&format_args!("cannot wait for sockets: {error}"));
         }
         Err(_) => {
-            shared.lose_thread("poll", |error| router.fail_all(error));
+            shared.lose_thread(|error| router.fail_all(error));
             shared.stop_polling(ConnectionError::Internal);
+            tell_of_death(&"a poll thread of mkcp died; its streams fail");
             return;
         }
     }

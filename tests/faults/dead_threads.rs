@@ -160,6 +160,17 @@ fn nothing_waits_for_a_dead_poll_thread() {
     }
 }
 
+/// It panics again at the line that tells of what it has done.
+#[test]
+fn nothing_waits_because_of_a_logger_that_panics_twice() {
+    for builder in ARRANGEMENTS {
+        expect_that_nothing_waits(builder(), |fragile| {
+            let _poison = Poison::new("a poll thread of mkcp died".to_owned());
+            fragile.kill_poll_thread();
+        });
+    }
+}
+
 #[test]
 fn sessions_of_other_workers_go_on() {
     let fragile = Fragile::new(Endpoint::builder().workers(2));
