@@ -25,6 +25,8 @@ pub(super) struct Life {
     pub(super) established: bool,
     /// The peer claims to have heard of what arrived here.
     pub(super) answering: bool,
+    /// The peer, whose address is not proven, could prove it by an acknowledgement of data.
+    pub(super) asked: bool,
     /// The application has ended reading or writing.
     pub(super) read_shut: bool,
     pub(super) write_shut: bool,
@@ -53,6 +55,7 @@ impl Life {
             error: None,
             established: false,
             answering: false,
+            asked: false,
             read_shut: false,
             write_shut: false,
             peer_final: None,
@@ -109,8 +112,10 @@ impl Life {
         self.linger = linger.into();
     }
 
-    pub(super) fn set_idle_timeout(&mut self, timeout: Duration) {
-        self.idle_timeout = timeout.into();
+    /// The peer's address is proven. From now on it may be silent for so long.
+    pub(super) fn on_proof(&mut self, idle_timeout: Duration) {
+        self.asked = false;
+        self.idle_timeout = idle_timeout.into();
     }
 
     pub(super) fn on_heard(&mut self, now: Moment) {

@@ -244,7 +244,7 @@ impl Connection {
                 self.controller.on_late_proof();
             }
             self.validation.validate();
-            self.life.set_idle_timeout(self.config.idle_timeout());
+            self.life.on_proof(self.config.idle_timeout());
             self.send.set_proven();
             self.receive.set_proven();
         }

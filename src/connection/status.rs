@@ -71,9 +71,15 @@ impl Connection {
     }
 
     /// Whether the peer claims to have heard of what arrived here. No proof, for that can be
-    /// guessed; but whoever forges single datagrams does not.
+    /// guessed; but whoever forges single datagrams does not. Once the peer has been sent data, only
+    /// the proof counts.
     pub fn is_answering(&self) -> bool {
-        self.is_validated() || self.life.answering
+        self.is_validated() || self.life.answering && !self.life.asked
+    }
+
+    /// Whether the peer seemed to answer, and now has to prove it.
+    pub fn owes_proof(&self) -> bool {
+        self.life.answering && self.life.asked
     }
 
     /// Whether the connection is over, and the peer has been told. It may yet be told again.

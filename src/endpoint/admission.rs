@@ -13,7 +13,8 @@
 //! restart, is in with the second datagram of each.
 //!
 //! Of the latter two, whoever finds no room takes the place of the oldest session of which nothing
-//! was heard but its beginning (`newcomers.rs`); in the queue, of one that waits there too.
+//! was heard but its beginning, or which was sent data and has not proven its address
+//! (`newcomers.rs`); in the queue, of one that waits there too.
 
 use std::{
     collections::HashMap,

@@ -58,8 +58,11 @@ use super::{
 /// Of the latter two, who still finds no room takes the place of the oldest session of which
 /// nothing was heard but its beginning (of those that wait to be accepted, if these are too many);
 /// that one ends with [`TimedOut`](crate::ConnectionError::TimedOut). Sessions whose peers have
-/// proven their address, or have answered, never have to go. What is refused leaves no state but a
-/// few bytes in a table of fixed size; [`EndpointStats`](crate::EndpointStats) counts it.
+/// proven their address never have to go, nor those whose peers say that they have heard something
+/// and have not been sent any data yet, which alone could prove it. So of a server that sends
+/// nothing, forged peers that go on talking as if they heard it keep their places. What is refused
+/// leaves no state but a few bytes in a table of fixed size;
+/// [`EndpointStats`](crate::EndpointStats) counts it.
 ///
 /// # Migration
 ///

@@ -1,14 +1,10 @@
-//! Sessions that may have to make room, because nothing shows that anybody is behind them.
+//! Sessions that may have to make room, because nothing shows that anybody is behind them, however
+//! long somebody goes on talking in their name.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
 
 use super::{port::PortId, table::Slot};
 
-/// Nobody is a newcomer for longer: by then a session of which nothing was heard again is gone.
-const LONGEST: Duration = Duration::from_secs(30);
 /// How many are looked at for one that can go.
 const LOOKS: usize = 64;
 /// Fewer are never too many.
@@ -25,30 +21,19 @@ pub(super) struct Newcomers {
 
 #[derive(Clone, Copy, Debug)]
 struct Newcomer {
-    since: Instant,
     port: PortId,
     slot: Slot,
 }
 
 impl Newcomers {
     /// Adds one. `is_silent` says whether a session still is one that may go.
-    pub(super) fn add(
-        &mut self,
-        now: Instant,
-        port: PortId,
-        slot: Slot,
-        is_silent: impl Fn(Slot) -> bool,
-    ) {
-        self.prune(now, &is_silent);
+    pub(super) fn add(&mut self, port: PortId, slot: Slot, is_silent: impl Fn(Slot) -> bool) {
+        self.prune(&is_silent);
         if self.queue.len() >= self.many.max(FEW) {
             self.queue.retain(|newcomer| is_silent(newcomer.slot));
             self.many = 2 * self.queue.len();
         }
-        self.queue.push_back(Newcomer {
-            since: now,
-            port,
-            slot,
-        });
+        self.queue.push_back(Newcomer { port, slot });
     }
 
     /// Takes the oldest of this port that is silent and makes room by going.
@@ -72,10 +57,9 @@ impl Newcomers {
     }
 
     /// Forgets the oldest that need not go.
-    pub(super) fn prune(&mut self, now: Instant, is_silent: impl Fn(Slot) -> bool) {
+    pub(super) fn prune(&mut self, is_silent: impl Fn(Slot) -> bool) {
         while let Some(oldest) = self.queue.front() {
-            let is_new = now.saturating_duration_since(oldest.since) < LONGEST;
-            if is_new && is_silent(oldest.slot) {
+            if is_silent(oldest.slot) {
                 return;
             }
             self.queue.pop_front();
@@ -99,10 +83,9 @@ mod tests {
 
     #[test]
     fn the_oldest_that_is_silent_goes_first() {
-        let now = Instant::now();
         let mut newcomers = Newcomers::default();
         for index in 0..5 {
-            newcomers.add(now, PortId(index % 2), slot(index), |_| true);
+            newcomers.add(PortId(index % 2), slot(index), |_| true);
         }
         let silent = |slot: Slot| slot.index() != 0;
         assert_eq!(
@@ -122,26 +105,19 @@ mod tests {
 
     #[test]
     fn those_that_need_not_go_are_forgotten() {
-        let start = Instant::now();
         let mut newcomers = Newcomers::default();
         for index in 0..1000 {
-            newcomers.add(start, PortId(0), slot(index), |_| false);
-        }
-        assert!(newcomers.len() <= 2, "{}", newcomers.len());
-        for index in 0..1000 {
-            let now = start + LONGEST * index;
-            newcomers.add(now, PortId(0), slot(index), |_| true);
+            newcomers.add(PortId(0), slot(index), |_| false);
         }
         assert!(newcomers.len() <= 2, "{}", newcomers.len());
     }
 
     #[test]
     fn those_behind_a_silent_one_are_forgotten_too() {
-        let now = Instant::now();
         let mut newcomers = Newcomers::default();
         let silent = |slot: Slot| slot.index().is_multiple_of(1000);
         for index in 0..1_000_000 {
-            newcomers.add(now, PortId(0), slot(index), silent);
+            newcomers.add(PortId(0), slot(index), silent);
             assert!(newcomers.len() <= FEW.max(2 * (1 + index as usize / 1000)));
         }
         for index in 0..1000 {

@@ -190,23 +190,30 @@ impl Port {
             && !self.replays.is_first(nonce)
     }
 
-    /// Lets a peer's session in, or says why not. So many are `unaccepted`.
+    /// Lets a peer's session in, or says why not. If nothing is missing but room, `make_room` is to
+    /// make some, and says whether it did.
     pub(super) fn admit_peer(
         self: &Arc<Self>,
         now: Instant,
         id: ConnectionId,
         standing: Standing,
-        unaccepted: usize,
+        queue: &AcceptQueue,
+        make_room: Option<impl FnOnce() -> bool>,
     ) -> Result<Permit, DropReason> {
         let mut permit = Permit::new(self, id, Opener::Peer);
-        let sessions = self.sessions();
-        self.admission
-            .check_room(standing, sessions, unaccepted + 1)?;
         if permit.from_source as usize > self.admission.limits.per_source {
             return Err(DropReason::TooManyFromSource);
         }
         if self.memory.is_used_up() {
             return Err(DropReason::OverMemory);
+        }
+        let check_room = || {
+            let (sessions, unaccepted) = (self.sessions(), queue.len() + 1);
+            self.admission.check_room(standing, sessions, unaccepted)
+        };
+        let room = check_room();
+        if make_room.is_none() {
+            room?;
         }
         let attempt = Attempt::new(
             id.remote(),
@@ -215,6 +222,12 @@ impl Port {
         );
         if !self.admission.asks_hook(&attempt) {
             return Err(DropReason::Refused);
+        }
+        if let (Err(reason), Some(make_room)) = (room, make_room) {
+            if !make_room() {
+                return Err(reason);
+            }
+            check_room()?;
         }
         permit.advanced =
             standing == Standing::Known && self.admission.take_advance(now, id.remote().ip());

@@ -83,6 +83,7 @@ struct Told {
     read_end: bool,
     write_end: bool,
     flushed: bool,
+    owes_proof: bool,
     finished: bool,
 }
 
@@ -286,6 +287,12 @@ impl Session {
     /// Whether nothing but its beginning shows that there is a peer.
     pub(super) fn is_silent(&self) -> bool {
         !self.connection.is_answering()
+    }
+
+    /// Whether it has become silent in this sense, which is told once.
+    pub(super) fn falls_silent(&mut self) -> bool {
+        let owes = self.connection.owes_proof();
+        owes && !std::mem::replace(&mut self.told.owes_proof, true)
     }
 
     /// Whether late datagrams of a peer are to be expected. If nobody ever proved to be there, and

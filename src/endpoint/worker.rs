@@ -326,6 +326,7 @@ impl Worker {
         };
         session.blocked = flushed == Flushed::Blocked;
         session.settle(now);
+        let lines_up = session.falls_silent().then(|| session.id().port);
         if session.is_over() && flushed != Flushed::More {
             self.remove(now, slot);
         } else if flushed == Flushed::More || session.refused {
@@ -333,6 +334,9 @@ impl Worker {
         } else {
             let deadline = session.deadline(now);
             self.deadlines.arm(now, slot, deadline);
+        }
+        if let Some(port) = lines_up {
+            self.line_up(port, slot);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::endpoint::{
     batch::Datagram,
     knocks::Knocks,
     newcomers::Newcomers,
-    port::{Permit, Port},
+    port::{Permit, Port, PortId},
     session::{Opening, Session},
     strangers::{ReplyBudget, Stranger, judge},
     table::{ConnectionId, Slot, Table, Tenant},
@@ -129,10 +129,15 @@ impl Worker {
         }
         port.counters.sessions_accepted.add(1);
         log::debug!("session {:#06x} of {} opened", id.conversation, id.remote());
+        self.line_up(port.id, slot);
+        Ok(slot)
+    }
+
+    /// Puts a silent session at the end of those that may have to make room.
+    pub(super) fn line_up(&mut self, port: PortId, slot: Slot) {
         let table = &self.table;
         let newcomers = &mut self.gate.newcomers;
-        newcomers.add(now, port.id, slot, |slot| is_silent(table, slot));
-        Ok(slot)
+        newcomers.add(port, slot, |slot| is_silent(table, slot));
     }
 
     /// Room for a session, if need be that of another one.
@@ -143,11 +148,10 @@ impl Worker {
         port: &Arc<Port>,
         queue: &AcceptQueue,
     ) -> Result<Permit, DropReason> {
-        let ask = |standing| port.admit_peer(now, id, standing, queue.len());
         let standing = port.admission.standing(now, id.remote().ip());
         let refused = match standing {
             Standing::Stranger if !port.admission.has_turn(now) => DropReason::Deferred,
-            _ => match ask(standing) {
+            _ => match port.admit_peer(now, id, standing, queue, None::<fn() -> bool>) {
                 Err(reason) if reason.is_crowding() => reason,
                 answer => return answer,
             },
@@ -156,16 +160,11 @@ impl Worker {
             return Err(refused);
         }
         let standing = standing.max(Standing::Persistent);
-        match ask(standing) {
-            Err(reason) if reason.is_crowding() => {
-                let backlogged = port.admission.is_backlogged(standing, queue.len() + 1);
-                match self.displace(now, port, backlogged) {
-                    true => ask(standing),
-                    false => Err(reason),
-                }
-            }
-            answer => answer,
-        }
+        let make_room = || {
+            let backlogged = port.admission.is_backlogged(standing, queue.len() + 1);
+            self.displace(now, port, backlogged)
+        };
+        port.admit_peer(now, id, standing, queue, Some(make_room))
     }
 
     /// Ends the oldest session of a port of which nothing was heard but its beginning, and which
@@ -197,7 +196,7 @@ impl Worker {
         }
         gate.tombstones.forget_old(now);
         let table = &self.table;
-        gate.newcomers.prune(now, |slot| is_silent(table, slot));
+        gate.newcomers.prune(|slot| is_silent(table, slot));
         gate.knocks.prune(now);
         // A session that failed before anybody accepted it is of no use to anybody.
         if session.has_failed()

@@ -20,6 +20,7 @@ mod peers;
 mod reflected;
 mod restart;
 mod spoofed;
+mod talkers;
 mod trains;
 
 use super::*;
