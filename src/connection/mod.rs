@@ -342,10 +342,11 @@ impl Connection {
         taken
     }
 
-    /// What is written now could not be sent before.
+    /// What is written now could not be sent before. Until its first byte is acknowledged, what
+    /// arrives tells of that as well.
     fn note_idle_sender(&mut self) {
         if self.send.candidate().is_none() {
-            self.sampler.on_app_limited(self.send.in_flight());
+            self.sampler.on_app_limited(self.send.in_flight() + 1);
         }
     }
 
