@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{port::PortId, table::Slot};
+use crate::connection::shrink_queue;
 
 /// Nobody is a newcomer for longer: by then a session of which nothing was heard again is gone.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -18,6 +19,8 @@ const FEW: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
     queue: VecDeque<Newcomer>,
+    /// When the last came. The queue does not tell, for who was looked at may stand at its end.
+    latest: Option<Instant>,
     /// Beyond so many, those that need not go are forgotten wherever they stand: behind one that is
     /// silent, any number may come and go.
     many: usize,
@@ -49,6 +52,12 @@ impl Newcomers {
             port,
             slot,
         });
+        self.latest = Some(now);
+    }
+
+    /// When nobody will be a newcomer any more, if nobody comes before.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.latest.map(|latest| latest + LONGEST)
     }
 
     /// Takes the oldest of this port that is silent and makes room by going.
@@ -76,7 +85,7 @@ impl Newcomers {
         while let Some(oldest) = self.queue.front() {
             let is_new = now.saturating_duration_since(oldest.since) < LONGEST;
             if is_new && is_silent(oldest.slot) {
-                return;
+                return shrink_queue(&mut self.queue);
             }
             self.queue.pop_front();
         }
@@ -133,6 +142,25 @@ mod tests {
             newcomers.add(now, PortId(0), slot(index), |_| true);
         }
         assert!(newcomers.len() <= 2, "{}", newcomers.len());
+    }
+
+    #[test]
+    fn when_nobody_comes_all_are_forgotten_at_once() {
+        let start = Instant::now();
+        let mut newcomers = Newcomers::default();
+        assert_eq!(newcomers.next_deadline(), None);
+        let mut last = start;
+        for index in 0..2000 {
+            last = start + Duration::from_millis(index.into());
+            newcomers.add(last, PortId(0), slot(index), |_| true);
+        }
+        // The oldest stand at the end now.
+        assert_eq!(newcomers.take_oldest(PortId(1), |_| true, |_| true), None);
+        let deadline = last + LONGEST;
+        assert_eq!(newcomers.next_deadline(), Some(deadline));
+        newcomers.prune(deadline, |_| true);
+        assert_eq!(newcomers.next_deadline(), None);
+        assert_eq!(newcomers.queue.capacity(), 0);
     }
 
     #[test]
