@@ -53,7 +53,9 @@ use super::{
 ///   burst of a quarter of that, so that the work of accepting them leaves time for other sessions;
 /// * a quarter is for those who are turned away and repeat their first datagram within ten seconds,
 ///   as every client does and a flood from forged addresses does not;
-/// * a quarter is for those whose address was proven within the last five to ten minutes.
+/// * a quarter is for those whose address was proven within the last five to ten minutes, or by a
+///   session that still lives: 32 sessions for each proof, as told at
+///   [`amplification_factor`](Self::amplification_factor).
 ///
 /// Of the latter two, who still finds no room takes the place of the oldest session of which
 /// nothing was heard but its beginning (of those that wait to be accepted, if these are too many);
@@ -183,7 +185,9 @@ impl EndpointBuilder {
     /// between, after four, eight and so on, up to six. That counts everything that is sent. An
     /// address that was proven within the last five to ten minutes, at whatever port, is sent 36
     /// datagrams more at once, so that a client's next connections lose no time; it can have that
-    /// 32 times until it proves itself again.
+    /// 32 times until it proves itself again. While a session lives that has proven it, a proof
+    /// that is too old is renewed when somebody comes from there, or forges that: then it can have
+    /// that 32 times more, at most once in five minutes.
     ///
     /// Default 3, as in QUIC; 1 to 100. The higher, the more a forger of addresses makes of his
     /// traffic; the lower, the later a client gets a first answer that is longer than that.
