@@ -63,6 +63,12 @@ use super::{
 /// proven their address, or have answered, never have to go. What is refused leaves no state but a
 /// few bytes in a table of fixed size; [`EndpointStats`](crate::EndpointStats) counts it.
 ///
+/// Peers that do prove their address are not held back by any of this. By default they are limited
+/// by [`max_sessions`](Self::max_sessions) and the buffers of each session, which together are more
+/// than a machine has. **A server that is open to strangers should set
+/// [`memory_limit`](Self::memory_limit) and [`max_per_source`](Self::max_per_source)**, which have
+/// no limit by default; [the manual](crate#security) says what each of them bounds.
+///
 /// # Migration
 ///
 /// To mKCP a client at another address is another client: when a NAT on its way forgets a mapping,
@@ -208,7 +214,9 @@ impl EndpointBuilder {
 
     /// How many sessions one source may have: an IPv4 address, or an IPv6 network of 64 bits.
     ///
-    /// Default: no limit, because many users can share an address.
+    /// Default: no limit, because many users can share an address. A server that is open to
+    /// strangers should set one, lest a single host take all of
+    /// [`max_sessions`](Self::max_sessions).
     pub fn max_per_source(mut self, n: usize) -> Self {
         self.limits.per_source = n;
         self
@@ -233,7 +241,10 @@ impl EndpointBuilder {
     /// a stream, up to 64 KiB each of ciphertext and of a handshake message while they are being
     /// read, some KiB while idle.
     ///
-    /// Default: no limit.
+    /// Default: no limit. Then peers that have proven their address can make each session hold all
+    /// its buffers: [`read_buffer`](crate::ConfigBuilder::read_buffer), and nine times
+    /// [`write_buffer`](crate::ConfigBuilder::write_buffer), 34 MiB if these are not set. A server
+    /// that is open to strangers should set a limit, to what it can spare.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.limits.memory = bytes;
         self
