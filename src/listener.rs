@@ -61,7 +61,8 @@ impl Listener {
 
     /// Opens a UDP socket at this address and listens there. Port 0 lets the system choose one.
     ///
-    /// Limits and threads can be chosen by [`Endpoint::builder`] and [`Endpoint::listen`].
+    /// Limits and threads can be chosen by [`Endpoint::builder`] and [`Endpoint::listen`]. A server
+    /// that is open to strangers should: by default nothing limits what all sessions hold together.
     ///
     /// # Errors
     ///

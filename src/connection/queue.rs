@@ -26,7 +26,7 @@ impl<T: 'static> Queue<T> {
 }
 
 /// Gives memory back when most of it is unused.
-pub(super) fn shrink<T>(queue: &mut VecDeque<T>) {
+pub(crate) fn shrink<T>(queue: &mut VecDeque<T>) {
     const KEPT: usize = 64;
     if queue.len() < queue.capacity() / 8 && queue.capacity() > KEPT {
         queue.shrink_to(2 * queue.len());

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | anybody | half |
 //! | who repeats the first datagram after a moment (`knocks.rs`) | three quarters |
-//! | who comes from an address that was proven lately (`known.rs`) | all |
+//! | who comes from an address that was proven lately and has advances left (`known.rs`) | all |
 //!
 //! Strangers that have not repeated anything come in at a bounded rate besides (`turnstile.rs`), so
 //! that the work of accepting them does not stand before all other. An honest rush, as after a
@@ -127,7 +127,7 @@ pub(super) enum Standing {
     Stranger,
     /// It was turned away and has come again.
     Persistent,
-    /// Its address was proven lately.
+    /// Its address was proven lately, and has advances left.
     Known,
 }
 
@@ -199,8 +199,8 @@ impl Admission {
         if sources.known.has_advance(now, network) {
             return Standing::Known;
         }
-        // A proof that has been forgotten is renewed as long as the session lasts; but not one
-        // whose advances are used up.
+        // A proof that has been forgotten is renewed as long as a session lasts that has given it,
+        // with all its advances; but one whose advances are used up, not before it is forgotten.
         let has_proof = sources.sessions.get(&network).is_some_and(|s| s.proven > 0);
         if has_proof && !sources.known.contains(network) {
             sources.known.prove(now, network);

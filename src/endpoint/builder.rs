@@ -53,7 +53,9 @@ use super::{
 ///   burst of a quarter of that, so that the work of accepting them leaves time for other sessions;
 /// * a quarter is for those who are turned away and repeat their first datagram within ten seconds,
 ///   as every client does and a flood from forged addresses does not;
-/// * a quarter is for those whose address was proven within the last five to ten minutes.
+/// * a quarter is for those whose address was proven within the last five to ten minutes, or by a
+///   session that still lives: 32 sessions for each proof, as told at
+///   [`amplification_factor`](Self::amplification_factor).
 ///
 /// Of the latter two, who still finds no room takes the place of the oldest session of which
 /// nothing was heard but its beginning (of those that wait to be accepted, if these are too many);
@@ -63,6 +65,12 @@ use super::{
 /// nothing, forged peers that go on talking as if they heard it keep their places. What is refused
 /// leaves no state but a few bytes in a table of fixed size;
 /// [`EndpointStats`](crate::EndpointStats) counts it.
+///
+/// Peers that do prove their address are not held back by any of this. By default they are limited
+/// by [`max_sessions`](Self::max_sessions) and the buffers of each session, which together are more
+/// than a machine has. **A server that is open to strangers should set
+/// [`memory_limit`](Self::memory_limit) and [`max_per_source`](Self::max_per_source)**, which have
+/// no limit by default; [the manual](crate#security) says what each of them bounds.
 ///
 /// # Migration
 ///
@@ -186,7 +194,9 @@ impl EndpointBuilder {
     /// between, after four, eight and so on, up to six. That counts everything that is sent. An
     /// address that was proven within the last five to ten minutes, at whatever port, is sent 36
     /// datagrams more at once, so that a client's next connections lose no time; it can have that
-    /// 32 times until it proves itself again.
+    /// 32 times until it proves itself again. While a session lives that has proven it, a proof
+    /// that is too old is renewed when somebody comes from there, or forges that: then it can have
+    /// that 32 times more, at most once in five minutes.
     ///
     /// Default 3, as in QUIC; 1 to 100. The higher, the more a forger of addresses makes of his
     /// traffic; the lower, the later a client gets a first answer that is longer than that.
@@ -207,7 +217,9 @@ impl EndpointBuilder {
 
     /// How many sessions one source may have: an IPv4 address, or an IPv6 network of 64 bits.
     ///
-    /// Default: no limit, because many users can share an address.
+    /// Default: no limit, because many users can share an address. A server that is open to
+    /// strangers should set one, lest a single host take all of
+    /// [`max_sessions`](Self::max_sessions).
     pub fn max_per_source(mut self, n: usize) -> Self {
         self.limits.per_source = n;
         self
@@ -232,7 +244,10 @@ impl EndpointBuilder {
     /// a stream, up to 64 KiB each of ciphertext and of a handshake message while they are being
     /// read, some KiB while idle.
     ///
-    /// Default: no limit.
+    /// Default: no limit. Then peers that have proven their address can make each session hold all
+    /// its buffers: [`read_buffer`](crate::ConfigBuilder::read_buffer), and nine times
+    /// [`write_buffer`](crate::ConfigBuilder::write_buffer), 34 MiB if these are not set. A server
+    /// that is open to strangers should set a limit, to what it can spare.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.limits.memory = bytes;
         self

@@ -73,6 +73,11 @@ impl Knocks {
         self.sets.is_empty()
     }
 
+    /// When everything in it will be too old to count, if nobody knocks before.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.latest.map(|latest| latest + MOST)
+    }
+
     /// Gives the memory back once everything in it is too old to count.
     pub(super) fn prune(&mut self, now: Instant) {
         let is_old = |latest| now.saturating_duration_since(latest) >= MOST;
@@ -114,10 +119,12 @@ mod tests {
         let mut knocks = Knocks::default();
         knocks.is_second(start, &id(1));
         knocks.is_second(start + 5000 * MS, &id(2));
+        assert_eq!(knocks.next_deadline(), Some(start + 15_000 * MS));
         knocks.prune(start + 14_999 * MS);
         assert!(knocks.is_second(start + 14_999 * MS, &id(2)));
         knocks.prune(start + 15_000 * MS);
         assert!(knocks.sets.is_empty());
+        assert_eq!(knocks.next_deadline(), None);
         assert!(!knocks.is_second(start + 15_000 * MS, &id(2)));
     }
 

@@ -2,9 +2,14 @@
 //!
 //! They are kept without the UDP port, because Go clients use a new one for each connection: by
 //! IPv4 address or IPv6 network of 64 bits. So whoever forges the address of such a client has its
-//! network sent more than it asked for. That is bounded twice: an address is forgotten after five
-//! to ten minutes, and each proof allows it so many advances to connections that have no proof of
-//! their own yet, wherever they come from.
+//! network sent more than it asked for. That is bounded twice: a proof counts for five to ten
+//! minutes, and allows so many advances to connections that have no proof of their own yet,
+//! wherever they come from. The next proof begins both anew.
+//!
+//! While a session lives that has proven an address, a proof that has been forgotten is renewed,
+//! with all its advances, as soon as somebody comes from there or forges it (`admission.rs`). That
+//! happens at most once in five minutes, unless so many others prove themselves meanwhile that
+//! generations end early.
 
 use std::{
     collections::HashMap,
@@ -12,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// An address is known for one to two of these.
+/// An address is known for one to two of these after its last proof.
 const GENERATION: Duration = Duration::from_secs(5 * 60);
 /// Addresses in one generation, about 1 MB of them. If there are more, it ends early.
 const MOST: usize = 16 * 1024;

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::{port::PortId, table::Slot};
+use crate::connection::shrink_queue;
 
 /// How many are looked at for one that can go.
 const LOOKS: usize = 64;
@@ -60,7 +61,7 @@ impl Newcomers {
     pub(super) fn prune(&mut self, is_silent: impl Fn(Slot) -> bool) {
         while let Some(oldest) = self.queue.front() {
             if is_silent(oldest.slot) {
-                return;
+                return shrink_queue(&mut self.queue);
             }
             self.queue.pop_front();
         }

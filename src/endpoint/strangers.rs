@@ -72,7 +72,9 @@ fn terminate(stray: &Segment<'_>, receiving_next: Option<SeqNum>) -> Command {
     }
 }
 
-/// Bounds the answers to strangers, each of which is no longer than what it answers.
+/// Bounds the answers to strangers and to the late datagrams of sessions that are gone, each of which
+/// is no longer than what it answers. Forged ones can use it up: then peers learn of an end, or of a
+/// restart, by a later repetition or by their idle timeout.
 #[derive(Debug)]
 pub(super) struct ReplyBudget {
     left: u32,

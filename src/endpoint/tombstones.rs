@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wire::Command;
+use crate::{connection::shrink_queue, wire::Command};
 
 use super::table::ConnectionId;
 
@@ -74,7 +74,14 @@ impl Tombstones {
         Some(stone.answer)
     }
 
-    /// Without a timer of its own: memory is given back when the next session ends.
+    /// By when some of them are to be forgotten, if no session ends before: the last of a kind, so
+    /// that it takes a single wake-up.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let lasts = self.order.iter().filter_map(VecDeque::back);
+        lasts.map(|&(until, _)| until).min()
+    }
+
+    /// Gives the memory back of those whose time is over.
     pub(super) fn forget_old(&mut self, now: Instant) {
         for order in &mut self.order {
             while let Some(&(until, id)) = order.front() {
@@ -88,6 +95,7 @@ impl Tombstones {
                     self.stones.remove(&id);
                 }
             }
+            shrink_queue(order);
         }
     }
 
@@ -156,6 +164,32 @@ mod tests {
         assert_eq!(tombstones.find(over, last, Late::Other), None);
         tombstones.forget_old(over);
         assert_eq!(tombstones.len(), 1);
+    }
+
+    #[test]
+    fn those_of_a_flood_are_forgotten_by_a_wake_up_for_each_kind() {
+        let start = Instant::now();
+        let mut tombstones = Tombstones::default();
+        assert_eq!(tombstones.next_deadline(), None);
+        let mut last = start;
+        for conversation in 0..10_000 {
+            last = start + Duration::from_millis(conversation.into());
+            let proven = conversation == 0;
+            tombstones.bury(last, id(conversation), terminate(conversation), proven);
+        }
+        let mut wake_ups = Vec::new();
+        while let Some(deadline) = tombstones.next_deadline() {
+            tombstones.forget_old(deadline);
+            wake_ups.push(deadline);
+        }
+        let expected = [
+            last + Tombstones::UNPROVEN_LIFETIME,
+            start + Tombstones::LIFETIME,
+        ];
+        assert_eq!(wake_ups, expected);
+        assert_eq!(tombstones.len(), 0);
+        let kept = tombstones.order.iter().map(VecDeque::capacity);
+        assert!(kept.sum::<usize>() <= 128);
     }
 
     #[test]

@@ -80,6 +80,7 @@ impl Worker {
         self.take_commands(now);
         self.fire_deadlines(now);
         self.visit_touched(now);
+        self.forget_old(now);
     }
 
     /// Whether another turn is wanted at once.
@@ -89,7 +90,8 @@ impl Worker {
 
     /// When another turn is wanted, if nothing comes before.
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
-        self.deadlines.next()
+        let deadlines = [self.deadlines.next(), self.gate.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether it was told to end.

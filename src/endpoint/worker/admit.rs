@@ -42,6 +42,12 @@ impl Gate {
             newcomers: Newcomers::default(),
         }
     }
+
+    /// When something is to be forgotten, if nothing comes before.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.tombstones.next_deadline(), self.knocks.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
 }
 
 impl Worker {
@@ -186,6 +192,16 @@ impl Worker {
         true
     }
 
+    /// Without this, what a flood has left would stay until the next session comes or ends.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let gate = &mut self.gate;
+        if gate.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        gate.tombstones.forget_old(now);
+        gate.knocks.prune(now);
+    }
+
     /// What is left to do once a session has been removed.
     pub(super) fn after(&mut self, now: Instant, session: &Session) {
         let gate = &mut self.gate;
@@ -194,10 +210,8 @@ impl Worker {
             let proven = session.connection.is_validated();
             gate.tombstones.bury(now, session.id(), terminate, proven);
         }
-        gate.tombstones.forget_old(now);
         let table = &self.table;
         gate.newcomers.prune(|slot| is_silent(table, slot));
-        gate.knocks.prune(now);
         // A session that failed before anybody accepted it is of no use to anybody.
         if session.has_failed()
             && let Some(queue) = session.port().accept_queue()

@@ -401,6 +401,11 @@ fn an_unused_worker_has_no_deadline() {
     handle.release();
     lab.settle();
     assert_eq!(lab.worker.deadlines.next(), None);
+    // It wakes up once more, to forget.
+    let forgets = lab.now + Tombstones::LIFETIME;
+    assert_eq!(lab.worker.next_deadline(), Some(forgets));
+    lab.pass(Tombstones::LIFETIME);
+    assert_eq!(lab.worker.next_deadline(), None);
 }
 
 #[test]

@@ -146,6 +146,30 @@ fn nor_does_it_where_the_program_accepts_slowly() {
     survives_a_flood(|tick| tick % 20 == 0);
 }
 
+/// A flood of three seconds on a server whose program wants none of the sessions. From then on only
+/// time passes.
+fn is_forgotten_by_an_idle_server(refuse: fn(&SessionHandle)) {
+    let mut town = Town::new(Lab::with(Config::default(), LIMITS));
+    town.program.refuses = Some(refuse);
+    let mut forger = Forger { count: 0 };
+    for _ in 0..3000 {
+        pour(&mut town, &mut forger, 3);
+    }
+    assert!(!town.lab.worker.gate.knocks.is_empty());
+    expect_all_gone(&mut town, 0);
+    assert_eq!(town.lab.worker.next_deadline(), None, "it wakes up again");
+}
+
+#[test]
+fn sessions_of_a_flood_that_the_program_resets_are_forgotten() {
+    is_forgotten_by_an_idle_server(SessionHandle::reset);
+}
+
+#[test]
+fn sessions_of_a_flood_that_the_program_drops_are_forgotten() {
+    is_forgotten_by_an_idle_server(|_| {});
+}
+
 /// Each forged datagram comes twice, so that all the room for strangers is taken.
 #[test]
 fn whoever_proves_nothing_makes_room() {

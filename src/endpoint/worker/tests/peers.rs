@@ -89,6 +89,8 @@ pub(super) struct Program {
     /// What each is sent at first.
     pub(super) greeting: usize,
     pub(super) accepts: bool,
+    /// What it does at once with all that it accepts, before it drops that.
+    pub(super) refuses: Option<fn(&SessionHandle)>,
 }
 
 impl Program {
@@ -97,6 +99,11 @@ impl Program {
         while self.accepts
             && let Ok(stream) = self.queue.accept_timeout(Duration::ZERO)
         {
+            if let Some(refuse) = self.refuses {
+                refuse(&stream);
+                stream.release();
+                continue;
+            }
             stream.receive_pipe().set_nonblocking(true);
             stream.send_pipe().set_nonblocking(true);
             if self.greeting > 0 {
@@ -133,6 +140,7 @@ impl Town {
                 streams: Vec::new(),
                 greeting: 0,
                 accepts: true,
+                refuses: None,
             },
             arriving: Vec::new(),
             astray: 0,
@@ -190,7 +198,7 @@ impl Town {
     }
 
     fn next_event(&mut self) -> Option<Instant> {
-        let timer = self.lab.worker.deadlines.next();
+        let timer = self.lab.worker.next_deadline();
         let clients = self.clients.iter().filter_map(Client::next_event);
         let arrivals = self.arriving.iter().map(|arrival| arrival.0);
         clients.chain(arrivals).chain(timer).min()
