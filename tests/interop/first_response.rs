@@ -20,6 +20,8 @@ use crate::{
 
 /// Long beside the up to 50 ms that v2ray takes to acknowledge, and beside what a busy machine adds.
 const ROUND_TRIP: Duration = Duration::from_millis(400);
+/// What a busy machine may add to the best time of several.
+const MUCH_LESS: Duration = Duration::from_millis(50);
 const REQUEST: usize = 500;
 const RESPONSE: usize = 100_000;
 /// One after the other. The address is unknown to the server at the first alone.
@@ -95,13 +97,15 @@ fn best_times(factor: u32) -> [Duration; CONNECTIONS] {
 }
 
 #[test]
-fn proving_an_address_costs_a_v2ray_client_half_a_round_trip_at_most() {
+fn proving_an_address_costs_a_v2ray_client_half_a_round_trip_once_and_nothing_later() {
     // Made at its first use, which is not to be timed.
     LazyLock::force(&PAYLOAD);
     let [unbounded, ..] = best_times(BOUNDLESS);
     let bounded = best_times(DEFAULT_FACTOR);
     println!("{unbounded:?} without a bound, {bounded:?} with it");
-    for time in bounded {
-        assert!(time < unbounded + ROUND_TRIP / 2);
+    let [first, later @ ..] = bounded;
+    assert!(first < unbounded + ROUND_TRIP / 2);
+    for time in later {
+        assert!(time < unbounded + MUCH_LESS);
     }
 }

@@ -356,7 +356,10 @@ const DEFECTS: [(&str, Shown); 41] = [
     ),
     (
         "buffers leak, or are used after their release",
-        Not("buffers are owned values, and without unsafe code none is used after its release"),
+        By(&[(
+            "tests/allocations.rs",
+            "nothing_is_allocated_for_a_datagram",
+        )]),
     ),
     (
         "TLS connections cannot be recognised as such",
@@ -409,12 +412,22 @@ fn every_defect_has_a_test_that_exists_or_a_reason() {
                 assert!(!tests.is_empty(), "D{number}, {defect}: no test");
                 for (file, name) in *tests {
                     let source = fs::read_to_string(root.join(file)).unwrap_or_default();
-                    if !source.contains(&format!("fn {name}(")) {
-                        missing.insert(format!("D{number}: {file} has no {name}"));
+                    if !has_test(&source, name) {
+                        missing.insert(format!("D{number}: {file} has no test {name}"));
                     }
                 }
             }
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Whether a test of this name is run.
+fn has_test(source: &str, name: &str) -> bool {
+    let Some((before, _)) = source.split_once(&format!("fn {name}(")) else {
+        return false;
+    };
+    // What stands before it without an empty line in between: its docs and attributes.
+    let own = before.rsplit("\n\n").next().unwrap_or_default();
+    own.contains("#[test]") && !own.contains("#[ignore")
 }
