@@ -91,6 +91,9 @@ impl LossDetector {
 
     /// A segment has been sent, of those in `send`.
     pub(super) fn on_sent(&mut self, number: SeqNum, now: Moment, send: &SendHalf) {
+        if self.log.len() == self.log.capacity() {
+            self.make_room(send);
+        }
         self.log.push_back(Transmission {
             index: self.next_index,
             number,
@@ -98,8 +101,13 @@ impl LossDetector {
         });
         self.next_index += 1;
         self.last_sent = Some(now);
-        // A peer that never acknowledges but has something repeated again and again would otherwise
-        // make this grow without end.
+    }
+
+    /// Before the log grows, what has been judged goes if that is most of it: a peer that never
+    /// acknowledges, but has something repeated again and again, would otherwise make it grow without
+    /// end.
+    #[cold]
+    fn make_room(&mut self, send: &SendHalf) {
         if self.log.len() > JUDGED_KEPT + 2 * send.outstanding() {
             self.log.retain(|sent| sent.is_open(send));
         }

@@ -184,9 +184,7 @@ impl Connection {
     /// Whether a small segment is held back because others are in flight (as Nagle's algorithm,
     /// but only for a moment).
     fn waits_for_company(&mut self, now: Moment, candidate: Candidate) -> bool {
-        let is_small = matches!(candidate, Candidate::New { len }
-            if len + DATA_OVERHEAD < self.max_plaintext);
-        let may_wait = is_small
+        let may_wait = self.is_rest(candidate)
             && !self.output.nodelay
             && !self.life.write_shut
             && self.life.state == State::Active
@@ -204,11 +202,16 @@ impl Connection {
         waits
     }
 
+    /// Whether it is all that is left to send, and does not fill a segment.
+    fn is_rest(&self, candidate: Candidate) -> bool {
+        matches!(candidate, Candidate::New { len } if len + DATA_OVERHEAD < self.max_plaintext)
+    }
+
     fn append_data(&mut self, now: Moment, candidate: Candidate, datagram: &mut Vec<u8>) {
         let timestamp = self.clock.timestamp(now);
         let in_flight = self.send.in_flight();
-        if matches!(candidate, Candidate::New { len } if len == self.send.unsent()) {
-            // With this all has left. It may be a few bytes that say nothing about the path.
+        if self.is_rest(candidate) {
+            // It may be a few bytes that say nothing about the path.
             let all = in_flight + candidate.len() as u64;
             self.sampler.on_app_limited(all);
         }
