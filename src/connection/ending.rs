@@ -112,15 +112,20 @@ impl Connection {
             }
             State::ReadyToClose => self.start_closing(now),
             State::PeerClosed => {
-                self.send.discard();
+                self.discard_unacknowledged();
                 self.close_if_both_ended(now);
             }
             State::Terminating | State::PeerTerminating | State::Terminated => {
-                self.send.discard();
+                self.discard_unacknowledged();
                 self.acks.stop();
                 self.close_if_both_ended(now);
             }
         }
+    }
+
+    fn discard_unacknowledged(&mut self) {
+        self.send.discard();
+        self.loss.forget_sent();
     }
 
     fn start_closing(&mut self, now: Moment) {

@@ -25,8 +25,6 @@ pub(super) struct Life {
     pub(super) established: bool,
     /// The peer claims to have heard of what arrived here.
     pub(super) answering: bool,
-    /// The peer, whose address is not proven, could prove it by an acknowledgement of data.
-    pub(super) asked: bool,
     /// The application has ended reading or writing.
     pub(super) read_shut: bool,
     pub(super) write_shut: bool,
@@ -55,7 +53,6 @@ impl Life {
             error: None,
             established: false,
             answering: false,
-            asked: false,
             read_shut: false,
             write_shut: false,
             peer_final: None,
@@ -114,7 +111,6 @@ impl Life {
 
     /// The peer's address is proven. From now on it may be silent for so long.
     pub(super) fn on_proof(&mut self, idle_timeout: Duration) {
-        self.asked = false;
         self.idle_timeout = idle_timeout.into();
     }
 

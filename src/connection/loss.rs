@@ -12,7 +12,7 @@
 //! If nothing comes back at all, a probe timer repeats the oldest segment (`backoff.rs`). Every
 //! transmission has an index of its own, so that a repeated segment is judged by its latest copy.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     backoff,
@@ -91,26 +91,17 @@ impl LossDetector {
 
     /// A segment has been sent, of those in `send`.
     pub(super) fn on_sent(&mut self, number: SeqNum, now: Moment, send: &SendHalf) {
-        if self.log.len() == self.log.capacity() {
-            self.make_room(send);
+        let log = &mut *self.log;
+        if log.len() == log.capacity() {
+            make_room(log, send);
         }
-        self.log.push_back(Transmission {
+        log.push_back(Transmission {
             index: self.next_index,
             number,
             sent_at: now,
         });
         self.next_index += 1;
         self.last_sent = Some(now);
-    }
-
-    /// Before the log grows, what has been judged goes if that is most of it: a peer that never
-    /// acknowledges, but has something repeated again and again, would otherwise make it grow without
-    /// end.
-    #[cold]
-    fn make_room(&mut self, send: &SendHalf) {
-        if self.log.len() > JUDGED_KEPT + 2 * send.outstanding() {
-            self.log.retain(|sent| sent.is_open(send));
-        }
     }
 
     /// The peer has received this transmission.
@@ -196,6 +187,11 @@ impl LossDetector {
             self.last_sent = Some(now);
         }
         lost
+    }
+
+    /// Nothing of what has been sent will be sent again.
+    pub(super) fn forget_sent(&mut self) {
+        self.log = Queue::default();
     }
 
     pub(super) fn bookkeeping(&self) -> usize {
@@ -286,6 +282,16 @@ impl LossDetector {
         }
         self.loss_time
             .or_else(|| self.probe_time(rtt, ack_delay, send))
+    }
+}
+
+/// Before the log grows, what has been judged goes if that is most of it: a peer that never
+/// acknowledges, but has something repeated again and again, would otherwise make it grow without
+/// end.
+#[cold]
+fn make_room(log: &mut VecDeque<Transmission>, send: &SendHalf) {
+    if log.len() > JUDGED_KEPT + 2 * send.outstanding() {
+        log.retain(|sent| sent.is_open(send));
     }
 }
 

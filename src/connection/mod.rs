@@ -343,10 +343,10 @@ impl Connection {
         taken
     }
 
-    /// What is written now could not be sent before. Until its first byte is acknowledged, what
-    /// arrives tells of that as well.
+    /// If all has left, what is written now could not be sent before. Until its first byte is
+    /// acknowledged, what arrives tells of that as well.
     fn note_idle_sender(&mut self) {
-        if self.send.candidate().is_none() {
+        if self.send.unsent() == 0 && self.send.candidate().is_none() {
             self.sampler.on_app_limited(self.send.in_flight() + 1);
         }
     }

@@ -221,7 +221,9 @@ impl Connection {
             timestamp,
             rate: self.sampler.on_sent(now, in_flight),
         };
-        self.life.asked |= !self.send.is_proven();
+        if !self.send.is_proven() {
+            self.validation.ask();
+        }
         let options = self.options();
         let sending_next = self.send.first_unacked();
         let ends_stream = options.contains(Options::CLOSE) && self.is_last(candidate);

@@ -74,12 +74,12 @@ impl Connection {
     /// guessed; but whoever forges single datagrams does not. Once the peer has been sent data, only
     /// the proof counts.
     pub fn is_answering(&self) -> bool {
-        self.is_validated() || self.life.answering && !self.life.asked
+        self.is_validated() || self.life.answering && !self.validation.is_asked()
     }
 
     /// Whether the peer seemed to answer, and now has to prove it.
     pub fn owes_proof(&self) -> bool {
-        self.life.answering && self.life.asked
+        self.life.answering && self.validation.is_asked()
     }
 
     /// Whether the connection is over, and the peer has been told. It may yet be told again.

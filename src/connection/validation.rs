@@ -51,6 +51,8 @@ struct Unproven {
     credit: u64,
     /// There was a time when no datagram could be sent.
     exhausted: bool,
+    /// Data was sent, of which an acknowledgement would be the proof.
+    asked: bool,
     /// Extra datagrams so far, and when the next is allowed once nothing else is.
     extras: u32,
     next_extra: Moment,
@@ -98,6 +100,19 @@ impl Validation {
     pub(super) fn was_exhausted(&self) -> bool {
         let unproven = self.unproven.as_ref();
         unproven.is_some_and(|unproven| unproven.exhausted)
+    }
+
+    /// Data is sent, for the first time or not.
+    pub(super) fn ask(&mut self) {
+        if let Some(unproven) = &mut self.unproven {
+            unproven.asked = true;
+        }
+    }
+
+    /// Whether an acknowledgement that would be the proof could have come.
+    pub(super) fn is_asked(&self) -> bool {
+        let unproven = self.unproven.as_ref();
+        unproven.is_some_and(|unproven| unproven.asked)
     }
 
     pub(super) fn validate(&mut self) {
@@ -155,6 +170,7 @@ impl Unproven {
             first,
             credit: OPENING.max(OPENING_DATAGRAMS * u64::from(max_datagram)),
             exhausted: false,
+            asked: false,
             extras: 0,
             next_extra: now + FIRST_EXTRA,
             heard_since_extra: false,

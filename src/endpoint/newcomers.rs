@@ -11,7 +11,8 @@ const LOOKS: usize = 64;
 /// Fewer are never too many.
 const FEW: usize = 1024;
 
-/// The sessions of one worker that peers opened lately, oldest first.
+/// The silent sessions of one worker, in the order in which they became so: most of them when their
+/// peers opened them.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
     queue: VecDeque<Newcomer>,
@@ -21,46 +22,48 @@ pub(super) struct Newcomers {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Newcomer {
-    port: PortId,
-    slot: Slot,
+pub(super) struct Newcomer {
+    pub(super) port: PortId,
+    pub(super) slot: Slot,
+    /// It seemed to answer meanwhile: its earlier place counts no more.
+    pub(super) again: bool,
 }
 
 impl Newcomers {
     /// Adds one. `is_silent` says whether a session still is one that may go.
-    pub(super) fn add(&mut self, port: PortId, slot: Slot, is_silent: impl Fn(Slot) -> bool) {
+    pub(super) fn add(&mut self, newcomer: Newcomer, is_silent: impl Fn(&Newcomer) -> bool) {
         self.prune(&is_silent);
         if self.queue.len() >= self.many.max(FEW) {
-            self.queue.retain(|newcomer| is_silent(newcomer.slot));
+            self.queue.retain(is_silent);
             self.many = 2 * self.queue.len();
         }
-        self.queue.push_back(Newcomer { port, slot });
+        self.queue.push_back(newcomer);
     }
 
-    /// Takes the oldest of this port that is silent and makes room by going.
-    pub(super) fn take_oldest(
+    /// The oldest of this port that is silent and makes room by going.
+    pub(super) fn oldest(
         &mut self,
         port: PortId,
-        is_silent: impl Fn(Slot) -> bool,
+        is_silent: impl Fn(&Newcomer) -> bool,
         makes_room: impl Fn(Slot) -> bool,
     ) -> Option<Slot> {
         for _ in 0..LOOKS.min(self.queue.len()) {
-            let oldest = self.queue.pop_front()?;
-            if !is_silent(oldest.slot) {
-                continue;
+            let oldest = *self.queue.front()?;
+            if is_silent(&oldest) {
+                if oldest.port == port && makes_room(oldest.slot) {
+                    return Some(oldest.slot);
+                }
+                self.queue.push_back(oldest);
             }
-            if oldest.port == port && makes_room(oldest.slot) {
-                return Some(oldest.slot);
-            }
-            self.queue.push_back(oldest);
+            self.queue.pop_front();
         }
         None
     }
 
     /// Forgets the oldest that need not go.
-    pub(super) fn prune(&mut self, is_silent: impl Fn(Slot) -> bool) {
+    pub(super) fn prune(&mut self, is_silent: impl Fn(&Newcomer) -> bool) {
         while let Some(oldest) = self.queue.front() {
-            if is_silent(oldest.slot) {
+            if is_silent(oldest) {
                 return shrink_queue(&mut self.queue);
             }
             self.queue.pop_front();
@@ -82,33 +85,43 @@ mod tests {
         Slot::new(index, 0)
     }
 
+    fn newcomer(port: u32, index: u32) -> Newcomer {
+        Newcomer {
+            port: PortId(port),
+            slot: slot(index),
+            again: false,
+        }
+    }
+
+    /// The oldest, which goes.
+    fn take(
+        newcomers: &mut Newcomers,
+        port: u32,
+        is_silent: impl Fn(&Newcomer) -> bool,
+    ) -> Option<Slot> {
+        let oldest = newcomers.oldest(PortId(port), &is_silent, |_| true);
+        newcomers.prune(|newcomer| Some(newcomer.slot) != oldest && is_silent(newcomer));
+        oldest
+    }
+
     #[test]
     fn the_oldest_that_is_silent_goes_first() {
         let mut newcomers = Newcomers::default();
         for index in 0..5 {
-            newcomers.add(PortId(index % 2), slot(index), |_| true);
+            newcomers.add(newcomer(index % 2, index), |_| true);
         }
-        let silent = |slot: Slot| slot.index() != 0;
-        assert_eq!(
-            newcomers.take_oldest(PortId(0), silent, |_| true),
-            Some(slot(2))
-        );
-        assert_eq!(
-            newcomers.take_oldest(PortId(0), silent, |_| true),
-            Some(slot(4))
-        );
-        assert_eq!(newcomers.take_oldest(PortId(0), silent, |_| true), None);
-        assert_eq!(
-            newcomers.take_oldest(PortId(1), silent, |_| true),
-            Some(slot(1))
-        );
+        let silent = |newcomer: &Newcomer| newcomer.slot.index() != 0;
+        assert_eq!(take(&mut newcomers, 0, silent), Some(slot(2)));
+        assert_eq!(take(&mut newcomers, 0, silent), Some(slot(4)));
+        assert_eq!(take(&mut newcomers, 0, silent), None);
+        assert_eq!(take(&mut newcomers, 1, silent), Some(slot(1)));
     }
 
     #[test]
     fn those_that_need_not_go_are_forgotten() {
         let mut newcomers = Newcomers::default();
         for index in 0..1000 {
-            newcomers.add(PortId(0), slot(index), |_| false);
+            newcomers.add(newcomer(0, index), |_| false);
         }
         assert!(newcomers.len() <= 2, "{}", newcomers.len());
     }
@@ -116,14 +129,13 @@ mod tests {
     #[test]
     fn those_behind_a_silent_one_are_forgotten_too() {
         let mut newcomers = Newcomers::default();
-        let silent = |slot: Slot| slot.index().is_multiple_of(1000);
+        let silent = |newcomer: &Newcomer| newcomer.slot.index().is_multiple_of(1000);
         for index in 0..1_000_000 {
-            newcomers.add(PortId(0), slot(index), silent);
+            newcomers.add(newcomer(0, index), silent);
             assert!(newcomers.len() <= FEW.max(2 * (1 + index as usize / 1000)));
         }
         for index in 0..1000 {
-            let oldest = newcomers.take_oldest(PortId(0), silent, |_| true);
-            assert_eq!(oldest, Some(slot(1000 * index)));
+            assert_eq!(take(&mut newcomers, 0, silent), Some(slot(1000 * index)));
         }
     }
 }

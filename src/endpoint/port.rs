@@ -28,7 +28,7 @@ use super::{
     poller::{PollCommand, PollHandle},
     replay::{Nonce, Replays},
     strangers::{Stranger, judge},
-    table::ConnectionId,
+    table::{ConnectionId, Slot},
     transmit::SendDatagrams,
 };
 
@@ -190,16 +190,16 @@ impl Port {
             && !self.replays.is_first(nonce)
     }
 
-    /// Lets a peer's session in, or says why not. If nothing is missing but room, `make_room` is to
-    /// make some, and says whether it did.
+    /// Lets a peer's session in, or says why not. If nothing is missing but room, `find` is asked for
+    /// a session that could make some; it is given as well, and has to go.
     pub(super) fn admit_peer(
         self: &Arc<Self>,
         now: Instant,
         id: ConnectionId,
         standing: Standing,
         queue: &AcceptQueue,
-        make_room: Option<impl FnOnce() -> bool>,
-    ) -> Result<Permit, DropReason> {
+        find: impl FnOnce() -> Option<Slot>,
+    ) -> Result<(Permit, Option<Slot>), DropReason> {
         let mut permit = Permit::new(self, id, Opener::Peer);
         if permit.from_source as usize > self.admission.limits.per_source {
             return Err(DropReason::TooManyFromSource);
@@ -207,14 +207,12 @@ impl Port {
         if self.memory.is_used_up() {
             return Err(DropReason::OverMemory);
         }
-        let check_room = || {
-            let (sessions, unaccepted) = (self.sessions(), queue.len() + 1);
-            self.admission.check_room(standing, sessions, unaccepted)
+        let (sessions, unaccepted) = (self.sessions(), queue.len() + 1);
+        let room = self.admission.check_room(standing, sessions, unaccepted);
+        let displaced = match room {
+            Ok(()) => None,
+            Err(reason) => Some(find().ok_or(reason)?),
         };
-        let room = check_room();
-        if make_room.is_none() {
-            room?;
-        }
         let attempt = Attempt::new(
             id.remote(),
             id.conversation,
@@ -223,15 +221,9 @@ impl Port {
         if !self.admission.asks_hook(&attempt) {
             return Err(DropReason::Refused);
         }
-        if let (Err(reason), Some(make_room)) = (room, make_room) {
-            if !make_room() {
-                return Err(reason);
-            }
-            check_room()?;
-        }
         permit.advanced =
             standing == Standing::Known && self.admission.take_advance(now, id.remote().ip());
-        Ok(permit)
+        Ok((permit, displaced))
     }
 
     /// Lets a session in that is opened from this side.

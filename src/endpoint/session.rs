@@ -284,12 +284,14 @@ impl Session {
         self.told.validated && self.connection.is_server() && self.port().allows_migration()
     }
 
-    /// Whether nothing but its beginning shows that there is a peer.
-    pub(super) fn is_silent(&self) -> bool {
-        !self.connection.is_answering()
+    /// Whether nothing shows that there is a peer: it has not answered, or been sent data `again`
+    /// without proving that it got any.
+    pub(super) fn is_silent(&self, again: bool) -> bool {
+        self.told.owes_proof == again && !self.connection.is_answering()
     }
 
-    /// Whether it has become silent in this sense, which is told once.
+    /// Whether a peer that seemed to answer has been sent data and now has to prove its address.
+    /// This is told once.
     pub(super) fn falls_silent(&mut self) -> bool {
         let owes = self.connection.owes_proof();
         owes && !std::mem::replace(&mut self.told.owes_proof, true)

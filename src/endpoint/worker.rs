@@ -338,7 +338,7 @@ impl Worker {
             self.deadlines.arm(now, slot, deadline);
         }
         if let Some(port) = lines_up {
-            self.line_up(port, slot);
+            self.line_up(port, slot, true);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::endpoint::{
     admission::Standing,
     batch::Datagram,
     knocks::Knocks,
-    newcomers::Newcomers,
+    newcomers::{Newcomer, Newcomers},
     port::{Permit, Port, PortId},
     session::{Opening, Session},
     strangers::{ReplyBudget, Stranger, judge},
@@ -135,15 +135,17 @@ impl Worker {
         }
         port.counters.sessions_accepted.add(1);
         log::debug!("session {:#06x} of {} opened", id.conversation, id.remote());
-        self.line_up(port.id, slot);
+        self.line_up(port.id, slot, false);
         Ok(slot)
     }
 
-    /// Puts a silent session at the end of those that may have to make room.
-    pub(super) fn line_up(&mut self, port: PortId, slot: Slot) {
+    /// Puts a silent session at the end of those that may have to make room: at first, or `again`
+    /// because it seemed to answer meanwhile.
+    pub(super) fn line_up(&mut self, port: PortId, slot: Slot, again: bool) {
         let table = &self.table;
+        let newcomer = Newcomer { port, slot, again };
         let newcomers = &mut self.gate.newcomers;
-        newcomers.add(port, slot, |slot| is_silent(table, slot));
+        newcomers.add(newcomer, |newcomer| is_silent(table, newcomer));
     }
 
     /// Room for a session, if need be that of another one.
@@ -157,39 +159,42 @@ impl Worker {
         let standing = port.admission.standing(now, id.remote().ip());
         let refused = match standing {
             Standing::Stranger if !port.admission.has_turn(now) => DropReason::Deferred,
-            _ => match port.admit_peer(now, id, standing, queue, None::<fn() -> bool>) {
+            _ => match port.admit_peer(now, id, standing, queue, || None) {
                 Err(reason) if reason.is_crowding() => reason,
-                answer => return answer,
+                answer => return answer.map(|(permit, _)| permit),
             },
         };
         if standing == Standing::Stranger && !self.gate.knocks.is_second(now, &id) {
             return Err(refused);
         }
         let standing = standing.max(Standing::Persistent);
-        let make_room = || {
+        let find = || {
             let backlogged = port.admission.is_backlogged(standing, queue.len() + 1);
-            self.displace(now, port, backlogged)
+            self.oldest_silent(port, backlogged)
         };
-        port.admit_peer(now, id, standing, queue, Some(make_room))
+        let (permit, displaced) = port.admit_peer(now, id, standing, queue, find)?;
+        if let Some(slot) = displaced {
+            self.displace(now, port, slot);
+        }
+        Ok(permit)
     }
 
-    /// Ends the oldest session of a port of which nothing was heard but its beginning, and which
-    /// waits to be accepted if room is wanted there. Its peer, if there is any, learns of it with
-    /// what it sends next.
-    fn displace(&mut self, now: Instant, port: &Port, backlogged: bool) -> bool {
+    /// The oldest silent session of a port; if room is wanted in its queue, one that waits there.
+    fn oldest_silent(&mut self, port: &Port, backlogged: bool) -> Option<Slot> {
         let table = &self.table;
         let makes_room = |slot| !backlogged || table.get(slot).is_some_and(Session::is_queued);
         let newcomers = &mut self.gate.newcomers;
-        let oldest = newcomers.take_oldest(port.id, |slot| is_silent(table, slot), makes_room);
-        let Some(slot) = oldest else {
-            return false;
-        };
+        newcomers.oldest(port.id, |newcomer| is_silent(table, newcomer), makes_room)
+    }
+
+    /// Ends a session for another one. Its peer, if there is any, learns of it with what it sends
+    /// next.
+    fn displace(&mut self, now: Instant, port: &Port, slot: Slot) {
         if let Some(session) = self.table.get_mut(slot) {
             session.abort(now, ConnectionError::TimedOut);
         }
         port.counters.sessions_displaced.add(1);
         self.remove(now, slot);
-        true
     }
 
     /// Without this, what a flood has left would stay until the next session comes or ends.
@@ -211,7 +216,7 @@ impl Worker {
             gate.tombstones.bury(now, session.id(), terminate, proven);
         }
         let table = &self.table;
-        gate.newcomers.prune(|slot| is_silent(table, slot));
+        gate.newcomers.prune(|newcomer| is_silent(table, newcomer));
         // A session that failed before anybody accepted it is of no use to anybody.
         if session.has_failed()
             && let Some(queue) = session.port().accept_queue()
@@ -229,7 +234,8 @@ impl Worker {
     }
 }
 
-/// Whether a session is there and may go.
-fn is_silent(table: &Table<Session>, slot: Slot) -> bool {
-    table.get(slot).is_some_and(Session::is_silent)
+/// Whether a session is there and may go, and has no later place in the line.
+fn is_silent(table: &Table<Session>, newcomer: &Newcomer) -> bool {
+    let session = table.get(newcomer.slot);
+    session.is_some_and(|session| session.is_silent(newcomer.again))
 }

@@ -18,7 +18,7 @@ mod tests;
 use std::time::Duration;
 
 use super::{AckEvent, Controller, LossEvent};
-use crate::moment::Moment;
+use crate::moment::{Micros, Moment};
 use aggregation::Aggregation;
 use path::{PathModel, scale};
 
@@ -30,7 +30,7 @@ const LATE_SEGMENTS: u64 = 3 * INITIAL_SEGMENTS;
 const MIN_SEGMENTS: u64 = 16;
 /// What may be in flight on a path that does not answer.
 const SILENT_SEGMENTS: u64 = 4;
-/// A segment may leave in every round trip, or in this time if that is longer, whatever the model
+/// A segment may leave in every round trip as the latest one was, or in this time if that is longer, whatever the model
 /// says: one that says nearly nothing would never learn better.
 const LEAST_PACE: Duration = Duration::from_millis(100);
 /// The first flight is spread over this time, for nothing is known of the path.
@@ -55,7 +55,9 @@ const LARGEST_BURST: u64 = 256 * 1024;
 const PROBE_RTT_GAIN: u64 = 50;
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 /// The pipe is full when the bandwidth has not grown by a quarter in three rounds.
-const FULL_ROUNDS: u32 = 3;
+const FULL_ROUNDS: u8 = 3;
+/// So many segments lost in a round trip, and a quarter of those that arrive, are no accident.
+const OVERFLOW: u16 = 8;
 /// How many round trips lie between two searches for more bandwidth: this, or up to three more.
 const CRUISE_ROUNDS: u32 = 5;
 
@@ -86,11 +88,15 @@ pub(super) struct Bbr {
     /// No buffer is as large as this can become.
     window: u32,
     full_bandwidth: u64,
-    full_rounds: u32,
+    full_rounds: u8,
     /// The path has been filled once.
     was_full: bool,
     aggregation: Aggregation,
     silent: bool,
+    /// Segments acknowledged and lost since a round trip began.
+    acked: u16,
+    lost: u16,
+    latest_rtt: Micros,
     /// Spreads the searches of connections that share a path.
     dice: u64,
 }
@@ -107,6 +113,9 @@ impl Bbr {
             was_full: false,
             aggregation: Aggregation::default(),
             silent: false,
+            acked: 0,
+            lost: 0,
+            latest_rtt: Micros::default(),
             dice: seed | 1,
         };
         bbr.set_window(bbr.bytes(INITIAL_SEGMENTS));
@@ -127,14 +136,17 @@ impl Bbr {
             self.full_bandwidth = bandwidth;
             self.full_rounds = 0;
         } else {
-            self.full_rounds += 1;
+            self.full_rounds = self.full_rounds.saturating_add(1);
         }
     }
 
-    /// Samples of a program that sends little say nothing about the path.
+    /// Samples of a program that sends little say nothing about the path, unless what it sends at
+    /// once is more than the queue takes.
     fn is_pipe_full(&self, event: &AckEvent) -> bool {
         let limited = event.rate.is_none_or(|sample| sample.app_limited);
-        self.full_rounds >= FULL_ROUNDS || self.path.has_queue() && !limited
+        let overflows = self.lost >= OVERFLOW && self.lost >= self.acked / 4;
+        let has_queue = self.path.has_queue() && (!limited || overflows);
+        self.full_rounds >= FULL_ROUNDS || has_queue
     }
 
     fn update_mode(&mut self, event: &AckEvent) {
@@ -256,7 +268,8 @@ impl Bbr {
     /// What leaves whatever the model says.
     fn least_rate(&self) -> u64 {
         if self.was_full {
-            let pace = self.path.min_rtt().max(LEAST_PACE);
+            // With a queue of its own, this goes down by itself.
+            let pace = self.latest_rtt.get().max(LEAST_PACE);
             scale(self.bytes(1), 1_000_000, pace.as_micros() as u64)
         } else {
             self.bytes(INITIAL_SEGMENTS) * 1000 / INITIAL_SPREAD
@@ -269,10 +282,19 @@ impl Bbr {
     }
 }
 
+/// Segments of a round trip; of more than these it does not matter how many they are.
+fn few(segments: u64) -> u16 {
+    u16::try_from(segments).unwrap_or(u16::MAX)
+}
+
 impl Controller for Bbr {
     fn on_ack(&mut self, event: &AckEvent) {
         self.silent = false;
         let round_passed = self.path.update(event);
+        self.acked = self.acked.saturating_add(few(event.acked_segments));
+        if let Some(rtt) = event.rtt {
+            self.latest_rtt = rtt.into();
+        }
         if self.is_steady()
             && let Some(sent_at) = event.rtt.and_then(|rtt| event.now.checked_sub(rtt))
         {
@@ -289,9 +311,13 @@ impl Controller for Bbr {
         }
         self.update_mode(event);
         self.update_window(event.acked);
+        if round_passed {
+            (self.acked, self.lost) = (0, 0);
+        }
     }
 
     fn on_loss(&mut self, event: &LossEvent) {
+        self.lost = self.lost.saturating_add(few(event.segments));
         if self.is_steady() {
             self.path.count_fates(event.sent_at, 0, event.segments);
         }

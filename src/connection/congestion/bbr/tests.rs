@@ -154,3 +154,41 @@ fn silence_stops_it_and_the_first_answer_sets_it_going() {
     pipe.step();
     assert!(pipe.bbr.window() >= before * 9 / 10);
 }
+
+/// A program that always waits for an answer, before which it sends more than the path takes.
+#[test]
+fn a_queue_that_overflows_ends_the_search_though_the_program_is_the_limit() {
+    for (lost, ends) in [(0, false), (4, false), (12, true)] {
+        let mut pipe = Pipe::new();
+        for round in 0..20 {
+            let rtt = if round == 0 { RTT } else { RTT * 3 / 2 };
+            pipe.now += rtt;
+            let prior_delivered = pipe.delivered;
+            for _ in lost..32 {
+                pipe.delivered += PAYLOAD;
+                pipe.bbr.on_ack(&AckEvent {
+                    now: pipe.now,
+                    acked: PAYLOAD,
+                    acked_segments: 1,
+                    delivered: pipe.delivered,
+                    in_flight: 0,
+                    rtt: Some(rtt),
+                    tick: Duration::ZERO,
+                    rate: Some(RateSample {
+                        bytes_per_second: RATE,
+                        app_limited: true,
+                        prior_delivered,
+                    }),
+                });
+            }
+            if lost > 0 {
+                pipe.bbr.on_loss(&LossEvent {
+                    segments: lost,
+                    sent_at: pipe.now,
+                });
+            }
+        }
+        assert!(pipe.bbr.path.has_queue());
+        assert_eq!(pipe.bbr.was_full, ends, "{lost} of 32 lost");
+    }
+}

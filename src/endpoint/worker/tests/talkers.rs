@@ -47,10 +47,10 @@ fn ping() -> Segment<'static> {
 }
 
 /// Has each forged peer say something, if it is let in or this is how it comes in.
-fn say(town: &mut Town, segment: Segment<'_>, is_first: bool) {
+fn say(town: &mut Town, count: u32, segment: Segment<'_>, is_first: bool) {
     let mut plaintext = Vec::new();
     segment.encode(&mut plaintext);
-    for number in 0..FORGED {
+    for number in 0..count {
         let id = ConnectionId::new(town.lab.port.id, forged(number), 7);
         if is_first || town.lab.worker.table.find(&id).is_some() {
             town.lab.post(forged(number), 7, &plaintext);
@@ -62,9 +62,9 @@ fn say(town: &mut Town, segment: Segment<'_>, is_first: bool) {
 }
 
 /// They come twice, as whoever is turned away has to.
-fn come(town: &mut Town) {
+fn come(town: &mut Town, count: u32) {
     for _ in 0..2 {
-        say(town, word(0, 0), true);
+        say(town, count, word(0, 0), true);
         town.run_until(town.lab.now + 50 * MS);
     }
     let inside = town.lab.port.admission.unvalidated();
@@ -75,9 +75,9 @@ fn come(town: &mut Town) {
 fn make_room_for_others(talk: Segment<'_>) {
     let mut town = Town::new(Lab::with(Config::default(), LIMITS));
     for round in 0..3 {
-        come(&mut town);
+        come(&mut town, FORGED);
         for _ in 0..4 {
-            say(&mut town, talk, false);
+            say(&mut town, FORGED, talk, false);
             town.run_until(town.lab.now + 10_000 * MS);
         }
         let clients: Vec<_> = (0..5)
@@ -105,6 +105,47 @@ fn those_that_just_go_on_make_room() {
     make_room_for_others(ping());
 }
 
+/// A client has uploaded for a while to a program that has not said anything, and gets its first
+/// answer while strangers take each other's places.
+#[test]
+fn whoever_is_sent_data_for_the_first_time_has_time_to_prove_its_address() {
+    let limits = Limits {
+        accept_backlog: 1000,
+        ..LIMITS
+    };
+    let mut town = Town::new(Lab::with(Config::default(), limits));
+    town.program.accepts = false;
+    let mut plaintext = Vec::new();
+    word(0, 0).encode(&mut plaintext);
+    town.lab.post(forged(FORGED), 7, &plaintext);
+    let client = town.add(client_address(1), 7, 10 * MS);
+    town.clients[client].connection.write(&[1; 1000]);
+    town.run_until(town.lab.now + 200 * MS);
+    // As many as find room without anybody having to go.
+    come(&mut town, 146);
+    assert_eq!(town.lab.port.counters.sessions_displaced.get(), 0);
+    let late = FORGED + 1..FORGED + 21;
+    for number in late.clone() {
+        town.lab.post(forged(number), 7, &plaintext);
+    }
+    town.run_until(town.lab.now + 50 * MS);
+    town.program.accepts = true;
+    // The answer leaves, and cannot be acknowledged yet.
+    town.run_until(town.lab.now + 10 * MS);
+    assert_eq!(town.unaccepted(), 0);
+    let before = town.lab.port.counters.sessions_displaced.get();
+    for number in late {
+        town.lab.post(forged(number), 7, &plaintext);
+    }
+    town.run_until(town.lab.now + 50 * MS);
+    let displaced = town.lab.port.counters.sessions_displaced.get() - before;
+    assert!(displaced >= 15, "only {displaced} have been displaced");
+    let id = ConnectionId::new(town.lab.port.id, client_address(1), 7);
+    let slot = town.lab.worker.table.find(&id);
+    let session = slot.and_then(|slot| town.lab.worker.table.get(slot));
+    assert!(session.is_some_and(|session| session.connection.is_validated()));
+}
+
 #[test]
 fn whoever_may_not_come_in_takes_nobody_out() {
     let limits = Limits {
@@ -112,7 +153,7 @@ fn whoever_may_not_come_in_takes_nobody_out() {
         ..LIMITS
     };
     let mut town = Town::new(Lab::with(Config::default(), limits));
-    come(&mut town);
+    come(&mut town, FORGED);
     let displaced = |town: &Town| town.lab.port.counters.sessions_displaced.get();
     let before = displaced(&town);
     let mut plaintext = Vec::new();
