@@ -30,8 +30,8 @@ const LATE_SEGMENTS: u64 = 3 * INITIAL_SEGMENTS;
 const MIN_SEGMENTS: u64 = 16;
 /// What may be in flight on a path that does not answer.
 const SILENT_SEGMENTS: u64 = 4;
-/// A segment may leave in every round trip as the latest one was, or in this time if that is longer, whatever the model
-/// says: one that says nearly nothing would never learn better.
+/// A segment may leave in a round trip as the latest one was, or in this time if that is longer,
+/// whatever the model says: one that says nearly nothing would never learn better.
 const LEAST_PACE: Duration = Duration::from_millis(100);
 /// The first flight is spread over this time, for nothing is known of the path.
 const INITIAL_SPREAD: u64 = 32;
