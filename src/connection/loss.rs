@@ -68,6 +68,8 @@ pub(super) struct LossDetector {
     loss_time: Option<Moment>,
     last_sent: Option<Moment>,
     probes: u32,
+    /// The peer was heard after a silence, and has acknowledged nothing new since.
+    only_heard: bool,
 }
 
 impl LossDetector {
@@ -81,6 +83,7 @@ impl LossDetector {
             loss_time: None,
             last_sent: None,
             probes: 0,
+            only_heard: false,
         }
     }
 
@@ -117,6 +120,14 @@ impl LossDetector {
     /// The peer acknowledged something new.
     pub(super) fn on_progress(&mut self) {
         self.probes = 0;
+        self.only_heard = false;
+    }
+
+    /// The peer is heard again after a silence. Until it acknowledges something, what else it says
+    /// is no news: it may talk, and never acknowledge.
+    pub(super) fn on_silence_broken(&mut self) {
+        self.probes = 0;
+        self.only_heard = true;
     }
 
     /// A repetition was needless: the path reorders more than was assumed. Once in a round trip
@@ -259,10 +270,16 @@ impl LossDetector {
         self.probes > 0
     }
 
-    /// Whether several probes had no answer, the last of them for longer than one takes.
+    /// Whether several probes had no answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.probes >= SILENT_PROBES
+    }
+
+    /// Whether several probes had no answer, the last of them for longer than one takes, and the
+    /// peer has not been heard either.
     pub(super) fn is_path_silent(&self, now: Moment, rtt: &RttEstimator) -> bool {
         let overdue = |at: Moment| now.saturating_duration_since(at) >= rtt.rto();
-        self.probes >= SILENT_PROBES && self.last_sent.is_some_and(overdue)
+        self.is_unanswered() && !self.only_heard && self.last_sent.is_some_and(overdue)
     }
 
     /// Counts a probe; returns how many there have been without an answer.

@@ -3,7 +3,7 @@
 //! A datagram holds an acknowledgement if one is due or fits beside data, then Data, then a Ping
 //! if nothing else says what it would say.
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use super::{
     Connection, State, Timer,
@@ -182,13 +182,14 @@ impl Connection {
     }
 
     /// Whether a small segment is held back because others are in flight (as Nagle's algorithm,
-    /// but only for a moment).
+    /// but only for a moment, and not if a datagram leaves for an acknowledgement anyway).
     fn waits_for_company(&mut self, now: Moment, candidate: Candidate) -> bool {
         let may_wait = self.is_rest(candidate)
             && !self.output.nodelay
             && !self.life.write_shut
             && self.life.state == State::Active
-            && self.send.in_flight() > 0;
+            && self.send.in_flight() > 0
+            && !self.acks.is_due(now);
         if !may_wait {
             self.output.hold_until = None;
             return false;
@@ -247,7 +248,9 @@ impl Connection {
         }
         self.pacer.on_sent(now, candidate.len());
         self.pings.on_told(now, sending_next);
-        self.output.probe = false;
+        if mem::take(&mut self.output.probe) && self.loss.is_unanswered() {
+            self.send.forgo_copies();
+        }
         self.output.hold_until = None;
         self.output.window_probe_at = None;
         self.count_segment(candidate);

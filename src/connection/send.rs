@@ -258,6 +258,13 @@ impl SendHalf {
         }
     }
 
+    /// One at a time is enough to ask a peer that may be gone.
+    pub(super) fn forgo_copies(&mut self) {
+        if let Some(repetition) = &mut self.repetition {
+            repetition.repeated.clear();
+        }
+    }
+
     fn repetition(&mut self) -> &mut Repetition {
         self.repetition.get_or_insert_default()
     }

@@ -5,6 +5,7 @@ mod migration;
 mod news;
 mod reflected;
 mod thin;
+mod unanswered;
 mod wrap;
 
 use std::{

@@ -254,6 +254,9 @@ impl Sent {
         while self.acknowledged.remove(&self.first_unacknowledged.get()) {
             self.first_unacknowledged = self.first_unacknowledged.next();
         }
+        // What has arrived was within the window, though only a Ping, which tells no limit, may
+        // have said so.
+        self.limit = self.limit.latest(self.first_unacknowledged);
     }
 
     fn is_all_acknowledged(&self) -> bool {
