@@ -25,8 +25,8 @@ use crate::{moment::Moment, wire::SeqNum};
 
 /// How old a segment is when it is given up, in eighths of the round-trip time: at first, and when
 /// needless repetitions have shown that the path reorders more.
-const TIME_THRESHOLD: u32 = 9;
-const MAX_TIME_THRESHOLD: u32 = 16;
+const TIME_THRESHOLD: u8 = 9;
+const MAX_TIME_THRESHOLD: u8 = 16;
 /// After so much time without any, the threshold falls by a step.
 const RELAX_AFTER: Duration = Duration::from_secs(5);
 /// So many missing in a row may be due to a lost ACK of a peer that ticks.
@@ -62,7 +62,7 @@ pub(super) struct LossDetector {
     next_index: u64,
     /// The index after that of the latest transmission that the peer is known to have received.
     unacked: u64,
-    time_threshold: u32,
+    time_threshold: u8,
     /// When that has changed.
     threshold_since: Option<Moment>,
     loss_time: Option<Moment>,
@@ -227,14 +227,14 @@ impl LossDetector {
     /// How old a transmission must be to count as lost once a later one has been acknowledged.
     fn tolerance(&self, rtt: &RttEstimator) -> Duration {
         let base = rtt.smoothed().max(rtt.latest()).unwrap_or_default();
-        (base * self.time_threshold / 8).max(GRANULARITY)
+        (base * u32::from(self.time_threshold) / 8).max(GRANULARITY)
     }
 
     /// The same for a few that are missing among others, of a peer that ticks: not to wait for its
     /// tick takes the place of what a round trip longer than the least would allow.
     fn tolerance_alone(&self, rtt: &RttEstimator) -> Duration {
         let base = rtt.min().unwrap_or_default();
-        (base * self.time_threshold / 8).max(GRANULARITY)
+        (base * u32::from(self.time_threshold) / 8).max(GRANULARITY)
     }
 
     /// Whether the time threshold has passed for the oldest transmission.
