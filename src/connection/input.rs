@@ -7,6 +7,7 @@ use super::{
     ack::Urgency,
     congestion::{AckEvent, rate::Sampled},
     keepalive::news_delay,
+    pacing::Bursts,
     receive::Accepted,
     send::{Sent, Status},
 };
@@ -382,7 +383,6 @@ impl Connection {
             .map(|(_, sent_at)| now.saturating_duration_since(sent_at));
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
-            self.pacer.set_min_rtt(self.rtt.min());
         }
         let event = AckEvent {
             now,
@@ -396,6 +396,8 @@ impl Connection {
         };
         self.controller.on_ack(&event);
         self.detect_losses(now);
+        let bursts = Bursts::new(self.rtt.min(), self.controller.burst_share());
+        self.pacer.set_bursts(bursts);
         self.pacer.set_rate(now, self.controller.pacing_rate());
         let (is_ours, has_sent) = (self.output.peer_wraps, self.receive.has_received());
         let delay = news_delay(&self.config, is_ours, has_sent);

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use crate::moment::{Moment, Span};
+use crate::moment::Moment;
 
 /// The least burst, in segments: with one, every segment would need a wake-up of its own.
 const LEAST_BURST: u64 = 2;
@@ -17,14 +17,38 @@ const BURST_TIME: Duration = Duration::from_millis(2);
 /// What a connection may start with.
 const FIRST_BURST: u64 = 10;
 
-/// The most payload that leaves at once, on a path with this least round-trip time.
-pub(super) fn burst(rate: Option<u64>, max_payload: u64, min_rtt: Option<Duration>) -> u64 {
-    let least = match min_rtt {
-        Some(short) if short < BURST_TIME => LEAST_SHORT_BURST,
-        _ => LEAST_BURST,
-    };
-    let in_time = u128::from(rate.unwrap_or(0)) * BURST_TIME.as_nanos() / 1_000_000_000;
-    (least * max_payload).max(u64::try_from(in_time).unwrap_or(u64::MAX))
+/// What leaves at once, by the path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bursts {
+    /// Its least round-trip time is shorter than `BURST_TIME`.
+    pub(super) short: bool,
+    /// Of the usual burst, so much is allowed, of `WHOLE`.
+    pub(super) share: u8,
+}
+
+/// All of a burst.
+pub(super) const WHOLE: u8 = 32;
+
+impl Bursts {
+    pub(super) fn new(min_rtt: Option<Duration>, share: u8) -> Self {
+        let short = min_rtt.is_some_and(|short| short < BURST_TIME);
+        Self { short, share }
+    }
+
+    /// The most payload that leaves at once at this rate.
+    pub(super) fn payload(self, rate: u64, max_payload: u64) -> u64 {
+        let least = match self.short {
+            true => LEAST_SHORT_BURST,
+            false => LEAST_BURST,
+        };
+        let in_time = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
+        let in_time = u64::try_from(in_time).unwrap_or(u64::MAX);
+        let burst = (least * max_payload).max(in_time);
+        if self.share == WHOLE {
+            return burst;
+        }
+        (burst / u64::from(WHOLE) * u64::from(self.share)).max(LEAST_BURST * max_payload)
+    }
 }
 
 /// Lets payload pass at a rate, with bursts up to its capacity.
@@ -33,7 +57,7 @@ pub(super) struct Pacer {
     max_payload: u32,
     /// Bytes per second, or `None` while sending is not paced.
     rate: Option<NonZeroU64>,
-    min_rtt: Option<Span>,
+    bursts: Bursts,
     tokens: u64,
     /// The tokens were used up.
     resting: bool,
@@ -46,7 +70,7 @@ impl Pacer {
         Self {
             max_payload,
             rate: rate.map(at_least_one),
-            min_rtt: None,
+            bursts: Bursts::new(None, WHOLE),
             tokens: FIRST_BURST * u64::from(max_payload),
             resting: false,
             refilled_at: now,
@@ -58,9 +82,8 @@ impl Pacer {
         self.rate = rate.map(at_least_one);
     }
 
-    /// The least round-trip time of the path is this.
-    pub(super) fn set_min_rtt(&mut self, min_rtt: Option<Duration>) {
-        self.min_rtt = min_rtt.map(Span::from);
+    pub(super) fn set_bursts(&mut self, bursts: Bursts) {
+        self.bursts = bursts;
     }
 
     pub(super) fn rate(&self) -> Option<u64> {
@@ -120,8 +143,7 @@ impl Pacer {
     }
 
     fn capacity(&self, rate: u64) -> u64 {
-        let min_rtt = self.min_rtt.map(Span::get);
-        burst(Some(rate), self.max_payload.into(), min_rtt)
+        self.bursts.payload(rate, self.max_payload.into())
     }
 }
 
@@ -162,7 +184,7 @@ mod tests {
         let start = Moment::START;
         let mut pacer = Pacer::new(start, 1000, None);
         pacer.set_rate(start, Some(10_000_000));
-        pacer.set_min_rtt(Some(Duration::from_micros(50)));
+        pacer.set_bursts(Bursts::new(Some(Duration::from_micros(50)), WHOLE));
         let mut trains = Vec::new();
         for asked in 0..1000 {
             let now = start + asked * Duration::from_micros(100);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::moment::Span;
+use crate::moment::{Micros, Span};
 
 /// RFC 6298 says 1 s; upstream says 100 ms, which repeats needlessly on every longer path.
 const INITIAL_RTO: Duration = Duration::from_millis(300);
@@ -20,7 +20,7 @@ const WEIGHTY_SAMPLES: u32 = 3;
 #[derive(Clone, Debug, Default)]
 pub(super) struct RttEstimator {
     smoothed: Option<Span>,
-    variation: Span,
+    variation: Micros,
     /// How many samples followed the first, as far as they weigh more than later ones.
     followed: u32,
     min: Option<Span>,

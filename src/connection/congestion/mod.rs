@@ -7,6 +7,7 @@ pub(super) mod rate;
 
 use std::{fmt::Debug, time::Duration};
 
+use super::pacing::WHOLE;
 use crate::{
     config::{Config, Congestion, derive},
     moment::Moment,
@@ -31,6 +32,11 @@ pub(super) trait Controller: Debug + Send {
 
     /// Payload bytes per second at which datagrams leave, or `None` to not pace them.
     fn pacing_rate(&self) -> Option<u64>;
+
+    /// How much of the usual burst may leave at once, of `WHOLE`.
+    fn burst_share(&self) -> u8 {
+        WHOLE
+    }
 }
 
 /// What an acknowledgement brought.

@@ -124,6 +124,23 @@ fn five_dark_seconds() {
     expect(&rows::blackout(), &goals);
 }
 
+/// A queue so short that it delays no more than a thread is late: only its losses tell of it.
+#[test]
+fn a_switch_of_little_memory_is_shared_and_not_flooded() {
+    expect(&rows::switch(100), &[Goodput(0.95), Jain(0.7), Wire(1.25)]);
+    expect(&rows::switch(500), &[Goodput(0.95), Jain(0.9), Wire(1.10)]);
+}
+
+/// Losses on a short path that are no queue's are made up for as on a long one.
+#[test]
+fn chance_losses_on_a_short_path_are_no_queue() {
+    for share in [0.05, 0.2] {
+        let row = rows::short_lossy(share);
+        let wire = 1.06 / (1.0 - share) + 0.05;
+        expect(&row, &[Goodput(0.92), Wire(wire)]);
+    }
+}
+
 #[test]
 fn ten_flows_share() {
     expect(

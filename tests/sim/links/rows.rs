@@ -127,6 +127,31 @@ pub fn blackout() -> Row {
     row
 }
 
+/// Eight flows over a switch of a gigabit, as threads in one room see it, with so many packets of
+/// queue.
+pub fn switch(queue: u64) -> Row {
+    let mut row = bulk(format!("8flows-1000m-0.2ms-queue{queue}"), 1000, 1)
+        .queue(queue * PACKET)
+        .seconds(1);
+    row.link.delay = Duration::from_micros(100);
+    row.flows = (0..8)
+        .map(|_| flow(Time::ZERO, bbr(), bbr(), Work::Bulk))
+        .collect();
+    row.driver = Driver::REAL;
+    row
+}
+
+/// A short path that loses such a share by chance, with a queue that has room.
+pub fn short_lossy(share: f64) -> Row {
+    let mut row = bulk(format!("200m-0.5ms-{}%", percent(share)), 200, 1)
+        .queue(500 * PACKET)
+        .losing(share)
+        .seconds(3);
+    row.link.delay = Duration::from_micros(250);
+    row.driver = Driver::REAL;
+    row
+}
+
 pub fn ten_flows() -> Row {
     let mut row = bulk("10flows-100m-50ms-1%", 100, 50).losing(0.01);
     row.flows = (0..10)
@@ -256,6 +281,10 @@ pub fn all() -> Vec<Row> {
         reordering(),
         rate_falls(),
         blackout(),
+        switch(100),
+        switch(500),
+        short_lossy(0.05),
+        short_lossy(0.2),
         ten_flows(),
         late_comer(),
         rounds(0.0),

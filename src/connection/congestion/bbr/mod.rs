@@ -12,15 +12,20 @@
 
 mod aggregation;
 mod path;
+mod span;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use super::{AckEvent, Controller, LossEvent};
+use super::{
+    super::pacing::{Bursts, WHOLE},
+    AckEvent, Controller, LossEvent,
+};
 use crate::moment::{Micros, Moment};
 use aggregation::Aggregation;
 use path::{PathModel, scale};
+use span::{Past, Span};
 
 const INITIAL_SEGMENTS: u64 = 32;
 /// What would have been sent in two rounds from there on: after a first round that went by with a
@@ -58,13 +63,16 @@ const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 const FULL_ROUNDS: u8 = 3;
 /// So many segments lost in a round trip, and a quarter of those that arrive, are no accident.
 const OVERFLOW: u16 = 8;
+/// The least share of a burst, of `WHOLE`, and after how many spans without overflow it grows.
+const LEAST_SHARE: u8 = 2;
+const CALM_SPANS: u8 = 12;
 /// How many round trips lie between two searches for more bandwidth: this, or up to three more.
 const CRUISE_ROUNDS: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// Doubling, until the path is full.
-    Startup,
+    /// Doubling, until the bandwidth has not grown from this for some rounds.
+    Startup { bandwidth: u64, rounds: u8 },
     /// Letting the queue go that this has made.
     Drain,
     /// Sending more, to see whether more arrives.
@@ -79,6 +87,11 @@ enum Mode {
     ProbeRtt { until: Moment, pause: bool },
 }
 
+const STARTUP: Mode = Mode::Startup {
+    bandwidth: 0,
+    rounds: 0,
+};
+
 /// The controller.
 #[derive(Debug)]
 pub(super) struct Bbr {
@@ -87,36 +100,34 @@ pub(super) struct Bbr {
     path: PathModel,
     /// No buffer is as large as this can become.
     window: u32,
-    full_bandwidth: u64,
-    full_rounds: u8,
     /// The path has been filled once.
     was_full: bool,
     aggregation: Aggregation,
     silent: bool,
-    /// Segments acknowledged and lost since a round trip began.
-    acked: u16,
-    lost: u16,
+    /// What may leave at once, of `WHOLE`, and how many spans passed without loss since that changed.
+    burst_share: u8,
+    calm_spans: u8,
+    span: Span,
     latest_rtt: Micros,
     /// Spreads the searches of connections that share a path.
-    dice: u64,
+    dice: u32,
 }
 
 impl Bbr {
     pub(super) fn new(max_payload: u32, seed: u64) -> Self {
         let mut bbr = Self {
             max_payload,
-            mode: Mode::Startup,
+            mode: STARTUP,
             path: PathModel::default(),
             window: 0,
-            full_bandwidth: 0,
-            full_rounds: 0,
             was_full: false,
             aggregation: Aggregation::default(),
             silent: false,
-            acked: 0,
-            lost: 0,
+            burst_share: WHOLE,
+            calm_spans: 0,
+            span: Span::default(),
             latest_rtt: Micros::default(),
-            dice: seed | 1,
+            dice: seed as u32,
         };
         bbr.set_window(bbr.bytes(INITIAL_SEGMENTS));
         bbr
@@ -131,22 +142,22 @@ impl Bbr {
     }
 
     fn look_for_full_pipe(&mut self) {
-        let bandwidth = self.path.bandwidth();
-        if bandwidth >= scale(self.full_bandwidth, 5, 4) {
-            self.full_bandwidth = bandwidth;
-            self.full_rounds = 0;
-        } else {
-            self.full_rounds = self.full_rounds.saturating_add(1);
+        let present = self.path.bandwidth();
+        if let Mode::Startup { bandwidth, rounds } = &mut self.mode {
+            if present >= scale(*bandwidth, 5, 4) {
+                (*bandwidth, *rounds) = (present, 0);
+            } else {
+                *rounds = rounds.saturating_add(1);
+            }
         }
     }
 
     /// Samples of a program that sends little say nothing about the path, unless what it sends at
     /// once is more than the queue takes.
-    fn is_pipe_full(&self, event: &AckEvent) -> bool {
+    fn is_pipe_full(&self, rounds: u8, event: &AckEvent) -> bool {
         let limited = event.rate.is_none_or(|sample| sample.app_limited);
-        let overflows = self.lost >= OVERFLOW && self.lost >= self.acked / 4;
-        let has_queue = self.path.has_queue() && (!limited || overflows);
-        self.full_rounds >= FULL_ROUNDS || has_queue
+        let has_queue = self.path.has_queue() && (!limited || self.span.has_lost(OVERFLOW));
+        rounds >= FULL_ROUNDS || has_queue
     }
 
     fn update_mode(&mut self, event: &AckEvent) {
@@ -172,7 +183,7 @@ impl Bbr {
                     pause: !limited,
                 }
             }
-            Mode::Startup if self.is_pipe_full(event) => {
+            Mode::Startup { rounds, .. } if self.is_pipe_full(rounds, event) => {
                 self.was_full = true;
                 Mode::Drain
             }
@@ -197,7 +208,7 @@ impl Bbr {
         if self.was_full {
             self.cruise(now)
         } else {
-            Mode::Startup
+            STARTUP
         }
     }
 
@@ -218,11 +229,12 @@ impl Bbr {
     }
 
     fn cruise(&mut self, now: Moment) -> Mode {
+        // Numerical Recipes' linear congruence; its high bits are the random ones.
         self.dice = self
             .dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        let quarters = 4 * CRUISE_ROUNDS + (self.dice >> 32) as u32 % 13;
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        let quarters = 4 * CRUISE_ROUNDS + (self.dice >> 16) % 13;
         Mode::Cruise {
             until: now + self.path.min_rtt() * quarters / 4,
         }
@@ -232,17 +244,44 @@ impl Bbr {
         let Some(product) = self.path.bandwidth_delay(WINDOW_GAIN) else {
             return;
         };
-        let min_rtt = Some(self.path.min_rtt());
-        let burst =
-            super::super::pacing::burst(self.pacing_rate(), self.max_payload.into(), min_rtt);
+        let bursts = Bursts::new(Some(self.path.min_rtt()), self.burst_share);
+        let burst = bursts.payload(self.paced(), self.max_payload.into());
         let quantum = 3 * burst.min(LARGEST_BURST);
         let target = product + self.extra() + quantum;
         let window = u64::from(self.window);
         let window = match self.mode {
-            Mode::Startup if window >= target => window,
+            Mode::Startup { .. } if window >= target => window,
             _ => (window + acked).min(target),
         };
-        self.set_window(window.max(self.bytes(MIN_SEGMENTS)));
+        let least = MIN_SEGMENTS * u64::from(self.burst_share) / u64::from(WHOLE);
+        self.set_window(window.max(self.bytes(least.max(SILENT_SEGMENTS))));
+    }
+
+    /// On a short path, a queue that overflows is told by what it loses: it delays no more than
+    /// threads that are late, and every sender's bursts seem to pass at the rate of the whole path.
+    fn judge_span(&mut self, now: Moment, past: Past) {
+        if !self.path.is_short() {
+            return;
+        }
+        if past.overflowed(self.path.ambient_loss()) {
+            self.path.settle(past.bandwidth);
+            self.burst_share = (self.burst_share / 4 * 3).max(LEAST_SHARE);
+            self.calm_spans = 0;
+            match self.mode {
+                Mode::Startup { .. } => {
+                    self.was_full = true;
+                    self.mode = Mode::Drain;
+                }
+                Mode::Up { .. } | Mode::Watch { .. } => self.mode = Mode::Down { since: now },
+                _ => {}
+            }
+        } else if self.burst_share < WHOLE {
+            self.calm_spans += 1;
+            if self.calm_spans >= CALM_SPANS {
+                self.burst_share += 1;
+                self.calm_spans = 0;
+            }
+        }
     }
 
     /// What is in flight beyond the product, for a peer that acknowledges unevenly. Its ticks are
@@ -255,7 +294,7 @@ impl Bbr {
 
     fn gain(&self) -> u64 {
         match self.mode {
-            Mode::Startup => STARTUP_GAIN,
+            Mode::Startup { .. } => STARTUP_GAIN,
             Mode::Drain => DRAIN_GAIN,
             Mode::Up { .. } => UP_GAIN,
             Mode::Down { .. } => DOWN_GAIN,
@@ -263,6 +302,12 @@ impl Bbr {
             Mode::Cruise { .. } if self.path.has_queue() => YIELD_GAIN,
             Mode::Watch { .. } | Mode::Cruise { .. } | Mode::ProbeRtt { .. } => CRUISE_GAIN,
         }
+    }
+
+    /// Payload bytes per second that leave.
+    fn paced(&self) -> u64 {
+        let rate = scale(self.path.sending_rate(), self.gain(), 100);
+        rate.max(self.least_rate())
     }
 
     /// What leaves whatever the model says.
@@ -282,16 +327,11 @@ impl Bbr {
     }
 }
 
-/// Segments of a round trip; of more than these it does not matter how many they are.
-fn few(segments: u64) -> u16 {
-    u16::try_from(segments).unwrap_or(u16::MAX)
-}
-
 impl Controller for Bbr {
     fn on_ack(&mut self, event: &AckEvent) {
         self.silent = false;
         let round_passed = self.path.update(event);
-        self.acked = self.acked.saturating_add(few(event.acked_segments));
+        self.span.on_ack(event);
         if let Some(rtt) = event.rtt {
             self.latest_rtt = rtt.into();
         }
@@ -310,14 +350,14 @@ impl Controller for Bbr {
             self.look_for_full_pipe();
         }
         self.update_mode(event);
-        self.update_window(event.acked);
-        if round_passed {
-            (self.acked, self.lost) = (0, 0);
+        if round_passed && let Some(past) = self.span.end_round(event.now) {
+            self.judge_span(event.now, past);
         }
+        self.update_window(event.acked);
     }
 
     fn on_loss(&mut self, event: &LossEvent) {
-        self.lost = self.lost.saturating_add(few(event.segments));
+        self.span.on_loss(event.segments);
         if self.is_steady() {
             self.path.count_fates(event.sent_at, 0, event.segments);
         }
@@ -329,7 +369,7 @@ impl Controller for Bbr {
 
     fn on_late_proof(&mut self) {
         let initial = self.bytes(INITIAL_SEGMENTS);
-        if self.mode == Mode::Startup && u64::from(self.window) == initial {
+        if matches!(self.mode, Mode::Startup { .. }) && u64::from(self.window) == initial {
             self.set_window(self.bytes(LATE_SEGMENTS));
         }
     }
@@ -348,7 +388,10 @@ impl Controller for Bbr {
     }
 
     fn pacing_rate(&self) -> Option<u64> {
-        let rate = scale(self.path.sending_rate(), self.gain(), 100);
-        Some(rate.max(self.least_rate()))
+        Some(self.paced())
+    }
+
+    fn burst_share(&self) -> u8 {
+        self.burst_share
     }
 }

@@ -11,6 +11,10 @@ const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
 /// A queue is seen when it delays by an eighth of the round trip, within these bounds.
 const LEAST_QUEUE: Duration = Duration::from_millis(2);
 const MOST_QUEUE: Duration = Duration::from_millis(16);
+/// Below this round trip a queue that is seen too late may be full; it is not taken for empty if it
+/// delays by this.
+const SHORT: Duration = Duration::from_millis(5);
+const LEAST_SHORT_QUEUE: Duration = Duration::from_micros(250);
 /// The least of so many samples in a row is the delay that they have in common.
 const QUEUE_SAMPLES: u32 = 8;
 /// A slower path shows in all samples of this time at least.
@@ -109,6 +113,21 @@ impl PathModel {
         }
     }
 
+    /// No more arrives than this.
+    pub(super) fn settle(&mut self, bandwidth: u64) {
+        if bandwidth < self.bandwidth() {
+            self.bandwidth = MaxOverCycles {
+                before: 0,
+                current: bandwidth,
+            };
+        }
+    }
+
+    /// The share that gets lost by itself, in thousandths.
+    pub(super) fn ambient_loss(&self) -> u64 {
+        self.loss.share()
+    }
+
     /// Payload bytes per second that arrive.
     pub(super) fn bandwidth(&self) -> u64 {
         self.bandwidth.get()
@@ -167,7 +186,16 @@ impl PathModel {
 
     /// Whether datagrams surely do not.
     fn is_queue_empty(&self) -> bool {
-        self.queue.delay.get() <= queue_threshold(self.min_rtt())
+        let threshold = match self.is_short() {
+            true => (self.min_rtt() / 8).max(LEAST_SHORT_QUEUE),
+            false => queue_threshold(self.min_rtt()),
+        };
+        self.queue.delay.get() <= threshold
+    }
+
+    /// Whether a whole queue may delay less than threads that are late.
+    pub(super) fn is_short(&self) -> bool {
+        self.min_rtt() < SHORT
     }
 
     pub(super) fn round(&self) -> u32 {
