@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// For the first seconds of a silence it is asked this often, so that a path that comes back is
 /// noticed soon; one datagram in that time is no burden to any path.
-const EARLY_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const EARLY_INTERVAL: Duration = Duration::from_millis(250);
 const EARLY_ATTEMPTS: u32 = 24;
 const MAX_INTERVAL: Duration = Duration::from_secs(4);
 

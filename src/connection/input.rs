@@ -439,7 +439,7 @@ impl Connection {
     fn break_silence(&mut self, now: Moment) {
         let silent = self.loss.is_path_silent(now, &self.rtt) && !self.send.is_beyond_window();
         if silent && self.loss_deadline().is_some() {
-            self.loss.on_silence_broken();
+            self.loss.on_silence_broken(now);
             self.probe(now);
         }
     }

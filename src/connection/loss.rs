@@ -68,8 +68,8 @@ pub(super) struct LossDetector {
     loss_time: Option<Moment>,
     last_sent: Option<Moment>,
     probes: u32,
-    /// The peer was heard after a silence, and has acknowledged nothing new since.
-    only_heard: bool,
+    /// When the peer was last taken for back from a silence, if it has acknowledged nothing since.
+    back_since: Option<Moment>,
 }
 
 impl LossDetector {
@@ -83,7 +83,7 @@ impl LossDetector {
             loss_time: None,
             last_sent: None,
             probes: 0,
-            only_heard: false,
+            back_since: None,
         }
     }
 
@@ -120,14 +120,15 @@ impl LossDetector {
     /// The peer acknowledged something new.
     pub(super) fn on_progress(&mut self) {
         self.probes = 0;
-        self.only_heard = false;
+        self.back_since = None;
     }
 
-    /// The peer is heard again after a silence. Until it acknowledges something, what else it says
-    /// is no news: it may talk, and never acknowledge.
-    pub(super) fn on_silence_broken(&mut self) {
-        self.probes = 0;
-        self.only_heard = true;
+    /// The peer is heard again after a silence. If it has acknowledged something since the one
+    /// before, it is asked as often again as at first.
+    pub(super) fn on_silence_broken(&mut self, now: Moment) {
+        if self.back_since.replace(now).is_none() {
+            self.probes = 0;
+        }
     }
 
     /// A repetition was needless: the path reorders more than was assumed. Once in a round trip
@@ -275,11 +276,16 @@ impl LossDetector {
         self.probes >= SILENT_PROBES
     }
 
-    /// Whether several probes had no answer, the last of them for longer than one takes, and the
-    /// peer has not been heard either.
+    /// Whether a word of the peer ends a silence: several probes had no answer, the last of them
+    /// for longer than one takes. A peer that talks and acknowledges nothing ends no more of them
+    /// than it would be asked questions anyway in the first seconds.
     pub(super) fn is_path_silent(&self, now: Moment, rtt: &RttEstimator) -> bool {
-        let overdue = |at: Moment| now.saturating_duration_since(at) >= rtt.rto();
-        self.is_unanswered() && !self.only_heard && self.last_sent.is_some_and(overdue)
+        let passed = |at: Moment, time| now.saturating_duration_since(at) >= time;
+        self.is_unanswered()
+            && self.last_sent.is_some_and(|at| passed(at, rtt.rto()))
+            && self
+                .back_since
+                .is_none_or(|at| passed(at, backoff::EARLY_INTERVAL))
     }
 
     /// Counts a probe; returns how many there have been without an answer.

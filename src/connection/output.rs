@@ -188,15 +188,15 @@ impl Connection {
             && !self.output.nodelay
             && !self.life.write_shut
             && self.life.state == State::Active
-            && self.send.in_flight() > 0
-            && !self.acks.is_due(now);
+            && self.send.in_flight() > 0;
         if !may_wait {
             self.output.hold_until = None;
             return false;
         }
         let delay = self.company_delay();
         let until = *self.output.hold_until.get_or_insert(now + delay);
-        let waits = until > now;
+        // A time to wait that has begun goes on if it does not fit beside that.
+        let waits = until > now && !self.acks.is_due(now);
         if waits {
             self.output.waits = Some((until, Timer::Delayed));
         }

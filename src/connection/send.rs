@@ -258,7 +258,7 @@ impl SendHalf {
         }
     }
 
-    /// One at a time is enough to ask a peer that may be gone.
+    /// One at a time is enough to ask a peer that has not answered several times.
     pub(super) fn forgo_copies(&mut self) {
         if let Some(repetition) = &mut self.repetition {
             repetition.repeated.clear();
