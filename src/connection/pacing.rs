@@ -6,14 +6,17 @@ use crate::moment::Moment;
 
 /// The least burst, in segments: with one, every segment would need a wake-up of its own.
 const LEAST_BURST: u64 = 2;
-/// The same on a path shorter than `BURST_TIME`: what a network in one place takes in any case, and
-/// one system call sends.
-const LEAST_SHORT_BURST: u64 = 32;
+/// The same on a path shorter than `BURST_TIME`, as long as its queues take it: two trains.
+const LEAST_SHORT_BURST: u64 = 2 * SHORT_TRAIN;
 /// Where bursts are at least twice as long, nothing leaves after one until so many segments may:
 /// what wakes the connection meanwhile would send them one by one.
 const TRAIN: u64 = 16;
+/// The same on such a short path: what one system call sends, 64 KiB.
+const SHORT_TRAIN: u64 = 48;
 /// Bursts in time: timers and threads are not more exact than this.
 const BURST_TIME: Duration = Duration::from_millis(2);
+const BURSTS_A_SECOND: u64 =
+    Duration::from_secs(1).as_millis() as u64 / BURST_TIME.as_millis() as u64;
 /// What a connection may start with.
 const FIRST_BURST: u64 = 10;
 
@@ -35,15 +38,18 @@ impl Bursts {
         Self { short, share }
     }
 
+    /// What leaves together, in segments, where bursts are long enough.
+    fn train(self) -> u64 {
+        if self.short { SHORT_TRAIN } else { TRAIN }
+    }
+
     /// The most payload that leaves at once at this rate.
     pub(super) fn payload(self, rate: u64, max_payload: u64) -> u64 {
         let least = match self.short {
             true => LEAST_SHORT_BURST,
             false => LEAST_BURST,
         };
-        let in_time = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
-        let in_time = u64::try_from(in_time).unwrap_or(u64::MAX);
-        let burst = (least * max_payload).max(in_time);
+        let burst = (least * max_payload).max(rate / BURSTS_A_SECOND);
         if self.share == WHOLE {
             return burst;
         }
@@ -97,7 +103,7 @@ impl Pacer {
         let available = self.available(now, rate);
         // Waiting for half a burst makes few wake-ups and large system calls.
         let half = self.capacity(rate) / 2;
-        let train = TRAIN * u64::from(self.max_payload);
+        let train = self.bursts.train() * u64::from(self.max_payload);
         let least = match self.resting && half >= train {
             true => train.max(payload),
             false => payload,
@@ -197,7 +203,10 @@ mod tests {
         }
         let first = trains.remove(0);
         assert!(first >= FIRST_BURST, "{first}");
-        assert!(trains.iter().all(|&train| train >= TRAIN), "{trains:?}");
+        assert!(
+            trains.iter().all(|&train| train >= SHORT_TRAIN),
+            "{trains:?}"
+        );
     }
 
     #[test]

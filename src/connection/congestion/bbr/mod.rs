@@ -63,9 +63,8 @@ const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 const FULL_ROUNDS: u8 = 3;
 /// So many segments lost in a round trip, and a quarter of those that arrive, are no accident.
 const OVERFLOW: u16 = 8;
-/// The least share of a burst, of `WHOLE`, and after how many spans without overflow it grows.
-const LEAST_SHARE: u8 = 2;
-const CALM_SPANS: u8 = 12;
+/// After so many spans without overflow, the share of a burst grows by one of `WHOLE`.
+const CALM_SPANS: u8 = 2;
 /// How many round trips lie between two searches for more bandwidth: this, or up to three more.
 const CRUISE_ROUNDS: u32 = 5;
 
@@ -246,8 +245,9 @@ impl Bbr {
         };
         let bursts = Bursts::new(Some(self.path.min_rtt()), self.burst_share);
         let burst = bursts.payload(self.paced(), self.max_payload.into());
-        let quantum = 3 * burst.min(LARGEST_BURST);
-        let target = product + self.extra() + quantum;
+        // The long bursts of a short path are one for the way, the queue and the acknowledgements.
+        let count = if bursts.short { 1 } else { 3 };
+        let target = product + self.extra() + count * burst.min(LARGEST_BURST);
         let window = u64::from(self.window);
         let window = match self.mode {
             Mode::Startup { .. } if window >= target => window,
@@ -265,7 +265,7 @@ impl Bbr {
         }
         if past.overflowed(self.path.ambient_loss()) {
             self.path.settle(past.bandwidth);
-            self.burst_share = (self.burst_share / 4 * 3).max(LEAST_SHARE);
+            self.burst_share = (self.burst_share * 7 / 8).max(1);
             self.calm_spans = 0;
             match self.mode {
                 Mode::Startup { .. } => {

@@ -113,8 +113,10 @@ impl PathModel {
         }
     }
 
-    /// No more arrives than this.
+    /// No more arrives than this. Of several senders, the one whose burst found the queue full has
+    /// lost most of it, and is not to be sent to the bottom by that.
     pub(super) fn settle(&mut self, bandwidth: u64) {
+        let bandwidth = bandwidth.max(scale(self.bandwidth(), 3, 4));
         if bandwidth < self.bandwidth() {
             self.bandwidth = MaxOverCycles {
                 before: 0,
