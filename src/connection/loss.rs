@@ -277,8 +277,8 @@ impl LossDetector {
     }
 
     /// Whether a word of the peer ends a silence: several probes had no answer, the last of them
-    /// for longer than one takes. A peer that talks and acknowledges nothing ends no more of them
-    /// than it would be asked questions anyway in the first seconds.
+    /// for longer than one takes. A peer that talks and acknowledges nothing ends them, and is asked,
+    /// as often as any is in the first seconds, for as long as it talks.
     pub(super) fn is_path_silent(&self, now: Moment, rtt: &RttEstimator) -> bool {
         let passed = |at: Moment, time| now.saturating_duration_since(at) >= time;
         self.is_unanswered()

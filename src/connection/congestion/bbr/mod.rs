@@ -4,8 +4,9 @@
 //! bandwidth and keeps about the bandwidth-delay product in flight. In three things it differs
 //! from the draft, because mKCP is used where datagrams get lost at random:
 //!
-//! - Loss by itself does not slow it down. What is lost while no queue delays anything is taken
-//!   for a property of the path, and that much more is sent.
+//! - Loss by itself does not slow it down, but on paths so short that a full queue cannot be seen
+//!   otherwise. What is lost while no queue delays anything is taken for a property of the path,
+//!   and that much more is sent.
 //! - A queue does: it ends the search for more bandwidth, and slows what feeds it.
 //! - The least round-trip time is measured whenever the queue is empty, which that makes common;
 //!   sending pauses for it only if that has not happened for long.
@@ -61,7 +62,7 @@ const PROBE_RTT_GAIN: u64 = 50;
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 /// The pipe is full when the bandwidth has not grown by a quarter in three rounds.
 const FULL_ROUNDS: u8 = 3;
-/// So many segments lost in a round trip, and a quarter of those that arrive, are no accident.
+/// So many segments lost in a span, and a quarter of those that arrive, are no accident.
 const OVERFLOW: u16 = 8;
 /// After so many spans without overflow, the share of a burst grows by one of `WHOLE`.
 const CALM_SPANS: u8 = 2;
@@ -103,7 +104,8 @@ pub(super) struct Bbr {
     was_full: bool,
     aggregation: Aggregation,
     silent: bool,
-    /// What may leave at once, of `WHOLE`, and how many spans passed without loss since that changed.
+    /// What may leave at once, of `WHOLE`, and how many spans passed without an overflow since that
+    /// changed.
     burst_share: u8,
     calm_spans: u8,
     span: Span,

@@ -5,8 +5,8 @@ use std::{mem, time::Duration};
 use super::{super::AckEvent, path::scale};
 use crate::moment::Moment;
 
-/// A span is a round trip, or so long if that is longer: whole bursts, and what the threads at both
-/// ends are late by, are short against it.
+/// A span ends with the first round trip that ends after so long: whole bursts, and what the threads
+/// at both ends are late by, are short against it. It goes on while the program is idle.
 const LEAST: Duration = Duration::from_millis(4);
 /// Losses that are no accident: so many segments, and so much more than the path loses by itself,
 /// in thousandths.
