@@ -51,6 +51,9 @@ pub enum Order {
 pub struct Rate {
     pub bytes_per_second: u64,
     pub queue_bytes: u64,
+    /// It only counts: nothing waits, and what would find the queue full is dropped. Such is the
+    /// token bucket with which providers keep their customers to a rate.
+    pub polices: bool,
 }
 
 /// Gilbert and Elliott's model: chances to enter and leave a bad time, and the loss within it.
@@ -101,6 +104,7 @@ impl LinkProfile {
         self.rate = Some(Rate {
             bytes_per_second,
             queue_bytes,
+            polices: false,
         });
         self
     }
@@ -174,9 +178,13 @@ impl Link {
             Change::Up => self.profile.down = false,
             Change::Delay(delay) => self.profile.delay = delay,
             Change::Loss(share) => self.profile.loss = share,
-            Change::BytesPerSecond(rate) => {
-                let queue_bytes = self.profile.rate.map_or(100_000, |rate| rate.queue_bytes);
-                self.profile = self.profile.clone().with_rate(rate, queue_bytes);
+            Change::BytesPerSecond(bytes_per_second) => {
+                let rate = self.profile.rate.get_or_insert(Rate {
+                    bytes_per_second,
+                    queue_bytes: 100_000,
+                    polices: false,
+                });
+                rate.bytes_per_second = bytes_per_second;
             }
         }
     }
@@ -241,7 +249,7 @@ impl Link {
         }
         let serialisation = Duration::from_nanos(bytes * 1_000_000_000 / per_second);
         self.free_at = self.free_at.max(now) + serialisation;
-        Some(self.free_at)
+        Some(if rate.polices { now } else { self.free_at })
     }
 
     fn is_lost(&mut self, now: Time) -> bool {
@@ -314,6 +322,20 @@ mod tests {
         assert_eq!(arrivals, [20 * MS, 30 * MS, 40 * MS]);
         assert_eq!(link.counters.lost, 1);
         assert_eq!(link.send(30 * MS, vec![0; 1000])[0].0, 50 * MS);
+    }
+
+    #[test]
+    fn a_policer_drops_what_exceeds_its_bucket_and_delays_nothing() {
+        let mut profile = LinkProfile::clean(10 * MS).with_rate(100_000, 3000);
+        profile.rate.as_mut().unwrap().polices = true;
+        let mut link = Link::new(profile, 1);
+        let arrivals: Vec<_> = (0..4)
+            .flat_map(|_| link.send(Time::ZERO, vec![0; 1000]))
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(arrivals, [10 * MS; 3]);
+        assert_eq!(link.counters.queue_drops, 1);
+        assert_eq!(link.send(10 * MS, vec![0; 1000])[0].0, 20 * MS);
     }
 
     #[test]

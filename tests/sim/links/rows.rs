@@ -8,7 +8,7 @@ use super::row::{Driver, Kind, MS, OVERHEAD, PACKET, PAYLOAD, Row, SECOND, Work,
 use crate::{
     clock::Time,
     go_peer::config::GoConfig,
-    network::{Bursts, Change, Late, LinkProfile},
+    network::{Bursts, Change, Late, LinkProfile, Rate},
 };
 
 const MBIT: u64 = 1_000_000 / 8;
@@ -54,6 +54,11 @@ pub fn lossy(share: f64) -> Row {
     bulk(format!("100m-50ms-{}%", percent(share)), 100, 50).losing(share)
 }
 
+/// With so few packets in a round trip that chance varies much.
+pub fn slow_lossy(share: f64) -> Row {
+    bulk(format!("10m-40ms-{}%", percent(share)), 10, 40).losing(share)
+}
+
 /// Bursts of eight packets on average; one in twenty is lost.
 pub fn bursts() -> Row {
     let mut row = bulk("100m-50ms-bursts", 100, 50);
@@ -92,6 +97,18 @@ pub fn bufferbloat() -> Row {
     bulk("10m-40ms-bloat", 10, 40).queue(10 * MBIT / 2)
 }
 
+/// A provider's policer in front of a fast path: nothing waits, and what exceeds the rate by more
+/// than so many packets is dropped.
+pub fn policed(mbit: u64, rtt_ms: u32, bucket: u64) -> Row {
+    let mut row = bulk(format!("{mbit}m-{rtt_ms}ms-policed{bucket}"), mbit, rtt_ms);
+    row.link.rate = row.link.rate.map(|rate| Rate {
+        queue_bytes: bucket * PACKET,
+        polices: true,
+        ..rate
+    });
+    row
+}
+
 /// Some packets come after the three that were sent next.
 pub fn reordering() -> Row {
     let mut row = bulk("100m-50ms-reorder", 100, 50);
@@ -109,12 +126,21 @@ pub fn rate_falls() -> Row {
     let mut row = bulk("50-5-50m-40ms", 50, 40)
         .queue(50 * MBIT / 10)
         .seconds(30);
-    row.changes = (1..6u32)
-        .map(|n| {
-            let mbit = if n % 2 == 1 { 5 } else { 50 };
-            (n * RATE_CHANGE, Change::BytesPerSecond(mbit * MBIT))
-        })
-        .collect();
+    row.changes = falls_and_rises();
+    row
+}
+
+fn falls_and_rises() -> Vec<(Time, Change)> {
+    let rate = |n| if n % 2 == 1 { 5 } else { 50 };
+    (1..6u32)
+        .map(|n| (n * RATE_CHANGE, Change::BytesPerSecond(rate(n) * MBIT)))
+        .collect()
+}
+
+pub fn policed_falls() -> Row {
+    let mut row = policed(50, 40, 100).seconds(30);
+    row.name = "50-5-50m-40ms-policed".into();
+    row.changes = falls_and_rises();
     row
 }
 
@@ -124,6 +150,17 @@ pub const DARK_UNTIL: Time = Duration::from_secs(8);
 pub fn blackout() -> Row {
     let mut row = bulk("100m-50ms-dark5s", 100, 50).seconds(12);
     row.changes = vec![(DARK_FROM, Change::Down), (DARK_UNTIL, Change::Up)];
+    row
+}
+
+/// A path that is dark for a moment now and then, as while a mobile device changes cells.
+pub fn handovers() -> Row {
+    let mut row = bulk("100m-50ms-handovers", 100, 50);
+    let dark = [3, 5, 7].map(|second| second * SECOND);
+    row.changes = dark
+        .into_iter()
+        .flat_map(|from| [(from, Change::Down), (from + 300 * MS, Change::Up)])
+        .collect();
     row
 }
 
@@ -271,6 +308,8 @@ pub fn go_configs() -> Vec<(&'static str, GoConfig)> {
 pub fn all() -> Vec<Row> {
     let mut rows: Vec<Row> = LOSSES.map(lossy).into();
     rows.extend([
+        slow_lossy(0.05),
+        slow_lossy(0.2),
         bursts(),
         long_lossy(),
         long_fat(0.0),
@@ -278,9 +317,14 @@ pub fn all() -> Vec<Row> {
         fast(),
         short_queue(),
         bufferbloat(),
+        policed(10, 40, 32),
+        policed(100, 50, 100),
+        policed(100, 2, 32),
         reordering(),
         rate_falls(),
+        policed_falls(),
         blackout(),
+        handovers(),
         switch(100),
         switch(500),
         short_lossy(0.05),
