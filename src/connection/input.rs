@@ -7,7 +7,6 @@ use super::{
     ack::Urgency,
     congestion::{AckEvent, rate::Sampled},
     keepalive::news_delay,
-    pacing::Bursts,
     receive::Accepted,
     send::{Sent, Status},
 };
@@ -396,8 +395,7 @@ impl Connection {
         };
         self.controller.on_ack(&event);
         self.detect_losses(now);
-        let bursts = Bursts::new(self.rtt.min(), self.controller.burst_share());
-        self.pacer.set_bursts(bursts);
+        self.pacer.set_bursts(self.controller.bursts());
         self.pacer.set_rate(now, self.controller.pacing_rate());
         let (is_ours, has_sent) = (self.output.peer_wraps, self.receive.has_received());
         let delay = news_delay(&self.config, is_ours, has_sent);

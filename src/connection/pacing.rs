@@ -17,6 +17,9 @@ const SHORT_TRAIN: u64 = 48;
 const BURST_TIME: Duration = Duration::from_millis(2);
 const BURSTS_A_SECOND: u64 =
     Duration::from_secs(1).as_millis() as u64 / BURST_TIME.as_millis() as u64;
+/// The longest time that the least burst of a short path takes: the pauses between two of them are
+/// half of it.
+const SHORT_BURSTS_A_SECOND: u64 = 64;
 /// What a connection may start with.
 const FIRST_BURST: u64 = 10;
 
@@ -32,28 +35,38 @@ pub(super) struct Bursts {
 /// All of a burst.
 pub(super) const WHOLE: u8 = 32;
 
+impl Default for Bursts {
+    fn default() -> Self {
+        Self::new(None, WHOLE)
+    }
+}
+
 impl Bursts {
     pub(super) fn new(min_rtt: Option<Duration>, share: u8) -> Self {
         let short = min_rtt.is_some_and(|short| short < BURST_TIME);
         Self { short, share }
     }
 
-    /// What leaves together, in segments, where bursts are long enough.
-    fn train(self) -> u64 {
-        if self.short { SHORT_TRAIN } else { TRAIN }
-    }
-
     /// The most payload that leaves at once at this rate.
     pub(super) fn payload(self, rate: u64, max_payload: u64) -> u64 {
-        let least = match self.short {
-            true => LEAST_SHORT_BURST,
-            false => LEAST_BURST,
-        };
-        let burst = (least * max_payload).max(rate / BURSTS_A_SECOND);
-        if self.share == WHOLE {
-            return burst;
+        let least = LEAST_BURST * max_payload;
+        let mut burst = least.max(rate / BURSTS_A_SECOND);
+        if self.short {
+            let long = LEAST_SHORT_BURST * max_payload;
+            burst = burst.max(long.min(rate / SHORT_BURSTS_A_SECOND));
         }
-        (burst / u64::from(WHOLE) * u64::from(self.share)).max(LEAST_BURST * max_payload)
+        (burst * u64::from(self.share) / u64::from(WHOLE)).max(least)
+    }
+
+    /// Of such a burst, what is waited for once all of it has left.
+    fn train(self, burst: u64, max_payload: u64) -> u64 {
+        let half = burst / 2;
+        match self.short {
+            true if self.share == WHOLE => half.min(SHORT_TRAIN * max_payload),
+            true => 0,
+            false if half >= TRAIN * max_payload => TRAIN * max_payload,
+            false => 0,
+        }
     }
 }
 
@@ -76,7 +89,7 @@ impl Pacer {
         Self {
             max_payload,
             rate: rate.map(at_least_one),
-            bursts: Bursts::new(None, WHOLE),
+            bursts: Bursts::default(),
             tokens: FIRST_BURST * u64::from(max_payload),
             resting: false,
             refilled_at: now,
@@ -102,10 +115,13 @@ impl Pacer {
         let payload = payload as u64;
         let available = self.available(now, rate);
         // Waiting for half a burst makes few wake-ups and large system calls.
-        let half = self.capacity(rate) / 2;
-        let train = self.bursts.train() * u64::from(self.max_payload);
-        let least = match self.resting && half >= train {
-            true => train.max(payload),
+        let burst = self.capacity(rate);
+        let half = burst / 2;
+        let least = match self.resting {
+            true => self
+                .bursts
+                .train(burst, self.max_payload.into())
+                .max(payload),
             false => payload,
         };
         self.resting = available < least;
@@ -207,6 +223,39 @@ mod tests {
             trains.iter().all(|&train| train >= SHORT_TRAIN),
             "{trains:?}"
         );
+    }
+
+    #[test]
+    fn pauses_on_a_short_path_are_short_however_slow_it_is() {
+        let start = Moment::START;
+        for rate in [125_000, 1_250_000, 12_500_000, 125_000_000] {
+            let mut pacer = Pacer::new(start, 1000, None);
+            pacer.set_rate(start, Some(rate));
+            pacer.set_bursts(Bursts::new(Some(Duration::from_micros(200)), WHOLE));
+            let mut now = start + Duration::from_secs(1);
+            for _ in 0..1000 {
+                if let Some(at) = pacer.blocked_until(now, 1000) {
+                    assert!(
+                        at - now <= Duration::from_millis(8),
+                        "{rate}: {:?}",
+                        at - now
+                    );
+                    now = at;
+                }
+                pacer.on_sent(now, 1000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_smaller_share_leaves_in_smaller_parts() {
+        let rate = 100_000_000;
+        for min_rtt in [50, 50_000].map(Duration::from_micros) {
+            let bursts = |share| Bursts::new(Some(min_rtt), share);
+            let whole = bursts(WHOLE).payload(rate, 1000);
+            assert_eq!(bursts(WHOLE / 4).payload(rate, 1000), whole / 4);
+            assert_eq!(bursts(1).payload(1000, 1000), LEAST_BURST * 1000);
+        }
     }
 
     #[test]

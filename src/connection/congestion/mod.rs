@@ -7,7 +7,7 @@ pub(super) mod rate;
 
 use std::{fmt::Debug, time::Duration};
 
-use super::pacing::WHOLE;
+use super::pacing::Bursts;
 use crate::{
     config::{Config, Congestion, derive},
     moment::Moment,
@@ -33,9 +33,9 @@ pub(super) trait Controller: Debug + Send {
     /// Payload bytes per second at which datagrams leave, or `None` to not pace them.
     fn pacing_rate(&self) -> Option<u64>;
 
-    /// How much of the usual burst may leave at once, of `WHOLE`.
-    fn burst_share(&self) -> u8 {
-        WHOLE
+    /// What may leave at once. One that does not look for queues that overflow keeps to little.
+    fn bursts(&self) -> Bursts {
+        Bursts::default()
     }
 }
 

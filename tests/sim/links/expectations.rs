@@ -97,6 +97,37 @@ fn a_queue_of_half_a_second() {
     expect(&rows::bufferbloat(), &goals);
 }
 
+/// Nothing waits at a policer, and sending more only loses more.
+#[test]
+fn a_policed_path_is_filled_and_not_flooded() {
+    let goals = |wire| [Goodput(0.92), Wire(wire)];
+    expect(&rows::policed(10, 40, 32), &goals(1.5));
+    expect(&rows::policed(100, 50, 100), &goals(1.22));
+    expect(&rows::policed(100, 2, 32), &goals(1.2));
+}
+
+#[test]
+fn a_policed_rate_that_falls_and_rises() {
+    let follows = Follows {
+        down: 2 * SECOND,
+        up: 3 * SECOND,
+    };
+    expect(&rows::policed_falls(), &[follows, Wire(1.65)]);
+}
+
+/// With few packets in a round trip, chance must not be taken for a policer.
+#[test]
+fn chance_losses_on_a_slow_path_are_no_policer() {
+    expect(&rows::slow_lossy(0.05), &[Goodput(0.95), Wire(1.15)]);
+    expect(&rows::slow_lossy(0.2), &[Goodput(0.92), Wire(1.5)]);
+}
+
+#[test]
+fn a_path_that_is_dark_for_moments() {
+    // A tenth of the time it is.
+    expect(&rows::handovers(), &[Goodput(0.88), Wire(1.12)]);
+}
+
 #[test]
 fn packets_that_are_overtaken() {
     expect(&rows::reordering(), &[Goodput(0.95), Wire(1.08), Honest]);
@@ -127,7 +158,7 @@ fn five_dark_seconds() {
 /// A queue so short that it delays no more than a thread is late: only its losses tell of it.
 #[test]
 fn a_switch_of_little_memory_is_shared_and_not_flooded() {
-    expect(&rows::switch(100), &[Goodput(0.95), Wire(1.5)]);
+    expect(&rows::switch(100), &[Goodput(0.95), Wire(1.4)]);
     expect(&rows::switch(500), &[Goodput(0.95), Jain(0.9), Wire(1.15)]);
 }
 

@@ -5,14 +5,15 @@
 //! from the draft, because mKCP is used where datagrams get lost at random:
 //!
 //! - Loss by itself does not slow it down, but on paths so short that a full queue cannot be seen
-//!   otherwise. What is lost while no queue delays anything is taken for a property of the path,
-//!   and that much more is sent.
+//!   otherwise, and where sending less loses less, as at a policer. What else is lost while no
+//!   queue delays anything is taken for a property of the path, and that much more is sent.
 //! - A queue does: it ends the search for more bandwidth, and slows what feeds it.
 //! - The least round-trip time is measured whenever the queue is empty, which that makes common;
 //!   sending pauses for it only if that has not happened for long.
 
 mod aggregation;
 mod path;
+mod policer;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -66,8 +67,11 @@ const FULL_ROUNDS: u8 = 3;
 const OVERFLOW: u16 = 8;
 /// After so many spans without overflow, the share of a burst grows by one of `WHOLE`.
 const CALM_SPANS: u8 = 2;
-/// How many round trips lie between two searches for more bandwidth: this, or up to three more.
-const CRUISE_ROUNDS: u32 = 5;
+/// More or less is sent for a round trip, or so long if that is longer: bursts, and what threads are
+/// late by, are to be short against it.
+const LEAST_TURN: Duration = Duration::from_millis(1);
+/// How many such turns lie between two searches for more bandwidth: this, or up to three more.
+const CRUISE_TURNS: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -168,7 +172,7 @@ impl Bbr {
             target.is_some_and(|target| event.in_flight <= target)
         };
         let limited = event.rate.is_none_or(|sample| sample.app_limited);
-        let passed = |since: Moment| now.saturating_duration_since(since) > self.path.min_rtt();
+        let passed = |since: Moment| now.saturating_duration_since(since) > self.turn();
         let next = match self.mode {
             Mode::ProbeRtt { until, .. } if now >= until => {
                 self.path.renew_min_rtt(now);
@@ -176,6 +180,9 @@ impl Bbr {
             }
             Mode::ProbeRtt { .. } => return,
             _ if self.path.is_min_rtt_old(now) => {
+                if self.is_cruising() {
+                    self.path.end_cruise(now);
+                }
                 self.path.forget_recent_rtt();
                 let time = PROBE_RTT_TIME.max(2 * self.path.min_rtt());
                 // A program that sends little makes no queue that has to go first.
@@ -194,15 +201,25 @@ impl Bbr {
             Mode::Up { .. } | Mode::Watch { .. } if self.path.has_queue() => {
                 Mode::Down { since: now }
             }
-            Mode::Down { since } if drained(100) || passed(since) => self.cruise(now),
+            Mode::Down { since } if passed(since) => self.cruise(now),
+            Mode::Down { .. } if drained(100) && !self.path.loses_much() => self.cruise(now),
             Mode::Cruise { until } if now >= until => {
+                self.path.end_cruise(now);
                 self.path.begin_cycle();
                 self.search(now)
             }
             _ => return,
         };
-        self.mode = next;
-        self.path.set_slow(now, matches!(next, Mode::Down { .. }));
+        self.enter(now, next);
+    }
+
+    fn enter(&mut self, now: Moment, mode: Mode) {
+        self.mode = mode;
+        let is_slow = matches!(mode, Mode::Drain | Mode::Down { .. });
+        self.path.set_slow(now, is_slow);
+        if self.is_cruising() {
+            self.path.begin_cruise(now);
+        }
     }
 
     fn cruise_or_start(&mut self, now: Moment) -> Mode {
@@ -235,17 +252,22 @@ impl Bbr {
             .dice
             .wrapping_mul(1_664_525)
             .wrapping_add(1_013_904_223);
-        let quarters = 4 * CRUISE_ROUNDS + (self.dice >> 16) % 13;
+        let quarters = 4 * CRUISE_TURNS + (self.dice >> 16) % 13;
         Mode::Cruise {
-            until: now + self.path.min_rtt() * quarters / 4,
+            until: now + self.turn() * quarters / 4,
         }
+    }
+
+    /// How long more or less is sent to see what becomes of it.
+    fn turn(&self) -> Duration {
+        self.path.min_rtt().max(LEAST_TURN)
     }
 
     fn update_window(&mut self, acked: u64) {
         let Some(product) = self.path.bandwidth_delay(WINDOW_GAIN) else {
             return;
         };
-        let bursts = Bursts::new(Some(self.path.min_rtt()), self.burst_share);
+        let bursts = self.bursts();
         let burst = bursts.payload(self.paced(), self.max_payload.into());
         // The long bursts of a short path are one for the way, the queue and the acknowledgements.
         let count = if bursts.short { 1 } else { 3 };
@@ -262,27 +284,37 @@ impl Bbr {
     /// On a short path, a queue that overflows is told by what it loses: it delays no more than
     /// threads that are late, and every sender's bursts seem to pass at the rate of the whole path.
     fn judge_span(&mut self, now: Moment, past: Past) {
-        if !self.path.is_short() {
+        if !past.overflowed(self.path.ambient_loss()) {
+            self.on_calm_span();
+        } else if self.path.is_short() {
+            self.on_overflow(now, past.bandwidth(self.max_payload.into()));
+        }
+    }
+
+    fn on_calm_span(&mut self) {
+        if self.burst_share == WHOLE {
             return;
         }
-        if past.overflowed(self.path.ambient_loss()) {
-            self.path.settle(past.bandwidth);
-            self.burst_share = (self.burst_share * 7 / 8).max(1);
+        self.calm_spans += 1;
+        if self.calm_spans >= CALM_SPANS {
+            self.burst_share += 1;
             self.calm_spans = 0;
-            match self.mode {
-                Mode::Startup { .. } => {
-                    self.was_full = true;
-                    self.mode = Mode::Drain;
-                }
-                Mode::Up { .. } | Mode::Watch { .. } => self.mode = Mode::Down { since: now },
-                _ => {}
+        }
+    }
+
+    fn on_overflow(&mut self, now: Moment, passed: Option<u64>) {
+        if let Some(passed) = passed {
+            self.path.settle(passed);
+        }
+        self.burst_share = (self.burst_share * 7 / 8).max(1);
+        self.calm_spans = 0;
+        match self.mode {
+            Mode::Startup { .. } => {
+                self.was_full = true;
+                self.enter(now, Mode::Drain);
             }
-        } else if self.burst_share < WHOLE {
-            self.calm_spans += 1;
-            if self.calm_spans >= CALM_SPANS {
-                self.burst_share += 1;
-                self.calm_spans = 0;
-            }
+            Mode::Up { .. } | Mode::Watch { .. } => self.enter(now, Mode::Down { since: now }),
+            _ => {}
         }
     }
 
@@ -323,6 +355,10 @@ impl Bbr {
         }
     }
 
+    fn is_cruising(&self) -> bool {
+        matches!(self.mode, Mode::Cruise { .. })
+    }
+
     /// Whether losses and deliveries now are those of a path that is not overfilled.
     fn is_steady(&self) -> bool {
         matches!(self.mode, Mode::Down { .. } | Mode::Cruise { .. })
@@ -337,10 +373,14 @@ impl Controller for Bbr {
         if let Some(rtt) = event.rtt {
             self.latest_rtt = rtt.into();
         }
-        if self.is_steady()
-            && let Some(sent_at) = event.rtt.and_then(|rtt| event.now.checked_sub(rtt))
-        {
-            self.path.count_fates(sent_at, event.acked_segments, 0);
+        if self.is_steady() {
+            let sent_at = event.rtt.and_then(|rtt| event.now.checked_sub(rtt));
+            if let Some(sent_at) = sent_at {
+                self.path.count_fates(sent_at, event.acked_segments, 0);
+            }
+            if self.is_cruising() {
+                self.path.on_cruise_ack(event, sent_at);
+            }
         }
         self.aggregation.update(
             self.path.round(),
@@ -362,6 +402,9 @@ impl Controller for Bbr {
         self.span.on_loss(event.segments);
         if self.is_steady() {
             self.path.count_fates(event.sent_at, 0, event.segments);
+            if self.is_cruising() {
+                self.path.on_cruise_loss(event);
+            }
         }
     }
 
@@ -393,7 +436,7 @@ impl Controller for Bbr {
         Some(self.paced())
     }
 
-    fn burst_share(&self) -> u8 {
-        self.burst_share
+    fn bursts(&self) -> Bursts {
+        Bursts::new(self.path.known_min_rtt(), self.burst_share)
     }
 }

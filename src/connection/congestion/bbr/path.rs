@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::{AckEvent, rate::RateSample};
+use super::{
+    super::{AckEvent, LossEvent, rate::RateSample},
+    policer::{Policer, Verdict},
+};
 use crate::moment::{Micros, Moment, Span};
 
 /// A smaller sample replaces the least round-trip time at any age; another one after this.
@@ -24,8 +27,12 @@ const OLD_QUEUE: u32 = 12;
 /// Segments over which a share of losses is averaged, and with which it begins to count.
 const LOSS_MEMORY: u32 = 1024;
 const LOSS_LEAST: u32 = 128;
+/// Of a path that loses so much it is worth seeing if it does when less is sent: in thousandths.
+const MUCH_LOSS: u64 = 30;
 /// A path that loses more is treated as if it lost so much: in thousandths.
 const MOST_LOSS: u64 = 500;
+/// The same on a short path, where what several senders' bursts do to each other looks like chance.
+const MOST_SHORT_LOSS: u64 = 300;
 
 /// The model of the path.
 #[derive(Debug, Default)]
@@ -40,6 +47,8 @@ pub(super) struct PathModel {
     queue_since: Option<Moment>,
     tick: Micros,
     loss: AmbientLoss,
+    /// Where something was lost in a cruise. Apart, for on most paths nothing is.
+    policer: Option<Box<Policer>>,
     /// Round trips, which may begin anew, by what was delivered when one ended.
     round: u32,
     round_end: u64,
@@ -98,7 +107,7 @@ impl PathModel {
     }
 
     fn take_rate(&mut self, sample: &RateSample) {
-        if !sample.app_limited || sample.bytes_per_second >= self.bandwidth() {
+        if !sample.app_limited || sample.bytes_per_second >= self.bandwidth.get() {
             self.bandwidth.update(sample.bytes_per_second);
             self.recent.update(sample.bytes_per_second);
         }
@@ -117,7 +126,7 @@ impl PathModel {
     /// lost most of it, and is not to be sent to the bottom by that.
     pub(super) fn settle(&mut self, bandwidth: u64) {
         let bandwidth = bandwidth.max(scale(self.bandwidth(), 3, 4));
-        if bandwidth < self.bandwidth() {
+        if bandwidth < self.bandwidth.get() {
             self.bandwidth = MaxOverCycles {
                 before: 0,
                 current: bandwidth,
@@ -127,17 +136,64 @@ impl PathModel {
 
     /// The share that gets lost by itself, in thousandths.
     pub(super) fn ambient_loss(&self) -> u64 {
-        self.loss.share()
+        let most = match self.is_short() {
+            true => MOST_SHORT_LOSS,
+            false => MOST_LOSS,
+        };
+        self.loss.share().min(most)
+    }
+
+    /// Whether it is worth seeing if as much is lost when less is sent.
+    pub(super) fn loses_much(&self) -> bool {
+        self.ambient_loss() >= MUCH_LOSS
     }
 
     /// Payload bytes per second that arrive.
     pub(super) fn bandwidth(&self) -> u64 {
-        self.bandwidth.get()
+        let ceiling = self.policer.as_ref().and_then(|policer| policer.ceiling());
+        self.bandwidth.get().min(ceiling.unwrap_or(u64::MAX))
+    }
+
+    /// From now on what the model says is sent.
+    pub(super) fn begin_cruise(&mut self, now: Moment) {
+        let ambient = self.ambient_loss();
+        if let Some(policer) = &mut self.policer {
+            policer.begin_cruise(now, ambient);
+        }
+    }
+
+    /// In a cruise, something was lost.
+    pub(super) fn on_cruise_loss(&mut self, event: &LossEvent) {
+        let policer = self
+            .policer
+            .get_or_insert_with(|| Box::new(Policer::new(event.sent_at)));
+        policer.on_loss(event);
+    }
+
+    /// In a cruise, something was acknowledged.
+    pub(super) fn on_cruise_ack(&mut self, event: &AckEvent, sent_at: Option<Moment>) {
+        if let Some(policer) = &mut self.policer {
+            policer.on_ack(event, sent_at);
+        }
+    }
+
+    /// From now on less or more is sent.
+    pub(super) fn end_cruise(&mut self, now: Moment) {
+        let (bandwidth, ambient) = (self.bandwidth(), self.ambient_loss());
+        let Some(policer) = &mut self.policer else {
+            return;
+        };
+        match policer.end_cruise(now, bandwidth, ambient) {
+            Verdict::Clean => self.policer = None,
+            // What was taken for chance was not.
+            Verdict::Policed => self.loss.forget(),
+            Verdict::Same => {}
+        }
     }
 
     /// Payload bytes per second that have to leave for that.
     pub(super) fn sending_rate(&self) -> u64 {
-        scale(self.bandwidth(), 1000, 1000 - self.loss.share())
+        scale(self.bandwidth(), 1000, 1000 - self.ambient_loss())
     }
 
     /// The bandwidth-delay product in payload bytes, times a gain in percent.
@@ -152,8 +208,13 @@ impl PathModel {
         self.tick.get()
     }
 
+    /// Zero as long as it is not known.
     pub(super) fn min_rtt(&self) -> Duration {
-        self.min_rtt.map_or(Duration::ZERO, |min| min.rtt.get())
+        self.known_min_rtt().unwrap_or(Duration::ZERO)
+    }
+
+    pub(super) fn known_min_rtt(&self) -> Option<Duration> {
+        self.min_rtt.map(|min| min.rtt.get())
     }
 
     /// Whether the least round-trip time is too old to be believed.
@@ -197,7 +258,7 @@ impl PathModel {
 
     /// Whether a whole queue may delay less than threads that are late.
     pub(super) fn is_short(&self) -> bool {
-        self.min_rtt() < SHORT
+        self.known_min_rtt().is_some_and(|min| min < SHORT)
     }
 
     pub(super) fn round(&self) -> u32 {
@@ -301,7 +362,8 @@ impl Queue {
 /// The share of segments lost that were sent without overfilling the path.
 ///
 /// It is counted apart for those that were sent at less than the path's rate. A path that gives
-/// every sender a fixed rate and drops the rest loses less of them, and is not to be sent more.
+/// every sender a fixed rate and drops the rest loses less of them, and is not to be sent more. What
+/// was sent before that is not counted: it was more than the path's rate.
 #[derive(Debug, Default)]
 struct AmbientLoss {
     cruise: Share,
@@ -312,10 +374,13 @@ struct AmbientLoss {
 
 impl AmbientLoss {
     fn count(&mut self, sent_at: Moment, acked: u64, lost: u64) {
-        let slow = self.slow.is_some_and(|(from, until)| {
-            sent_at >= from && until.is_none_or(|until| sent_at <= until)
-        });
-        let share = if slow {
+        let Some((from, until)) = self.slow else {
+            return;
+        };
+        if sent_at < from {
+            return;
+        }
+        let share = if until.is_none_or(|until| sent_at <= until) {
             &mut self.down
         } else {
             &mut self.cruise
@@ -323,10 +388,14 @@ impl AmbientLoss {
         share.count(acked, lost);
     }
 
+    fn forget(&mut self) {
+        (self.cruise, self.down) = (Share::default(), Share::default());
+    }
+
     /// In thousandths.
     fn share(&self) -> u64 {
         let cruise = self.cruise.get().unwrap_or(0);
-        self.down.get().unwrap_or(cruise).min(cruise).min(MOST_LOSS)
+        self.down.get().unwrap_or(cruise).min(cruise)
     }
 }
 

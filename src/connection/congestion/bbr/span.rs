@@ -6,7 +6,7 @@ use super::{super::AckEvent, path::scale};
 use crate::moment::Moment;
 
 /// A span ends with the first round trip that ends after so long: whole bursts, and what the threads
-/// at both ends are late by, are short against it. It goes on while the program is idle.
+/// at both ends are late by, are short against it.
 const LEAST: Duration = Duration::from_millis(4);
 /// Losses that are no accident: so many segments, and so much more than the path loses by itself,
 /// in thousandths.
@@ -17,28 +17,27 @@ const EXCESS: u64 = 125;
 #[derive(Debug, Default)]
 pub(super) struct Span {
     since: Option<Moment>,
-    /// Payload bytes acknowledged, and segments.
-    bytes: u32,
+    /// Segments.
     acked: u16,
     lost: u16,
+    /// The program was the limit.
+    limited: bool,
 }
 
 /// One that is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Past {
-    /// Payload bytes per second that were acknowledged.
-    pub(super) bandwidth: u64,
+    time: Duration,
     acked: u64,
     lost: u64,
+    limited: bool,
 }
 
 impl Span {
     /// Counts what has been acknowledged.
     pub(super) fn on_ack(&mut self, event: &AckEvent) {
-        self.bytes = self
-            .bytes
-            .saturating_add(u32::try_from(event.acked).unwrap_or(u32::MAX));
         self.acked = self.acked.saturating_add(few(event.acked_segments));
+        self.limited |= event.rate.is_none_or(|sample| sample.app_limited);
     }
 
     pub(super) fn on_loss(&mut self, segments: u64) {
@@ -60,9 +59,10 @@ impl Span {
         let span = mem::take(self);
         self.since = Some(now);
         Some(Past {
-            bandwidth: scale(span.bytes.into(), 1_000_000, time.as_micros() as u64),
+            time,
             acked: span.acked.into(),
             lost: span.lost.into(),
+            limited: span.limited,
         })
     }
 }
@@ -73,9 +73,61 @@ impl Past {
         let share = self.lost * 1000 / (self.lost + self.acked).max(1);
         self.lost >= MANY.into() && share >= ambient + EXCESS
     }
+
+    /// Payload bytes per second that passed, if they were full segments. What a program sends that
+    /// rests in between says nothing.
+    pub(super) fn bandwidth(self, max_payload: u64) -> Option<u64> {
+        let bytes = self.acked * max_payload;
+        let passed = || scale(bytes, 1_000_000, self.time.as_micros() as u64);
+        (!self.limited).then(passed)
+    }
 }
 
 /// Segments of a span; of more than these it does not matter how many they are.
 fn few(segments: u64) -> u16 {
     u16::try_from(segments).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::congestion::rate::RateSample;
+
+    /// A span of 10 ms.
+    fn past(acked: u64, lost: u64, app_limited: bool) -> Past {
+        let mut span = Span::default();
+        assert!(span.end_round(Moment::START).is_none(), "it has just begun");
+        span.on_ack(&AckEvent {
+            now: Moment::START,
+            acked: 0,
+            acked_segments: acked,
+            delivered: 0,
+            in_flight: 0,
+            rtt: None,
+            tick: Duration::ZERO,
+            rate: Some(RateSample {
+                bytes_per_second: 0,
+                app_limited,
+                prior_delivered: 0,
+            }),
+        });
+        span.on_loss(lost);
+        assert!(span.end_round(Moment::START + LEAST / 2).is_none(), "short");
+        let past = span.end_round(Moment::START + Duration::from_millis(10));
+        past.expect("long enough")
+    }
+
+    #[test]
+    fn an_overflow_loses_clearly_more_than_the_path() {
+        assert!(past(80, 20, false).overflowed(50));
+        assert!(!past(80, 20, false).overflowed(100));
+        assert!(!past(3, 1, false).overflowed(0), "one may be an accident");
+        assert!(!past(0, 0, false).overflowed(0));
+    }
+
+    #[test]
+    fn what_passed_is_a_bandwidth_unless_the_program_rested() {
+        assert_eq!(past(80, 20, false).bandwidth(1000), Some(8_000_000));
+        assert_eq!(past(80, 20, true).bandwidth(1000), None);
+    }
 }

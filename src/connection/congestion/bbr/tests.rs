@@ -192,3 +192,29 @@ fn a_queue_that_overflows_ends_the_search_though_the_program_is_the_limit() {
         assert_eq!(pipe.bbr.was_full, ends, "{lost} of 32 lost");
     }
 }
+
+/// What is lost does not delay, and a queue this short is not seen.
+#[test]
+fn on_a_short_path_an_overflow_ends_the_search_and_shrinks_bursts() {
+    let mut pipe = Pipe::new();
+    pipe.rtt = Duration::from_micros(500);
+    pipe.loss = Some(3);
+    pipe.rate = 100 * RATE;
+    pipe.run(20);
+    assert!(pipe.bbr.was_full);
+    let shrunk = pipe.bbr.burst_share;
+    assert!(shrunk < WHOLE, "{shrunk}");
+
+    // It grows again when that is over, though the path has become longer.
+    (pipe.loss, pipe.rtt) = (None, RTT);
+    pipe.run(200);
+    assert_eq!(pipe.bbr.burst_share, WHOLE);
+}
+
+#[test]
+fn on_a_long_path_losses_shrink_nothing() {
+    let mut pipe = Pipe::new();
+    pipe.loss = Some(3);
+    pipe.run(100);
+    assert_eq!(pipe.bbr.burst_share, WHOLE);
+}
