@@ -14,3 +14,4 @@ pub mod progress;
 pub mod quic;
 pub mod sockets;
 pub mod usage;
+pub mod v2ray;

@@ -1,6 +1,7 @@
 //! Ends of a transport as processes. None outlives the value that stands for it.
 
 use std::{
+    env,
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _},
     os::unix::process::CommandExt as _,
@@ -23,7 +24,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process that is waited for or killed.
 #[derive(Debug)]
-struct Guard(Child);
+pub struct Guard(Child);
+
+impl Guard {
+    /// Starts it; an error tells which program it is.
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn().map_err(|error| {
+            let text = format!("{}: {error}", command.get_program().display());
+            io::Error::new(error.kind(), text)
+        });
+        child.map(Self)
+    }
+
+    /// The process itself.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -42,6 +59,13 @@ pub struct Server {
     messages: Messages,
     /// Where it listens.
     pub address: String,
+}
+
+/// The program of this name, if there is one.
+pub fn in_path(name: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    let mut paths = env::split_paths(&folders).map(|folder| folder.join(name));
+    paths.find(|path| path.is_file())
 }
 
 /// Waits for a process. Passes an interrupt on; gives nothing if there was one.
@@ -67,7 +91,7 @@ impl Server {
     pub fn start(mut command: Command, folder: &Path) -> io::Result<Self> {
         let messages = Messages::new(folder.join("server.txt"));
         prepare(&mut command, &messages)?;
-        let mut guard = Guard(told(command.spawn(), &command)?);
+        let mut guard = Guard::spawn(&mut command)?;
         let (sender, lines) = mpsc::channel();
         if let Some(output) = guard.0.stdout.take() {
             thread::spawn(move || pass_on(output, &sender));
@@ -110,7 +134,7 @@ pub fn run(mut command: Command, folder: &Path, limit: Duration) -> io::Result<O
     prepare(&mut command, &messages)?;
     let mut output = tempfile::tempfile()?;
     command.stdout(output.try_clone()?);
-    let mut guard = Guard(told(command.spawn(), &command)?);
+    let mut guard = Guard::spawn(&mut command)?;
     let ended = wait(&mut guard.0, Some(Instant::now() + limit));
     match ended.map_err(|_| messages.blame("the client does not end"))? {
         None => return Ok(None),
@@ -129,13 +153,6 @@ fn prepare(command: &mut Command, messages: &Messages) -> io::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(File::create(&messages.0)?).process_group(0);
     Ok(())
-}
-
-fn told(child: io::Result<Child>, command: &Command) -> io::Result<Child> {
-    child.map_err(|error| {
-        let text = format!("{}: {error}", command.get_program().display());
-        io::Error::new(error.kind(), text)
-    })
 }
 
 fn pass_on(output: ChildStdout, lines: &mpsc::Sender<String>) {

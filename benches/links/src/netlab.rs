@@ -1,7 +1,6 @@
 //! Running netlab, and what it reports.
 
 use std::{
-    env,
     fs::{self, File},
     io,
     os::unix::process::CommandExt as _,
@@ -38,8 +37,8 @@ impl Netlab {
     /// The program at this path, or else in the `PATH`.
     pub(crate) fn find(path: Option<&Path>) -> Result<Self, String> {
         let found = match path {
-            Some(path) => Some(path.to_owned()).filter(|path| is_program(path)),
-            None => in_path("netlab"),
+            Some(path) => Some(path.to_owned()).filter(|path| path.is_file()),
+            None => process::in_path("netlab"),
         };
         let place = match path {
             Some(path) => path.display().to_string(),
@@ -83,17 +82,6 @@ impl Netlab {
         report.messages = messages;
         Ok(Some(report))
     }
-}
-
-/// The program of this name, if there is one.
-pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
-    let folders = env::var_os("PATH")?;
-    let mut paths = env::split_paths(&folders).map(|folder| folder.join(name));
-    paths.find(|path| is_program(path))
-}
-
-fn is_program(path: &Path) -> bool {
-    path.is_file()
 }
 
 impl Report {

@@ -5,14 +5,15 @@ use std::{env, error::Error, path::PathBuf};
 use bench_common::{
     interrupt,
     outputs::Outputs,
-    perf,
+    perf, process,
     usage::{self, BadUsage},
+    v2ray,
 };
 use clap::ValueEnum;
 
 use crate::{
     campaign::Campaign,
-    netlab::{Netlab, in_path},
+    netlab::Netlab,
     plot,
     results::Cell,
     rows::{self, Row},
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         return Err(BadUsage(text.to_owned()).into());
     }
     let needed = pairs.iter().any(|(_, transport)| transport.needs_v2ray());
-    if needed && in_path("v2ray").is_none() {
+    if needed && process::in_path(v2ray::PROGRAM).is_none() {
         let text = "v2ray is missing: install it, or choose others by --transport";
         return Err(BadUsage(text.to_owned()).into());
     }

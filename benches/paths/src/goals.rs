@@ -45,7 +45,7 @@ const fn of(of: Transport, task: Task, measure: Measure, limit: Limit) -> Goal {
     }
 }
 
-pub(crate) const GOALS: [Goal; 22] = {
+pub(crate) const GOALS: [Goal; 23] = {
     use Limit::*;
     use Measure::*;
     use Task::*;
@@ -53,6 +53,7 @@ pub(crate) const GOALS: [Goal; 22] = {
     [
         goal(Bulk, Goodput, LeastTimes(2.5, Quinn)),
         goal(Bulk, Goodput, LeastTimes(4.0, TokioKcp)),
+        goal(Bulk, Goodput, LeastTimes(60.0, V2ray)),
         of(MkcpSimple, Bulk, Goodput, LeastTimes(0.8, Mkcp)),
         of(MkcpTls, Bulk, Goodput, LeastTimes(0.5, MkcpSimple)),
         goal(Bulk, Cpu, MostTimes(0.4, Quinn)),

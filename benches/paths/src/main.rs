@@ -5,7 +5,8 @@
 //! each run, and whether the goals (`goals.rs`) are reached. `--svg FILE` draws the medians.
 //!
 //! Server and client are always processes of their own. Those of mkcp are its example `perf`;
-//! those of the others are hidden commands of this program, which print the same figures.
+//! those of the others are hidden commands of this program, which print the same figures. V2Ray,
+//! left out where it is not installed, runs beside an end of TCP.
 
 mod campaign;
 mod ends;
@@ -41,6 +42,8 @@ enum Command {
     Ping(ends::Ping),
     #[command(hide = true)]
     Connect(ends::Connect),
+    #[command(hide = true)]
+    V2ray(ends::Become),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bulk(options) => ends::bulk(&options).map_err(Into::into),
         Command::Ping(options) => ends::ping(&options).map_err(Into::into),
         Command::Connect(options) => ends::connect(&options).map_err(Into::into),
+        Command::V2ray(options) => Err(ends::become_v2ray(&options).into()),
     };
     usage::exit(result)
 }

@@ -29,6 +29,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Results {
     outcomes: Vec<Outcome>,
     failures: Vec<String>,
+    /// Names of transports that are not installed.
+    left_out: Vec<String>,
 }
 
 /// Median, least and most of some values.
@@ -63,6 +65,15 @@ impl Results {
 
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// A transport that is not installed.
+    pub(crate) fn leave_out(&mut self, name: String) {
+        self.left_out.push(name);
+    }
+
+    pub(crate) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// In the order of the columns.
@@ -105,7 +116,12 @@ impl Results {
     pub(crate) fn to_json(&self) -> Value {
         let outcomes = self.outcomes.iter();
         let runs: Vec<_> = outcomes.map(Outcome::to_json).collect();
-        json!({ "runs": runs, "failures": self.failures, "spreads": self.spreads() })
+        json!({
+            "runs": runs,
+            "failures": self.failures,
+            "left_out": self.left_out,
+            "spreads": self.spreads(),
+        })
     }
 
     /// Of every figure the median, the least and the most, for those who read JSON.
@@ -129,17 +145,17 @@ impl Results {
     /// Reads what `to_json` has made.
     pub(crate) fn from_json(value: &Value) -> Result<Self, String> {
         let runs = value["runs"].as_array().ok_or("there are no runs")?;
-        let failures = value["failures"].as_array().map(Vec::as_slice);
-        let texts = failures
-            .unwrap_or_default()
-            .iter()
-            .filter_map(Value::as_str);
+        let texts = |name: &str| {
+            let texts = value[name].as_array().into_iter().flatten();
+            texts.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
         Ok(Self {
             outcomes: runs
                 .iter()
                 .map(Outcome::from_json)
                 .collect::<Result<_, _>>()?,
-            failures: texts.map(str::to_owned).collect(),
+            failures: texts("failures"),
+            left_out: texts("left_out"),
         })
     }
 }
@@ -232,6 +248,7 @@ mod tests {
     fn json_is_read_as_it_was_written() {
         let mut before = results();
         before.fail("tcp: no route".to_owned());
+        before.leave_out("v2ray".to_owned());
         let after = Results::from_json(&before.to_json()).unwrap();
         assert_eq!(after.to_json(), before.to_json());
         assert!(Results::from_json(&json!([])).is_err());

@@ -11,7 +11,7 @@ use crate::{
 
 const NOTHING: &str = "–";
 
-/// What each transport does, how mkcp compares, the goals, and the runs that failed.
+/// What each transport does, how mkcp compares, the goals, the runs that failed, and what is not there.
 pub(crate) fn markdown(results: &Results) -> String {
     let transports = results.transports();
     let rows: Vec<_> = ROWS
@@ -24,6 +24,9 @@ pub(crate) fn markdown(results: &Results) -> String {
     text += &goals(results).unwrap_or_default();
     for failure in results.failures() {
         let _ = write!(text, "\nWithout figures: {failure}\n");
+    }
+    for name in results.left_out() {
+        let _ = write!(text, "\nLeft out, for it is not installed: {name}\n");
     }
     text
 }
@@ -132,6 +135,7 @@ mod tests {
         examples::add(&mut results, goodput, Transport::Mkcp, &[30.0, 50.0, 40.0]);
         examples::add(&mut results, goodput, Transport::Quinn, &[10.0, 10.0, 10.0]);
         results.fail("bulk tcp run 1: gone".to_owned());
+        results.leave_out("v2ray".to_owned());
         let text = markdown(&results);
         let lines = [
             "|  | mkcp | quinn |\n|---|---|---|\n",
@@ -140,6 +144,7 @@ mod tests {
             "|  | transport | goal | found | reached |\n",
             "| one stream, MB/s | mkcp | ≥ 2.5 × quinn | 4.00 × | yes |\n",
             "\nWithout figures: bulk tcp run 1: gone\n",
+            "\nLeft out, for it is not installed: v2ray\n",
         ];
         for line in lines {
             assert!(text.contains(line), "{line} in {text}");

@@ -72,6 +72,10 @@ fn read(path: &PathBuf) -> Result<Results, BadUsage> {
 fn measure(options: &Options) -> Result<Results, Box<dyn Error>> {
     let programs = Programs::find(options.perf.as_deref(), env::current_exe()?);
     let programs = programs.map_err(BadUsage)?;
+    let missing = options.missing(&programs)?;
+    for name in &missing {
+        eprintln!("{name} is not installed: it is left out");
+    }
     let chosen = |task, transport| options.chooses(task, transport);
     let all = Task::value_variants().iter().flat_map(|&task| {
         let transports = Transport::value_variants().iter();
@@ -90,10 +94,26 @@ fn measure(options: &Options) -> Result<Results, Box<dyn Error>> {
         seconds: options.seconds,
     };
     interrupt::catch()?;
-    Ok(campaign.run(&pairs))
+    let mut results = campaign.run(&pairs);
+    missing.into_iter().for_each(|name| results.leave_out(name));
+    Ok(results)
 }
 
 impl Options {
+    /// The transports that are left out because they are not installed. None may have been asked
+    /// for by its name.
+    fn missing(&self, programs: &Programs) -> Result<Vec<String>, BadUsage> {
+        let mut named = self.transport.iter();
+        if let Some(named) = named.find(|transport| transport.is_missing(programs)) {
+            let name = named.name();
+            let text = format!("{name} is missing: install it, or choose others by --transport");
+            return Err(BadUsage(text));
+        }
+        let all = Transport::value_variants().iter();
+        let missing = all.filter(|own| self.transport.is_empty() && own.is_missing(programs));
+        Ok(missing.map(|transport| transport.name()).collect())
+    }
+
     fn chooses(&self, task: Task, transport: Transport) -> bool {
         let task = self.only.is_empty() || self.only.contains(&task);
         task && (self.transport.is_empty() || self.transport.contains(&transport))

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bench_common::perf;
+use bench_common::{perf, process, v2ray};
 use clap::ValueEnum;
 
 use crate::tasks::{Kind, Task};
@@ -38,6 +38,8 @@ pub(crate) enum Transport {
     TokioKcp,
     /// KCP by `kcp-io`
     KcpIo,
+    /// mKCP by V2Ray, at both ends, with TCP outside; ticks of 10 ms and capacities of 1000
+    V2ray,
 }
 
 /// The programs that have the ends.
@@ -48,6 +50,7 @@ pub(crate) struct Programs {
     /// This program.
     paths: PathBuf,
     perf_has_tls: bool,
+    has_v2ray: bool,
 }
 
 /// How long a client may take beyond its time: mkcp has rounds but no time for some tasks.
@@ -62,6 +65,7 @@ impl Programs {
         let help = help.map_err(|error| format!("perf at {}: {error}", perf.display()))?;
         Ok(Self {
             perf_has_tls: String::from_utf8_lossy(&help.stdout).contains("--tls"),
+            has_v2ray: process::in_path(v2ray::PROGRAM).is_some(),
             perf,
             paths,
         })
@@ -81,10 +85,16 @@ impl Transport {
             Self::Raw => task == Task::Bulk,
             Self::Udp => task == Task::Echo,
             Self::MkcpTls => programs.perf_has_tls,
+            Self::V2ray => programs.has_v2ray,
             Self::MkcpSockets => task.depends_on_sockets(),
             Self::MkcpThreads => task.suits_few_threads(),
             _ => true,
         }
+    }
+
+    /// Whether it needs a program that is not installed.
+    pub(crate) fn is_missing(self, programs: &Programs) -> bool {
+        self == Self::V2ray && !programs.has_v2ray
     }
 
     /// Whether a thread has many streams, where that is of use.

@@ -1,7 +1,11 @@
 //! The real V2Ray, at one end or at both, with TCP outside.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
+use bench_common::v2ray::{PROGRAM, Pipe};
 use serde_json::{Value, json};
 
 use super::{Commands, OUTLIVE, Output, Run, Transport, mkcp, tcp, word};
@@ -11,7 +15,7 @@ use crate::{
 };
 
 /// netlab's address of the server.
-const SERVER: &str = "10.99.0.2";
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 /// How long a sender waits for V2Ray's door to open, and at the end for what is on its way.
 const OPENING: u64 = 10;
 
@@ -44,23 +48,18 @@ pub(super) fn server(run: &Run<'_>) -> io::Result<Commands> {
 
 /// A V2Ray server with a sink behind it.
 fn behind(run: &Run<'_>) -> io::Result<String> {
-    let mut inbound = door(mkcp::PORT, "127.0.0.1", tcp::PORT);
-    inbound["streamSettings"] = stream_settings(run);
-    let outbound = json!({ "protocol": "freedom", "settings": {} });
-    let v2ray = start(run, "v2ray-server", inbound, outbound)?;
+    let target = (Ipv4Addr::LOCALHOST, tcp::PORT).into();
+    let config = pipe(mkcp::PORT, target, &settings(run)).server();
+    let v2ray = start(run, "v2ray-server", &config)?;
     let sink = tcp::sink(run, "server.json");
     Ok(format!("{OUTLIVE}; {v2ray} & {sink}"))
 }
 
 /// A V2Ray client with a sender before it, which waits for so many seconds in the end.
 fn before(run: &Run<'_>, settle: u64) -> io::Result<String> {
-    let inbound = door(tcp::PORT, SERVER, mkcp::PORT);
-    let outbound = json!({
-        "protocol": "freedom",
-        "settings": { "redirect": format!("{SERVER}:{}", mkcp::PORT) },
-        "streamSettings": stream_settings(run),
-    });
-    let v2ray = start(run, "v2ray-client", inbound, outbound)?;
+    let target = (SERVER, mkcp::PORT).into();
+    let config = pipe(tcp::PORT, target, &settings(run)).client();
+    let v2ray = start(run, "v2ray-client", &config)?;
     Ok(format!(
         "{v2ray} & {} --opening {OPENING} --settle {settle}; code=$?; kill $!; exit $code",
         tcp::send(run, "127.0.0.1")
@@ -68,29 +67,27 @@ fn before(run: &Run<'_>, settle: u64) -> io::Result<String> {
 }
 
 /// Writes a configuration, and gives the command that runs it.
-fn start(run: &Run<'_>, name: &str, inbound: Value, outbound: Value) -> io::Result<String> {
+fn start(run: &Run<'_>, name: &str, config: &Value) -> io::Result<String> {
     let path = run.folder.join(name).with_extension("json");
-    let config = json!({
-        "log": { "access": "none", "loglevel": "warning" },
-        "policy": { "levels": { "0": { "connIdle": 300, "uplinkOnly": 5, "downlinkOnly": 5 } } },
-        "inbounds": [inbound],
-        "outbounds": [outbound],
-    });
     fs::write(&path, config.to_string())?;
-    Ok(format!("v2ray -config {} > {name}.txt 2>&1", word(&path)))
+    Ok(format!(
+        "{PROGRAM} -config {} > {name}.txt 2>&1",
+        word(&path)
+    ))
 }
 
-/// Takes connections at a port and passes them on.
-fn door(port: u16, host: &str, target: u16) -> Value {
-    json!({
-        "protocol": "dokodemo-door",
-        "listen": "0.0.0.0", "port": port,
-        "settings": { "address": host, "port": target, "network": "tcp" },
-    })
+/// From a port of all addresses.
+fn pipe(port: u16, target: SocketAddr, settings: &Value) -> Pipe<'_> {
+    Pipe {
+        listen: (Ipv4Addr::UNSPECIFIED, port).into(),
+        target,
+        settings,
+        linger: 5,
+    }
 }
 
 /// V2Ray's defaults, or what its users set for a link like this.
-fn stream_settings(run: &Run<'_>) -> Value {
+fn settings(run: &Run<'_>) -> Value {
     let mut settings = json!({ "seed": mkcp::SEED });
     if run.transport.is_fast() {
         let capacity = run.row.link.capacity_mib().unwrap_or(12);
@@ -100,7 +97,7 @@ fn stream_settings(run: &Run<'_>) -> Value {
     if run.transport == Transport::V2rayFast {
         settings["tti"] = json!(20);
     }
-    json!({ "network": "kcp", "kcpSettings": settings })
+    settings
 }
 
 /// What our server says about the session of a V2Ray client: from the first byte to the last,

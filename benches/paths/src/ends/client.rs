@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     Bulk, Connect, PATIENCE, PIECE, Ping,
     meter::Meter,
-    report::Rounds,
+    report::{self, Rounds},
     session::{Dialer, Reader, Session, Writer},
 };
 
@@ -51,7 +51,7 @@ pub(super) async fn bulk(options: &Bulk) -> io::Result<()> {
         options.target.seconds - options.skip,
     ))
     .await;
-    println!("{}", meter.to_json(from, meter.mark()));
+    report::print(meter.to_json(from, meter.mark()))?;
     session.close();
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(super) async fn ping(options: &Ping) -> io::Result<()> {
             rounds
         });
     }
-    print(tasks, started).await;
+    print(tasks, started).await?;
     session.close();
     Ok(())
 }
@@ -141,8 +141,7 @@ pub(super) async fn connect(options: &Connect) -> io::Result<()> {
             rounds
         });
     }
-    print(tasks, first).await;
-    Ok(())
+    print(tasks, first).await
 }
 
 async fn connect_once(dialer: &Dialer) -> io::Result<()> {
@@ -158,7 +157,7 @@ async fn round(reader: &mut Reader, writer: &mut Writer, message: &mut [u8]) -> 
     timeout(PATIENCE, reader.read_exact(message)).await?
 }
 
-async fn print(mut tasks: JoinSet<Rounds>, started: Instant) {
+async fn print(mut tasks: JoinSet<Rounds>, started: Instant) -> io::Result<()> {
     let mut all = Rounds::default();
     while let Some(joined) = tasks.join_next().await {
         match joined {
@@ -166,5 +165,5 @@ async fn print(mut tasks: JoinSet<Rounds>, started: Instant) {
             Err(error) => all.fail(&io::Error::other(error)),
         }
     }
-    all.print(started);
+    report::print(all.to_json(started))
 }

@@ -7,8 +7,6 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::report;
-
 /// A sink tells its client whenever so much more has come,
 const QUANTUM: u64 = 256 * 1024;
 /// or at the first bytes after so long.
@@ -59,7 +57,7 @@ impl Meter {
         }
     }
 
-    /// What a client prints in the end, with the goodput between two marks.
+    /// What a client tells in the end, with the goodput between two marks.
     pub(super) fn to_json(&self, from: Mark, to: Mark) -> Value {
         let totals = self.totals.iter();
         let each: Vec<_> = totals.map(|total| total.load(Ordering::Relaxed)).collect();
@@ -70,7 +68,6 @@ impl Meter {
             "goodput_mb_s": (to.bytes - from.bytes) as f64 / 1e6 / time,
             "per_stream": each,
             "errors": self.errors.load(Ordering::Relaxed),
-            "cpu_s": report::cpu(),
         })
     }
 }

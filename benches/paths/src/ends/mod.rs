@@ -13,6 +13,7 @@ mod runtime;
 mod session;
 mod tcp;
 mod udp;
+mod v2ray;
 
 use std::{
     io,
@@ -23,11 +24,13 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
+pub(crate) use v2ray::{Become, become_v2ray};
+
 /// What senders write at once.
 const PIECE: usize = 64 * 1024;
 /// What receivers read at once.
 const READ: usize = 256 * 1024;
-/// How long an answer may take.
+/// How long an answer may take, and V2Ray to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A transport that has its ends here.
@@ -39,6 +42,7 @@ pub(crate) enum Peer {
     Quinn,
     TokioKcp,
     KcpIo,
+    V2ray,
 }
 
 /// What a server does with what comes.
@@ -122,32 +126,48 @@ pub(crate) fn serve(options: &Serve) -> io::Result<()> {
         Peer::Raw => raw::serve(),
         Peer::Udp => udp::serve(),
         Peer::Tcp => tcp::serve(options.mode),
+        Peer::V2ray => v2ray::serve(options.mode),
         _ => runtime::block_on(session::serve(options)),
     }
 }
 
 pub(crate) fn bulk(options: &Bulk) -> io::Result<()> {
-    match options.target.peer {
+    let target = &options.target;
+    match target.peer {
         Peer::Raw => raw::send(options),
         Peer::Udp => unsupported(),
-        Peer::Tcp => tcp::bulk(options),
+        Peer::Tcp => report::print(tcp::bulk(options)?),
+        Peer::V2ray => v2ray::through(target, |target| {
+            let options = options.clone();
+            tcp::bulk(&Bulk { target, ..options })
+        }),
         _ => runtime::block_on(client::bulk(options)),
     }
 }
 
 pub(crate) fn ping(options: &Ping) -> io::Result<()> {
-    match options.target.peer {
+    let target = &options.target;
+    match target.peer {
         Peer::Raw => unsupported(),
         Peer::Udp => udp::ping(options),
-        Peer::Tcp => tcp::ping(options),
+        Peer::Tcp => report::print(tcp::ping(options)),
+        Peer::V2ray => v2ray::through(target, |target| {
+            let options = options.clone();
+            Ok(tcp::ping(&Ping { target, ..options }))
+        }),
         _ => runtime::block_on(client::ping(options)),
     }
 }
 
 pub(crate) fn connect(options: &Connect) -> io::Result<()> {
-    match options.target.peer {
+    let target = &options.target;
+    match target.peer {
         Peer::Raw | Peer::Udp => unsupported(),
-        Peer::Tcp => tcp::connect(options),
+        Peer::Tcp => report::print(tcp::connect(options)),
+        Peer::V2ray => v2ray::through(target, |target| {
+            let options = options.clone();
+            Ok(tcp::connect(&Connect { target, ..options }))
+        }),
         _ => runtime::block_on(client::connect(options)),
     }
 }

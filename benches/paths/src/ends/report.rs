@@ -8,19 +8,46 @@ use std::{
 };
 
 use bench_common::figures::percentile;
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::json;
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeVal,
+};
+use serde_json::{Value, json};
 
-/// Seconds of processor time of all threads of this process.
-pub(super) fn cpu() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+/// Prints the object of an end, with the processor time that it took: that of all threads of this
+/// process, and that of the processes which it has started and waited for.
+pub(super) fn print(mut object: Value) -> io::Result<()> {
+    let mut cpu = 0.0;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        cpu += seconds(usage.user_time()) + seconds(usage.system_time());
+    }
+    object["cpu_s"] = json!(cpu);
+    println!("{object}");
+    Ok(())
+}
+
+fn seconds(time: TimeVal) -> f64 {
+    time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
 }
 
 /// A server tells where it listens; SIGTERM ends it, with its processor time.
 pub(super) fn ready(address: SocketAddr) -> io::Result<()> {
-    let farewell = || {
-        println!("{}", json!({ "cpu_s": cpu() }));
+    ready_beside(address, || Ok(()))
+}
+
+/// The same for a server that has something to end first. If that fails, it has no object.
+pub(super) fn ready_beside(
+    address: SocketAddr,
+    end: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let mut end = Some(end);
+    let farewell = move || {
+        let ended = end.take().map_or(Ok(()), |end| end());
+        if let Err(error) = ended.and_then(|()| print(json!({}))) {
+            eprintln!("{error}");
+            process::exit(1);
+        }
         process::exit(0);
     };
     ctrlc::set_handler(farewell).map_err(io::Error::other)?;
@@ -51,20 +78,18 @@ impl Rounds {
         self.errors += other.errors;
     }
 
-    /// For the end of a client that began then.
-    pub(super) fn print(self, started: Instant) {
+    /// What a client that began then has done until now.
+    pub(super) fn to_json(&self, started: Instant) -> Value {
         let seconds = started.elapsed().as_secs_f64();
         let times = self.times.iter();
         let micros: Vec<_> = times.map(|time| time.as_secs_f64() * 1e6).collect();
         let at = |share| percentile(micros.clone(), share);
-        let object = json!({
+        json!({
             "rounds": micros.len(),
             "seconds": seconds,
             "p50_us": at(0.5),
             "p99_us": at(0.99),
             "errors": self.errors,
-            "cpu_s": cpu(),
-        });
-        println!("{object}");
+        })
     }
 }

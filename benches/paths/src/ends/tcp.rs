@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use super::{
     Bulk, Connect, Mode, PATIENCE, PIECE, Ping, READ, Target, local,
     meter::{Meter, Tally},
@@ -17,6 +19,11 @@ use super::{
 pub(super) fn serve(mode: Mode) -> io::Result<()> {
     let listener = TcpListener::bind(local())?;
     report::ready(listener.local_addr()?)?;
+    accept(&listener, mode)
+}
+
+/// Serves all who come, until the process ends.
+pub(super) fn accept(listener: &TcpListener, mode: Mode) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         stream.set_nodelay(true)?;
@@ -53,14 +60,15 @@ fn echo(mut stream: &TcpStream) -> io::Result<()> {
 }
 
 fn open(target: &Target) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(target.connect)?;
+    let stream = TcpStream::connect_timeout(&target.connect, PATIENCE)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
 }
 
 /// Counts until the time has come; the end of the process ends the streams.
-pub(super) fn bulk(options: &Bulk) -> io::Result<()> {
+pub(super) fn bulk(options: &Bulk) -> io::Result<Value> {
     let meter: &'static Meter = Box::leak(Box::new(Meter::new(options.streams)));
     for number in 0..options.streams {
         let stream = open(&options.target)?;
@@ -81,8 +89,7 @@ pub(super) fn bulk(options: &Bulk) -> io::Result<()> {
     thread::sleep(Duration::from_secs_f64(
         options.target.seconds - options.skip,
     ));
-    println!("{}", meter.to_json(from, meter.mark()));
-    Ok(())
+    Ok(meter.to_json(from, meter.mark()))
 }
 
 fn write(mut stream: &TcpStream) -> io::Result<()> {
@@ -100,7 +107,7 @@ fn count(mut stream: &TcpStream, number: usize, meter: &Meter) -> io::Result<()>
     }
 }
 
-pub(super) fn ping(options: &Ping) -> io::Result<()> {
+pub(super) fn ping(options: &Ping) -> Value {
     in_lanes(options.streams, |rounds| {
         let stream = open(&options.target)?;
         let mut message = [0; 64];
@@ -118,7 +125,7 @@ pub(super) fn ping(options: &Ping) -> io::Result<()> {
     })
 }
 
-pub(super) fn connect(options: &Connect) -> io::Result<()> {
+pub(super) fn connect(options: &Connect) -> Value {
     let (begun, first) = (AtomicU64::new(0), Instant::now());
     in_lanes(options.parallel, |rounds| {
         while begun.fetch_add(1, Ordering::Relaxed) < options.rounds {
@@ -135,8 +142,8 @@ pub(super) fn connect(options: &Connect) -> io::Result<()> {
     })
 }
 
-/// Does it in so many threads, and prints their rounds.
-fn in_lanes(lanes: usize, run: impl Fn(&mut Rounds) -> io::Result<()> + Sync) -> io::Result<()> {
+/// Does it in so many threads, and gives what all have done.
+fn in_lanes(lanes: usize, run: impl Fn(&mut Rounds) -> io::Result<()> + Sync) -> Value {
     let (started, mut all) = (Instant::now(), Rounds::default());
     thread::scope(|scope| {
         let lane = || {
@@ -154,8 +161,7 @@ fn in_lanes(lanes: usize, run: impl Fn(&mut Rounds) -> io::Result<()> + Sync) ->
             }
         }
     });
-    all.print(started);
-    Ok(())
+    all.to_json(started)
 }
 
 fn round(mut stream: &TcpStream, message: &mut [u8]) -> io::Result<()> {

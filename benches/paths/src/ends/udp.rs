@@ -34,8 +34,7 @@ pub(super) fn ping(options: &Ping) -> io::Result<()> {
             Err(error) => rounds.fail(&error),
         }
     }
-    rounds.print(started);
-    Ok(())
+    report::print(rounds.to_json(started))
 }
 
 fn round(socket: &UdpSocket) -> io::Result<Duration> {

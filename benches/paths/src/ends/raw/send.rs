@@ -13,7 +13,7 @@ use rustix::event::PollFlags;
 use socket2::SockRef;
 
 use super::{CREDIT, DATAGRAM, NUMBER, PAYLOAD, SEGMENTS, TAG, key, nonce, wait};
-use crate::ends::{Bulk, meter::Meter};
+use crate::ends::{Bulk, meter::Meter, report};
 
 /// An answer that takes so long does not come any more.
 const LOST: Duration = Duration::from_secs(1);
@@ -58,8 +58,7 @@ pub(in crate::ends) fn send(options: &Bulk) -> io::Result<()> {
         let text = format!("{} datagrams were lost", sender.lost);
         meter.fail(&io::Error::other(text));
     }
-    println!("{}", meter.to_json(from, meter.mark()));
-    Ok(())
+    report::print(meter.to_json(from, meter.mark()))
 }
 
 impl Sender {
