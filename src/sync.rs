@@ -6,6 +6,7 @@
 
 #[cfg(all(not(loom), any(target_os = "linux", target_os = "android")))]
 mod condvar;
+mod gather;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod watch;
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use gather::Gathering;
 use primitives::{Condvar, Mutex, MutexGuard};
 pub(crate) use watch::Events;
 use watch::Watch;

@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{connection::Side, error::ConnectionError};
+use crate::{connection::Side, error::ConnectionError, sync::Gathering};
 
 use super::{
     batch::{Datagram, DatagramBatch},
@@ -287,6 +287,7 @@ impl Worker {
     /// Visits sessions in the order in which they were touched. One that has more to send goes to
     /// the end of the line.
     fn visit_touched(&mut self, now: Instant) {
+        let _gathering = (self.touched.len() > 1).then(Gathering::begin);
         for _ in 0..self.touched.len().min(MAX_VISITS) {
             let Some(slot) = self.touched.pop_front() else {
                 break;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AtomicU8, Monitor, Patience, Wake};
+use super::{AtomicU8, Monitor, Patience, Wake, gather};
 
 /// What a [`Selector`](crate::Selector) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +74,11 @@ impl Events {
         });
     }
 
+    /// Wakes a thread if there is something to take.
+    pub(super) fn wake(&self) {
+        self.list.update(|list| ((), list.wake_next()));
+    }
+
     /// Moves events to the end of `taken`, waiting until there are some or the time is over.
     pub(crate) fn take(&self, limit: Option<Duration>, taken: &mut Vec<Event>) {
         let patience = limit.map_or(Patience::AsSet, Patience::For);
@@ -87,6 +92,15 @@ impl Events {
             taken.extend(events.filter_map(|watch| watch.take()).take(Self::MOST));
             (!taken.is_empty()).then(|| ((), list.wake_next()))
         });
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+impl Events {
+    /// How many threads are in `take`.
+    pub(super) fn waiting(&self) -> u32 {
+        super::primitives::lock(&self.list.inner).waiting
     }
 }
 
@@ -123,9 +137,13 @@ impl Watch {
         if let Some(events) = self.events.upgrade()
             && self.change(IDLE, TOLD)
         {
+            let wake = match gather::defers(&events) {
+                true => Wake::Nobody,
+                false => Wake::One,
+            };
             events.list.update(|list| {
                 list.told.push_back(self);
-                ((), Wake::One)
+                ((), wake)
             });
         }
     }

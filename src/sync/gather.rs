@@ -1,0 +1,184 @@
+//! Wake-ups that wait for each other.
+//!
+//! Whoever brings something to many streams, of which one thread waits for news, would wake it for
+//! the first; it looks, finds no more, and falls asleep again. On a busy machine it does so in the
+//! place of the one who brings, again and again.
+
+use std::{cell::RefCell, marker::PhantomData, sync::Arc};
+
+use super::watch::Events;
+
+/// A list that has got so many events wakes a thread: the others of a long round may wait long.
+const MOST_EVENTS: u32 = 16;
+/// So many lists are looked through for each event.
+const MOST_LISTS: usize = 8;
+
+thread_local! {
+    static OWED: RefCell<Owed> = const {
+        RefCell::new(Owed { gathers: false, lists: Vec::new() })
+    };
+}
+
+/// The wake-ups that this thread owes.
+#[derive(Debug)]
+struct Owed {
+    gathers: bool,
+    /// With how many events each got meanwhile.
+    lists: Vec<(Arc<Events>, u32)>,
+}
+
+/// As long as this is there, its thread wakes those who wait for a list of events only once a number
+/// of events is on it. The others are woken when it is dropped. A thread has one at a time.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Gathering {
+    pub(crate) fn begin() -> Self {
+        OWED.with_borrow_mut(|owed| owed.gathers = true);
+        Self {
+            of_this_thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        OWED.with_borrow_mut(|owed| {
+            owed.gathers = false;
+            owed.lists.drain(..).for_each(|(events, _)| events.wake());
+        });
+    }
+}
+
+/// Whether the wake-up for an event that is about to be added may wait.
+pub(super) fn defers(events: &Arc<Events>) -> bool {
+    OWED.with_borrow_mut(|owed| owed.gathers && owed.defers(events))
+}
+
+impl Owed {
+    fn defers(&mut self, events: &Arc<Events>) -> bool {
+        let mut lists = self.lists.iter();
+        let Some(index) = lists.position(|(list, _)| Arc::ptr_eq(list, events)) else {
+            let has_room = self.lists.len() < MOST_LISTS;
+            if has_room {
+                self.lists.push((events.clone(), 1));
+            }
+            return has_room;
+        };
+        self.lists[index].1 += 1;
+        let is_due = self.lists[index].1 >= MOST_EVENTS;
+        if is_due {
+            self.lists.swap_remove(index);
+        }
+        !is_due
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use std::{
+        ops::Range,
+        panic::{self, AssertUnwindSafe},
+        sync::mpsc,
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+    use crate::sync::{Event, Monitor, Readiness, Wake};
+
+    /// States that one list watches, and how many events each wait of its thread gets.
+    struct Crowd {
+        events: Arc<Events>,
+        states: Vec<Monitor<()>>,
+        taken: mpsc::Receiver<usize>,
+    }
+
+    impl Crowd {
+        fn new(count: usize) -> Self {
+            let events = Arc::new(Events::default());
+            let states: Vec<_> = (0..count).map(|_| Monitor::new(())).collect();
+            for (key, state) in states.iter().enumerate() {
+                let event = Event::new(key, Readiness::Readable);
+                state.watch(&events, event, |()| false);
+            }
+            let (sender, taken) = mpsc::channel();
+            let list = events.clone();
+            thread::spawn(move || {
+                let mut left = count;
+                while left > 0 {
+                    let mut taken = Vec::new();
+                    list.take(None, &mut taken);
+                    left -= taken.len();
+                    sender.send(taken.len()).unwrap();
+                }
+            });
+            Self {
+                events,
+                states,
+                taken,
+            }
+        }
+
+        /// Once the thread waits.
+        fn change(&self, keys: Range<usize>) {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while self.events.waiting() == 0 {
+                assert!(Instant::now() < deadline);
+                thread::yield_now();
+            }
+            self.states[keys].iter().for_each(|state| {
+                state.update(|()| ((), Wake::One));
+            });
+        }
+
+        fn next(&self) -> usize {
+            self.taken.recv_timeout(Duration::from_secs(10)).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_few_events_are_told_together_in_the_end() {
+        let crowd = Crowd::new(5);
+        let gathering = Gathering::begin();
+        crowd.change(0..5);
+        assert!(crowd.taken.recv_timeout(Duration::from_millis(50)).is_err());
+        drop(gathering);
+        assert_eq!(crowd.next(), 5);
+    }
+
+    #[test]
+    fn many_are_told_before_the_end() {
+        let most = MOST_EVENTS as usize;
+        let crowd = Crowd::new(2 * most);
+        let _gathering = Gathering::begin();
+        crowd.change(0..most);
+        assert_eq!(crowd.next(), most);
+        crowd.change(most..2 * most);
+        assert_eq!(crowd.next(), most);
+    }
+
+    #[test]
+    fn each_of_several_lists_is_told() {
+        let crowds: Vec<_> = (0..2 * MOST_LISTS).map(|_| Crowd::new(1)).collect();
+        let gathering = Gathering::begin();
+        crowds.iter().for_each(|crowd| crowd.change(0..1));
+        drop(gathering);
+        assert!(crowds.iter().all(|crowd| crowd.next() == 1));
+    }
+
+    #[test]
+    fn a_panic_in_between_leaves_nobody_asleep() {
+        let crowd = Crowd::new(1);
+        let result = panic::catch_unwind(AssertUnwindSafe(|| {
+            let _gathering = Gathering::begin();
+            crowd.change(0..1);
+            panic!("as it should");
+        }));
+        assert!(result.is_err());
+        assert_eq!(crowd.next(), 1);
+    }
+}
