@@ -211,6 +211,9 @@ impl Link {
 
     /// How long a datagram that is sent now waits for those before it.
     pub fn queueing_delay(&self, now: Time) -> Duration {
+        if self.profile.rate.is_some_and(|rate| rate.polices) {
+            return Duration::ZERO;
+        }
         self.free_at.saturating_sub(now)
     }
 

@@ -101,16 +101,16 @@ fn a_queue_of_half_a_second() {
 #[test]
 fn a_policed_path_is_filled_and_not_flooded() {
     let goals = |wire| [Goodput(0.92), Wire(wire)];
-    expect(&rows::policed(10, 40, 32), &goals(1.5));
-    expect(&rows::policed(100, 50, 100), &goals(1.22));
-    expect(&rows::policed(100, 2, 32), &goals(1.2));
+    expect(&rows::policed(10, 40, 32), &goals(1.57));
+    expect(&rows::policed(100, 50, 100), &goals(1.24));
+    expect(&rows::policed(100, 2, 32), &goals(1.22));
 }
 
 #[test]
 fn a_policed_rate_that_falls_and_rises() {
     let follows = Follows {
         down: 2 * SECOND,
-        up: 3 * SECOND,
+        up: SECOND,
     };
     expect(&rows::policed_falls(), &[follows, Wire(1.65)]);
 }
@@ -124,8 +124,13 @@ fn chance_losses_on_a_slow_path_are_no_policer() {
 
 #[test]
 fn a_path_that_is_dark_for_moments() {
-    // A tenth of the time it is.
-    expect(&rows::handovers(), &[Goodput(0.88), Wire(1.12)]);
+    expect(&rows::blinking(), &[Goodput(0.88), Wire(1.15)]);
+}
+
+/// In the half of the time in which it is 20 %, so much less can arrive.
+#[test]
+fn a_loss_that_rises() {
+    expect(&rows::loss_rises(), &[Goodput(0.85), Wire(1.25)]);
 }
 
 #[test]

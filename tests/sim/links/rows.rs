@@ -153,14 +153,20 @@ pub fn blackout() -> Row {
     row
 }
 
-/// A path that is dark for a moment now and then, as while a mobile device changes cells.
-pub fn handovers() -> Row {
-    let mut row = bulk("100m-50ms-handovers", 100, 50);
-    let dark = [3, 5, 7].map(|second| second * SECOND);
-    row.changes = dark
-        .into_iter()
-        .flat_map(|from| [(from, Change::Down), (from + 300 * MS, Change::Up)])
+/// A path that is dark for a moment each second, as while a mobile device sees another cell.
+pub fn blinking() -> Row {
+    let mut row = bulk("100m-50ms-blinking", 100, 50);
+    row.changes = (1..10)
+        .map(|second| second * SECOND)
+        .flat_map(|from| [(from, Change::Down), (from + 60 * MS, Change::Up)])
         .collect();
+    row
+}
+
+/// A short path on which much more gets lost from some time on.
+pub fn loss_rises() -> Row {
+    let mut row = bulk("100m-2ms-1-20%", 100, 2).losing(0.01);
+    row.changes = vec![(5 * SECOND, Change::Loss(0.2))];
     row
 }
 
@@ -324,7 +330,8 @@ pub fn all() -> Vec<Row> {
         rate_falls(),
         policed_falls(),
         blackout(),
-        handovers(),
+        blinking(),
+        loss_rises(),
         switch(100),
         switch(500),
         short_lossy(0.05),

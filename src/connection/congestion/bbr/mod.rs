@@ -5,15 +5,14 @@
 //! from the draft, because mKCP is used where datagrams get lost at random:
 //!
 //! - Loss by itself does not slow it down, but on paths so short that a full queue cannot be seen
-//!   otherwise, and where sending less loses less, as at a policer. What else is lost while no
-//!   queue delays anything is taken for a property of the path, and that much more is sent.
+//!   otherwise. What is lost while no queue delays anything, and is lost as well when less is sent,
+//!   is taken for a property of the path, and that much more is sent.
 //! - A queue does: it ends the search for more bandwidth, and slows what feeds it.
 //! - The least round-trip time is measured whenever the queue is empty, which that makes common;
 //!   sending pauses for it only if that has not happened for long.
 
 mod aggregation;
 mod path;
-mod policer;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -180,9 +179,6 @@ impl Bbr {
             }
             Mode::ProbeRtt { .. } => return,
             _ if self.path.is_min_rtt_old(now) => {
-                if self.is_cruising() {
-                    self.path.end_cruise(now);
-                }
                 self.path.forget_recent_rtt();
                 let time = PROBE_RTT_TIME.max(2 * self.path.min_rtt());
                 // A program that sends little makes no queue that has to go first.
@@ -204,7 +200,6 @@ impl Bbr {
             Mode::Down { since } if passed(since) => self.cruise(now),
             Mode::Down { .. } if drained(100) && !self.path.loses_much() => self.cruise(now),
             Mode::Cruise { until } if now >= until => {
-                self.path.end_cruise(now);
                 self.path.begin_cycle();
                 self.search(now)
             }
@@ -215,11 +210,8 @@ impl Bbr {
 
     fn enter(&mut self, now: Moment, mode: Mode) {
         self.mode = mode;
-        let is_slow = matches!(mode, Mode::Drain | Mode::Down { .. });
-        self.path.set_slow(now, is_slow);
-        if self.is_cruising() {
-            self.path.begin_cruise(now);
-        }
+        self.path
+            .set_slow(now, matches!(mode, Mode::Drain | Mode::Down { .. }));
     }
 
     fn cruise_or_start(&mut self, now: Moment) -> Mode {
@@ -355,10 +347,6 @@ impl Bbr {
         }
     }
 
-    fn is_cruising(&self) -> bool {
-        matches!(self.mode, Mode::Cruise { .. })
-    }
-
     /// Whether losses and deliveries now are those of a path that is not overfilled.
     fn is_steady(&self) -> bool {
         matches!(self.mode, Mode::Down { .. } | Mode::Cruise { .. })
@@ -373,14 +361,10 @@ impl Controller for Bbr {
         if let Some(rtt) = event.rtt {
             self.latest_rtt = rtt.into();
         }
-        if self.is_steady() {
-            let sent_at = event.rtt.and_then(|rtt| event.now.checked_sub(rtt));
-            if let Some(sent_at) = sent_at {
-                self.path.count_fates(sent_at, event.acked_segments, 0);
-            }
-            if self.is_cruising() {
-                self.path.on_cruise_ack(event, sent_at);
-            }
+        if self.is_steady()
+            && let Some(sent_at) = event.rtt.and_then(|rtt| event.now.checked_sub(rtt))
+        {
+            self.path.count_fates(sent_at, event.acked_segments, 0);
         }
         self.aggregation.update(
             self.path.round(),
@@ -402,9 +386,6 @@ impl Controller for Bbr {
         self.span.on_loss(event.segments);
         if self.is_steady() {
             self.path.count_fates(event.sent_at, 0, event.segments);
-            if self.is_cruising() {
-                self.path.on_cruise_loss(event);
-            }
         }
     }
 

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{AckEvent, LossEvent, rate::RateSample},
-    policer::{Policer, Verdict},
-};
+use super::super::{AckEvent, rate::RateSample};
 use crate::moment::{Micros, Moment, Span};
 
 /// A smaller sample replaces the least round-trip time at any age; another one after this.
@@ -47,8 +44,6 @@ pub(super) struct PathModel {
     queue_since: Option<Moment>,
     tick: Micros,
     loss: AmbientLoss,
-    /// Where something was lost in a cruise. Apart, for on most paths nothing is.
-    policer: Option<Box<Policer>>,
     /// Round trips, which may begin anew, by what was delivered when one ended.
     round: u32,
     round_end: u64,
@@ -107,7 +102,7 @@ impl PathModel {
     }
 
     fn take_rate(&mut self, sample: &RateSample) {
-        if !sample.app_limited || sample.bytes_per_second >= self.bandwidth.get() {
+        if !sample.app_limited || sample.bytes_per_second >= self.bandwidth() {
             self.bandwidth.update(sample.bytes_per_second);
             self.recent.update(sample.bytes_per_second);
         }
@@ -126,7 +121,7 @@ impl PathModel {
     /// lost most of it, and is not to be sent to the bottom by that.
     pub(super) fn settle(&mut self, bandwidth: u64) {
         let bandwidth = bandwidth.max(scale(self.bandwidth(), 3, 4));
-        if bandwidth < self.bandwidth.get() {
+        if bandwidth < self.bandwidth() {
             self.bandwidth = MaxOverCycles {
                 before: 0,
                 current: bandwidth,
@@ -150,45 +145,7 @@ impl PathModel {
 
     /// Payload bytes per second that arrive.
     pub(super) fn bandwidth(&self) -> u64 {
-        let ceiling = self.policer.as_ref().and_then(|policer| policer.ceiling());
-        self.bandwidth.get().min(ceiling.unwrap_or(u64::MAX))
-    }
-
-    /// From now on what the model says is sent.
-    pub(super) fn begin_cruise(&mut self, now: Moment) {
-        let ambient = self.ambient_loss();
-        if let Some(policer) = &mut self.policer {
-            policer.begin_cruise(now, ambient);
-        }
-    }
-
-    /// In a cruise, something was lost.
-    pub(super) fn on_cruise_loss(&mut self, event: &LossEvent) {
-        let policer = self
-            .policer
-            .get_or_insert_with(|| Box::new(Policer::new(event.sent_at)));
-        policer.on_loss(event);
-    }
-
-    /// In a cruise, something was acknowledged.
-    pub(super) fn on_cruise_ack(&mut self, event: &AckEvent, sent_at: Option<Moment>) {
-        if let Some(policer) = &mut self.policer {
-            policer.on_ack(event, sent_at);
-        }
-    }
-
-    /// From now on less or more is sent.
-    pub(super) fn end_cruise(&mut self, now: Moment) {
-        let (bandwidth, ambient) = (self.bandwidth(), self.ambient_loss());
-        let Some(policer) = &mut self.policer else {
-            return;
-        };
-        match policer.end_cruise(now, bandwidth, ambient) {
-            Verdict::Clean => self.policer = None,
-            // What was taken for chance was not.
-            Verdict::Policed => self.loss.forget(),
-            Verdict::Same => {}
-        }
+        self.bandwidth.get()
     }
 
     /// Payload bytes per second that have to leave for that.
@@ -386,10 +343,6 @@ impl AmbientLoss {
             &mut self.cruise
         };
         share.count(acked, lost);
-    }
-
-    fn forget(&mut self) {
-        (self.cruise, self.down) = (Share::default(), Share::default());
     }
 
     /// In thousandths.
