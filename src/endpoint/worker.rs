@@ -30,6 +30,9 @@ use admit::Gate;
 
 /// Sessions visited in one turn; the others come first in the next.
 const MAX_VISITS: usize = 256;
+/// After so many visits the threads are woken that wait for many sessions: each visit may take as
+/// long as sending two trains.
+const MAX_GATHERED: usize = 16;
 /// Deadlines looked at in one turn.
 const MAX_DEADLINES: usize = 1024;
 
@@ -287,8 +290,13 @@ impl Worker {
     /// Visits sessions in the order in which they were touched. One that has more to send goes to
     /// the end of the line.
     fn visit_touched(&mut self, now: Instant) {
-        let _gathering = (self.touched.len() > 1).then(Gathering::begin);
-        for _ in 0..self.touched.len().min(MAX_VISITS) {
+        let mut gathering = None;
+        for visit in 0..self.touched.len().min(MAX_VISITS) {
+            if visit % MAX_GATHERED == 0 {
+                // Those who have missed something are woken before others are kept waiting.
+                drop(gathering.take());
+                gathering = (self.touched.len() > 1).then(Gathering::begin);
+            }
             let Some(slot) = self.touched.pop_front() else {
                 break;
             };

@@ -8,8 +8,6 @@ use std::{cell::RefCell, marker::PhantomData, sync::Arc};
 
 use super::watch::Events;
 
-/// A list that has got so many events wakes a thread: the others of a long round may wait long.
-const MOST_EVENTS: u32 = 16;
 /// So many lists are looked through for each event.
 const MOST_LISTS: usize = 8;
 
@@ -23,12 +21,12 @@ thread_local! {
 #[derive(Debug)]
 struct Owed {
     gathers: bool,
-    /// With how many events each got meanwhile.
-    lists: Vec<(Arc<Events>, u32)>,
+    /// Those that got events meanwhile.
+    lists: Vec<Arc<Events>>,
 }
 
-/// As long as this is there, its thread wakes those who wait for a list of events only once a number
-/// of events is on it. The others are woken when it is dropped. A thread has one at a time.
+/// As long as this is there, its thread wakes nobody who waits for a list of events; when it is
+/// dropped, it wakes those who missed some. A thread has one at a time, and not for long.
 #[derive(Debug)]
 pub(crate) struct Gathering {
     of_this_thread: PhantomData<*const ()>,
@@ -47,7 +45,7 @@ impl Drop for Gathering {
     fn drop(&mut self) {
         OWED.with_borrow_mut(|owed| {
             owed.gathers = false;
-            owed.lists.drain(..).for_each(|(events, _)| events.wake());
+            owed.lists.drain(..).for_each(|events| events.wake());
         });
     }
 }
@@ -59,20 +57,14 @@ pub(super) fn defers(events: &Arc<Events>) -> bool {
 
 impl Owed {
     fn defers(&mut self, events: &Arc<Events>) -> bool {
-        let mut lists = self.lists.iter();
-        let Some(index) = lists.position(|(list, _)| Arc::ptr_eq(list, events)) else {
-            let has_room = self.lists.len() < MOST_LISTS;
-            if has_room {
-                self.lists.push((events.clone(), 1));
-            }
-            return has_room;
-        };
-        self.lists[index].1 += 1;
-        let is_due = self.lists[index].1 >= MOST_EVENTS;
-        if is_due {
-            self.lists.swap_remove(index);
+        if self.lists.iter().any(|list| Arc::ptr_eq(list, events)) {
+            return true;
         }
-        !is_due
+        let has_room = self.lists.len() < MOST_LISTS;
+        if has_room {
+            self.lists.push(events.clone());
+        }
+        has_room
     }
 }
 
@@ -141,24 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn a_few_events_are_told_together_in_the_end() {
+    fn events_are_told_together_in_the_end() {
         let crowd = Crowd::new(5);
         let gathering = Gathering::begin();
         crowd.change(0..5);
         assert!(crowd.taken.recv_timeout(Duration::from_millis(50)).is_err());
         drop(gathering);
         assert_eq!(crowd.next(), 5);
-    }
-
-    #[test]
-    fn many_are_told_before_the_end() {
-        let most = MOST_EVENTS as usize;
-        let crowd = Crowd::new(2 * most);
-        let _gathering = Gathering::begin();
-        crowd.change(0..most);
-        assert_eq!(crowd.next(), most);
-        crowd.change(most..2 * most);
-        assert_eq!(crowd.next(), most);
     }
 
     #[test]
