@@ -58,7 +58,8 @@ impl Bursts {
         (burst * u64::from(self.share) / u64::from(WHOLE)).max(least)
     }
 
-    /// Of such a burst, what is waited for once all of it has left.
+    /// Of such a burst, what is waited for once all of it has left. On a short path whose queue has
+    /// overflowed nothing is: what leaves piece by piece finds room in it more often.
     fn train(self, burst: u64, max_payload: u64) -> u64 {
         let half = burst / 2;
         match self.short {
