@@ -24,9 +24,9 @@ use watch::Watch;
 pub use watch::{Event, Readiness};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 
 /// A state that application threads wait for, each for as long as it may.
 #[derive(Debug, Default)]

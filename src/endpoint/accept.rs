@@ -168,8 +168,9 @@ mod tests {
     use crate::{
         config::Config,
         endpoint::{
-            handle::{Addresses, Doorbell, SessionInfo, SessionKey},
+            handle::{Addresses, Doorbell},
             memory::Memory,
+            table::Slot,
         },
     };
 
@@ -179,24 +180,17 @@ mod tests {
     struct Silent;
 
     impl Doorbell for Silent {
-        fn ring(&self, _key: SessionKey) {}
+        fn ring(&self, _slot: Slot) {}
     }
 
     fn session(conversation: u16) -> Arc<SessionHandle> {
-        let info = SessionInfo {
-            key: SessionKey {
-                index: 0,
-                generation: 0,
-            },
-            conversation,
-        };
         let addresses = Addresses {
             local: "127.0.0.1:1".parse().unwrap(),
             peer: "127.0.0.1:2".parse().unwrap(),
         };
         let memory = Memory::new(usize::MAX);
         SessionHandle::new(
-            info,
+            conversation,
             addresses,
             &Config::default(),
             &memory,
@@ -205,7 +199,7 @@ mod tests {
     }
 
     fn conversation(accepted: Accepted) -> u16 {
-        accepted.unwrap().info().conversation
+        accepted.unwrap().conversation()
     }
 
     #[test]
@@ -215,7 +209,7 @@ mod tests {
         queue.try_push(session(2)).unwrap();
         assert_eq!(queue.len(), 2);
         let refused = queue.try_push(session(3)).unwrap_err();
-        assert_eq!(refused.info().conversation, 3);
+        assert_eq!(refused.conversation(), 3);
         assert_eq!(conversation(queue.accept()), 1);
         assert_eq!(conversation(queue.accept_timeout(Duration::ZERO)), 2);
     }

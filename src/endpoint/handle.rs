@@ -19,6 +19,7 @@ use super::{
     address::CompactAddr,
     memory::Memory,
     pipe::{ReceivePipe, SendPipe},
+    table::Slot,
 };
 use crate::{
     config::{Config, derive},
@@ -26,30 +27,18 @@ use crate::{
     error::ConnectionError,
     moment::Span,
     stats::ConnectionStats,
-    sync::{AtomicBool, Event, Events, Monitor, Patience, Readiness, Wake},
+    sync::{AtomicBool, AtomicU64, Event, Events, Monitor, Patience, Readiness, Wake},
 };
 
 /// How much longer than the linger time an application waits for the worker's verdict.
 const VERDICT: Duration = Duration::from_millis(100);
-
-/// Names a session on its worker; a new session in the same place has another generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SessionKey {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
+/// The place of a session that no worker has taken up yet.
+const NOWHERE: u64 = u64::MAX;
 
 /// Tells a worker that one of its sessions wants to be looked at.
 pub(crate) trait Doorbell: Send + Sync + fmt::Debug {
     /// Puts the session on the worker's list and wakes it if it sleeps. Must not block.
-    fn ring(&self, key: SessionKey);
-}
-
-/// What does not change in a session's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SessionInfo {
-    pub(crate) key: SessionKey,
-    pub(crate) conversation: u16,
+    fn ring(&self, slot: Slot);
 }
 
 /// Where its two ends are. The peer may move.
@@ -83,9 +72,11 @@ pub(crate) struct Wishes {
 
 /// A session as seen from both sides: by its worker, and by the clones of its `Stream`.
 pub(crate) struct SessionHandle {
-    info: SessionInfo,
+    conversation: u16,
     ends: Mutex<Ends>,
     doorbell: Arc<dyn Doorbell>,
+    /// Where its worker has it, once it has taken it up.
+    place: AtomicU64,
     /// Whether the worker has been told to look, and has not yet.
     dirty: AtomicBool,
     send: SendPipe,
@@ -118,16 +109,17 @@ struct Progress {
 
 impl SessionHandle {
     pub(crate) fn new(
-        info: SessionInfo,
+        conversation: u16,
         addresses: Addresses,
         config: &Config,
         memory: &Arc<Memory>,
         doorbell: Arc<dyn Doorbell>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            info,
+            conversation,
             ends: Mutex::new(addresses.into()),
             doorbell,
+            place: AtomicU64::new(NOWHERE),
             dirty: AtomicBool::new(false),
             send: SendPipe::new(config.write_buffer(), memory.clone()),
             // The rest is for what the connection puts in order.
@@ -149,8 +141,8 @@ impl SessionHandle {
         })
     }
 
-    pub(crate) fn info(&self) -> &SessionInfo {
-        &self.info
+    pub(crate) fn conversation(&self) -> u16 {
+        self.conversation
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
@@ -169,6 +161,11 @@ impl SessionHandle {
 
 // The worker's side. None of it waits, apart from leaf locks.
 impl SessionHandle {
+    /// The worker has taken the session up, and looks at it after this.
+    pub(crate) fn set_place(&self, slot: Slot) {
+        self.place.store(slot.to_bits(), Ordering::Relaxed);
+    }
+
     /// Clears the mark, then reads what the application wants; the pipes are to be looked at
     /// after this.
     pub(crate) fn take_wishes(&self) -> Wishes {
@@ -359,8 +356,14 @@ impl SessionHandle {
     }
 
     fn ring(&self) {
-        if !self.dirty.swap(true, Ordering::AcqRel) {
-            self.doorbell.ring(self.info.key);
+        if self.dirty.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Without a place the worker has yet to take its first look. If it has taken that, the mark
+        // was cleared by it, and whoever finds it so sees the place, too.
+        let place = self.place.load(Ordering::Relaxed);
+        if place != NOWHERE {
+            self.doorbell.ring(Slot::from_bits(place));
         }
     }
 }
@@ -461,7 +464,7 @@ impl Shown {
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle")
-            .field("info", &self.info)
+            .field("conversation", &self.conversation)
             .field("addresses", &self.addresses())
             .field("progress", &self.progress.read(|progress| *progress))
             .finish_non_exhaustive()

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    handle::{SessionHandle, SessionKey},
+    handle::SessionHandle,
     port::{Permit, Port},
     table::{ConnectionId, Tenant},
     transmit::Way,
@@ -428,9 +428,5 @@ impl Session {
 impl Tenant for Session {
     fn id(&self) -> ConnectionId {
         self.permit.id()
-    }
-
-    fn key(&self) -> SessionKey {
-        self.handle.info().key
     }
 }

@@ -3,10 +3,7 @@
 //! The inbox is bounded by datagrams and bytes, and refuses what is too much. The list of commands
 //! has at most one entry per session that changed, plus the sessions being opened.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -15,10 +12,10 @@ use crate::error::ConnectionError;
 use super::{
     batch::{BATCH, DatagramBatch},
     bell::Bell,
-    handle::{Doorbell, SessionKey},
+    handle::Doorbell,
     port::{Port, PortId},
     session::Opening,
-    table::ConnectionId,
+    table::{ConnectionId, Slot},
 };
 
 /// How many datagrams may wait for one worker.
@@ -32,7 +29,7 @@ const SPARE_BATCHES: usize = MAX_DATAGRAMS / BATCH;
 #[derive(Debug)]
 pub(super) enum Command {
     /// The application did something with this session.
-    Dirty(SessionKey),
+    Dirty(Slot),
     /// The application opens a session.
     Open(Box<Opening>),
     /// The network says that nobody listens at this connection's peer.
@@ -64,7 +61,6 @@ pub(super) struct Shard {
     inbox: Mutex<Inbox>,
     commands: Mutex<Commands>,
     bell: Arc<Bell>,
-    next_key: AtomicU64,
 }
 
 /// Batches change hands whole: what is in them is not touched on the way.
@@ -90,17 +86,7 @@ impl Shard {
             inbox: Mutex::default(),
             commands: Mutex::default(),
             bell,
-            next_key: AtomicU64::new(0),
         })
-    }
-
-    /// A key that no session of this worker ever had.
-    pub(super) fn new_key(&self) -> SessionKey {
-        let number = self.next_key.fetch_add(1, Ordering::Relaxed);
-        SessionKey {
-            index: number as u32,
-            generation: (number >> 32) as u32,
-        }
     }
 
     /// Exchanges a batch for an empty one, unless the worker is so far behind that there is no room
@@ -190,9 +176,9 @@ impl Inbox {
 }
 
 impl Doorbell for Shard {
-    fn ring(&self, key: SessionKey) {
+    fn ring(&self, slot: Slot) {
         // A worker that is gone has already told its handles so.
-        let _ = self.command(Command::Dirty(key));
+        let _ = self.command(Command::Dirty(slot));
     }
 }
 
@@ -203,8 +189,8 @@ mod tests {
     #[test]
     fn the_list_is_taken_whole() {
         let shard = Shard::new(Arc::new(Bell::new(|| {})));
-        for _ in 0..100 {
-            shard.ring(shard.new_key());
+        for index in 0..100 {
+            shard.ring(Slot::new(index, 0));
         }
         for expected in [100, 0] {
             let mut commands = Vec::new();
@@ -216,9 +202,9 @@ mod tests {
     #[test]
     fn a_closed_shard_says_why() {
         let shard = Shard::new(Arc::new(Bell::new(|| {})));
-        shard.ring(shard.new_key());
+        shard.ring(Slot::new(0, 0));
         assert_eq!(shard.close(ConnectionError::Internal).len(), 1);
-        let refused = shard.command(Command::Dirty(shard.new_key()));
+        let refused = shard.command(Command::Dirty(Slot::new(0, 0)));
         assert_eq!(refused.unwrap_err(), ConnectionError::Internal);
     }
 }

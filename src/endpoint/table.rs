@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{address::CompactAddr, handle::SessionKey, port::PortId};
+use super::{address::CompactAddr, port::PortId};
 
 /// What a datagram belongs to: mKCP knows a connection by the peer's address and the
 /// conversation, and here also by the port that it came to.
@@ -34,7 +34,7 @@ impl ConnectionId {
 
 /// A place in the table, and which of its successive tenants is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     index: u32,
     generation: u32,
 }
@@ -50,6 +50,15 @@ impl Slot {
     pub(super) fn index(self) -> usize {
         self.index as usize
     }
+
+    /// As a number; that of no tenant is `u64::MAX`.
+    pub(super) fn to_bits(self) -> u64 {
+        u64::from(self.index) << 32 | u64::from(self.generation)
+    }
+
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self::new((bits >> 32) as u32, bits as u32)
+    }
 }
 
 /// How many sessions with the same port and conversation may move, those that could first: that is
@@ -61,9 +70,8 @@ const MOST_MOVABLE: usize = 8;
 pub(super) struct Table<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    /// Their places, by either name.
+    /// Their places.
     by_id: HashMap<ConnectionId, u32>,
-    by_key: HashMap<SessionKey, u32>,
     /// Those that may move to another address, by what they keep then.
     movable: BTreeSet<(PortId, u16, Slot)>,
 }
@@ -75,12 +83,10 @@ struct Place<T> {
     tenant: Option<Box<T>>,
 }
 
-/// What is in a table, and knows under which names.
+/// What is in a table, and knows under which name.
 pub(super) trait Tenant {
     /// Changes only when it has moved, and then the table is to be told.
     fn id(&self) -> ConnectionId;
-
-    fn key(&self) -> SessionKey;
 }
 
 impl<T: Tenant> Table<T> {
@@ -89,14 +95,13 @@ impl<T: Tenant> Table<T> {
             places: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
-            by_key: HashMap::new(),
             movable: BTreeSet::new(),
         }
     }
 
-    /// Adds a session. Its id must not be in the table, and its key never have been.
+    /// Adds a session. Its id must not be in the table.
     pub(super) fn insert(&mut self, session: T) -> Slot {
-        let (id, key) = (session.id(), session.key());
+        let id = session.id();
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
                 generation: 0,
@@ -108,7 +113,6 @@ impl<T: Tenant> Table<T> {
         place.tenant = Some(Box::new(session));
         let slot = Slot::new(index, place.generation);
         self.by_id.insert(id, index);
-        self.by_key.insert(key, index);
         slot
     }
 
@@ -122,10 +126,8 @@ impl<T: Tenant> Table<T> {
         self.free.push(slot.index);
         let id = tenant.id();
         self.by_id.remove(&id);
-        self.by_key.remove(&tenant.key());
         self.movable.remove(&(id.port, id.conversation, slot));
         shrink(&mut self.by_id);
-        shrink(&mut self.by_key);
         Some(*tenant)
     }
 
@@ -181,10 +183,6 @@ impl<T: Tenant> Table<T> {
         }
     }
 
-    pub(super) fn find_key(&self, key: SessionKey) -> Option<Slot> {
-        Some(self.slot(*self.by_key.get(&key)?))
-    }
-
     /// Every session with its place.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
         self.places.iter().zip(0..).filter_map(|(place, index)| {
@@ -209,23 +207,17 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct Guest {
         id: ConnectionId,
-        key: SessionKey,
+        name: u32,
     }
 
     impl Tenant for Guest {
         fn id(&self) -> ConnectionId {
             self.id
         }
-
-        fn key(&self) -> SessionKey {
-            self.key
-        }
     }
 
-    fn guest(index: u32, id: ConnectionId) -> Guest {
-        let generation = 0;
-        let key = SessionKey { index, generation };
-        Guest { id, key }
+    fn guest(name: u32, id: ConnectionId) -> Guest {
+        Guest { id, name }
     }
 
     fn id(conversation: u16) -> ConnectionId {
@@ -236,18 +228,19 @@ mod tests {
     #[test]
     fn a_slot_names_one_tenant_only() {
         let mut table = Table::new();
-        let (one, two) = (guest(1, id(1)), guest(2, id(2)));
         let first = table.insert(guest(1, id(1)));
         assert_eq!(table.find(&id(1)), Some(first));
-        assert_eq!(table.find_key(one.key), Some(first));
+        assert_eq!(Slot::from_bits(first.to_bits()), first);
         assert_eq!(table.remove(first), Some(guest(1, id(1))));
         let second = table.insert(guest(2, id(2)));
         assert_eq!(second.index(), first.index());
         assert_eq!(table.get_mut(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.find(&id(1)), None);
-        assert_eq!(table.find_key(one.key), None);
-        assert_eq!(table.iter().collect::<Vec<_>>(), [(second, &two)]);
+        assert_eq!(
+            table.iter().collect::<Vec<_>>(),
+            [(second, &guest(2, id(2)))]
+        );
     }
 
     #[test]
@@ -285,10 +278,7 @@ mod tests {
             let slot = table.insert(guest(port.into(), id));
             table.set_movable(slot, id);
         }
-        let movable: Vec<_> = table
-            .candidates(&id(7))
-            .map(|(_, one)| one.key.index)
-            .collect();
+        let movable: Vec<_> = table.candidates(&id(7)).map(|(_, one)| one.name).collect();
         assert_eq!(movable, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }

@@ -18,7 +18,7 @@ use crate::{connection::Side, error::ConnectionError, sync::Gathering};
 use super::{
     batch::{Datagram, DatagramBatch},
     deadlines::Deadlines,
-    handle::{SessionHandle, SessionInfo},
+    handle::SessionHandle,
     port::{Port, PortId},
     session::{Opening, Session},
     shard::{Command, Ending, Shard},
@@ -46,6 +46,8 @@ pub(super) struct Worker {
     touched: VecDeque<Slot>,
     transmitter: Transmitter,
     seeds: RandomState,
+    /// Sessions, ever.
+    taken_up: u64,
     batches: Vec<DatagramBatch>,
     commands: Vec<Command>,
     /// The session of the latest datagram: many in a row belong together.
@@ -63,6 +65,7 @@ impl Worker {
             touched: VecDeque::new(),
             transmitter: Transmitter::new(index),
             seeds: RandomState::new(),
+            taken_up: 0,
             batches: Vec::new(),
             commands: Vec::new(),
             latest: None,
@@ -159,11 +162,7 @@ impl Worker {
         self.commands.reverse();
         while let Some(command) = self.commands.pop() {
             match command {
-                Command::Dirty(key) => {
-                    if let Some(slot) = self.table.find_key(key) {
-                        self.touch_with(slot, |session| session.dirty = true);
-                    }
-                }
+                Command::Dirty(slot) => self.touch_with(slot, |session| session.dirty = true),
                 Command::Open(opening) => self.open(now, *opening),
                 Command::Refused(id) => {
                     if let Some(slot) = self.table.find(&id) {
@@ -231,11 +230,13 @@ impl Worker {
     }
 
     fn insert(&mut self, now: Instant, opening: Opening, side: Side) -> Slot {
-        let key = opening.handle.info().key;
+        self.taken_up += 1;
         // Unguessable, because peers prove their address by echoing times that come from it.
-        let seed = self.seeds.hash_one((key.index, key.generation));
-        let session = Session::new(opening, side, seed, now);
-        self.table.insert(session)
+        let seed = self.seeds.hash_one(self.taken_up);
+        let handle = opening.handle.clone();
+        let slot = self.table.insert(Session::new(opening, side, seed, now));
+        handle.set_place(slot);
+        slot
     }
 
     fn remove(&mut self, now: Instant, slot: Slot) {
@@ -359,12 +360,14 @@ pub(super) fn new_handle(
     id: ConnectionId,
     way: Way,
 ) -> Arc<SessionHandle> {
-    let info = SessionInfo {
-        key: shard.new_key(),
-        conversation: id.conversation,
-    };
     let addresses = way.addresses(port.local, id.remote());
-    SessionHandle::new(info, addresses, &port.config, &port.memory, shard.clone())
+    SessionHandle::new(
+        id.conversation,
+        addresses,
+        &port.config,
+        &port.memory,
+        shard.clone(),
+    )
 }
 
 pub(super) mod thread;

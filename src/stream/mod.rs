@@ -284,7 +284,7 @@ impl Stream {
     /// The mKCP conversation id, chosen by the client. With the two addresses it names the
     /// connection.
     pub fn conversation(&self) -> u16 {
-        self.session().info().conversation
+        self.session().conversation()
     }
 
     /// As `read`, but leaves the bytes for the next `read`.
@@ -420,7 +420,7 @@ impl fmt::Debug for Stream {
         f.debug_struct("Stream")
             .field("local", &addresses.local)
             .field("peer", &addresses.peer)
-            .field("conversation", &session.info().conversation)
+            .field("conversation", &session.conversation())
             .finish()
     }
 }
@@ -445,7 +445,7 @@ fn accept_from(client: &Stream, queue: &AcceptQueue) -> io::Result<Arc<SessionHa
     loop {
         let session = queue.accept_timeout(PAIRING.saturating_sub(started.elapsed()))?;
         let is_from_client = session.addresses().peer == client.local_addr()?;
-        if is_from_client && session.info().conversation == client.conversation() {
+        if is_from_client && session.conversation() == client.conversation() {
             return Ok(session);
         }
         session.reset();

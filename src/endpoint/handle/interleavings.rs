@@ -19,7 +19,7 @@ struct Inbox {
 }
 
 impl Doorbell for Inbox {
-    fn ring(&self, _key: SessionKey) {
+    fn ring(&self, _slot: Slot) {
         *self.rings.lock().unwrap() += 1;
         self.rung.notify_one();
     }
@@ -39,20 +39,14 @@ impl Inbox {
 /// A session whose pipes hold this many bytes in each direction.
 fn session(capacity: usize) -> (Arc<SessionHandle>, Arc<Inbox>) {
     let inbox = Arc::<Inbox>::default();
-    let info = SessionInfo {
-        key: SessionKey {
-            index: 0,
-            generation: 0,
-        },
-        conversation: 0,
-    };
     let addresses = Addresses {
         local: ([127, 0, 0, 1], 1).into(),
         peer: ([127, 0, 0, 1], 2).into(),
     };
     let doorbell: Arc<dyn Doorbell> = inbox.clone();
     let memory = Memory::new(usize::MAX);
-    let mut handle = SessionHandle::new(info, addresses, &Config::default(), &memory, doorbell);
+    let mut handle = SessionHandle::new(0, addresses, &Config::default(), &memory, doorbell);
+    handle.set_place(Slot::new(0, 0));
     let unshared = Arc::get_mut(&mut handle).unwrap();
     unshared.send = SendPipe::new(capacity, memory.clone());
     unshared.receive = ReceivePipe::new(capacity, memory);
@@ -71,6 +65,10 @@ fn read(handle: &SessionHandle) -> usize {
 /// A worker's look at its session after the bell.
 fn pull(handle: &SessionHandle, inbox: &Inbox) -> usize {
     inbox.wait();
+    look(handle)
+}
+
+fn look(handle: &SessionHandle) -> usize {
     handle.take_wishes();
     handle.send_pipe().pull(|queue| {
         let count = queue.len();
@@ -94,6 +92,24 @@ fn every_write_reaches_the_worker() {
             pulled += pull(&handle, &inbox);
         }
         writers.into_iter().for_each(|it| it.join().unwrap());
+    });
+}
+
+#[test]
+fn a_write_reaches_the_worker_that_takes_the_session_up_meanwhile() {
+    loom::model(|| {
+        let (handle, inbox) = session(8);
+        handle.place.store(NOWHERE, Ordering::Relaxed);
+        let writer = {
+            let handle = handle.clone();
+            thread::spawn(move || write(&handle))
+        };
+        handle.set_place(Slot::new(0, 0));
+        let mut pulled = look(&handle);
+        while pulled < 1 {
+            pulled += pull(&handle, &inbox);
+        }
+        writer.join().unwrap();
     });
 }
 

@@ -21,7 +21,7 @@ struct Bell {
 }
 
 impl Doorbell for Bell {
-    fn ring(&self, _key: SessionKey) {
+    fn ring(&self, _slot: Slot) {
         self.rings.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -35,17 +35,11 @@ impl Bell {
 fn handle_with(doorbell: Arc<dyn Doorbell>) -> Arc<SessionHandle> {
     let local = "127.0.0.1:1".parse().unwrap();
     let peer = "127.0.0.1:2".parse().unwrap();
-    let key = SessionKey {
-        index: 3,
-        generation: 4,
-    };
-    let info = SessionInfo {
-        key,
-        conversation: 5,
-    };
     let addresses = Addresses { local, peer };
     let memory = Memory::new(usize::MAX);
-    SessionHandle::new(info, addresses, &Config::default(), &memory, doorbell)
+    let handle = SessionHandle::new(5, addresses, &Config::default(), &memory, doorbell);
+    handle.set_place(Slot::new(3, 4));
+    handle
 }
 
 fn handle() -> (Arc<SessionHandle>, Arc<Bell>) {
@@ -247,17 +241,17 @@ fn statistics_add_what_the_pipes_know() {
 
 /// A doorbell that wakes a worker thread, which echoes what it pulls.
 #[derive(Debug)]
-struct Post(Sender<SessionKey>);
+struct Post(Sender<Slot>);
 
 impl Doorbell for Post {
-    fn ring(&self, key: SessionKey) {
+    fn ring(&self, slot: Slot) {
         // The worker has gone: so has the session.
-        let _ = self.0.send(key);
+        let _ = self.0.send(slot);
     }
 }
 
 /// Plays the worker's part of the dirty protocol, and nothing wakes it but the bell.
-fn echo(handle: &SessionHandle, bell: &Receiver<SessionKey>) {
+fn echo(handle: &SessionHandle, bell: &Receiver<Slot>) {
     let mut held: Vec<u8> = Vec::new();
     loop {
         bell.recv_timeout(DEADLINE).expect("the bell was forgotten");

@@ -54,9 +54,7 @@ impl Worker {
         };
         let before = session.id();
         // Unguessable and new each time, as that of a new session.
-        let seed = self
-            .seeds
-            .hash_one((id.remote(), session.handle.info().key, now));
+        let seed = self.seeds.hash_one((id.remote(), slot, now));
         session.migrate(now, id, way, seed)?;
         session.port().counters.sessions_migrated.add(1);
         self.table.on_moved(slot, before);

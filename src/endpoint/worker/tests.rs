@@ -253,7 +253,7 @@ fn an_unreachable_network_ends_a_session_after_the_idle_time() {
     for error in [105, 1, 101, 113, 90] {
         let mut lab = Lab::new();
         let handle = lab.open();
-        let conversation = handle.info().conversation;
+        let conversation = handle.conversation();
         write(&handle, 10);
         lab.settle();
         lab.receive(conversation, data(conversation, 0));
@@ -328,7 +328,7 @@ fn a_full_kernel_holds_back_also_what_was_to_follow() {
     let handle = lab.open();
     write(&handle, 10);
     lab.settle();
-    let conversation = handle.info().conversation;
+    let conversation = handle.conversation();
     lab.receive(conversation, data(conversation, 0));
     lab.sent();
     // An acknowledgement is due, and the next datagram is longer: it begins a train.
@@ -386,7 +386,7 @@ fn stopping_aborts_every_session_with_a_word_to_its_peer() {
     for handle in &handles {
         assert_eq!(handle.take_error(), Some(ConnectionError::EndpointClosed));
     }
-    let late = lab.shard.command(Command::Dirty(handles[0].info().key));
+    let late = lab.shard.command(Command::Dirty(Slot::new(0, 0)));
     assert_eq!(late.unwrap_err(), ConnectionError::EndpointClosed);
 }
 

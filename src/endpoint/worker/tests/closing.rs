@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(9);
 
 /// The peer says something, and has so many segments.
 fn say(lab: &mut Lab, handle: &SessionHandle, kind: CommandKind, options: Options, has: u32) {
-    let conversation = handle.info().conversation;
+    let conversation = handle.conversation();
     let word = Segment::Command(Word {
         conversation,
         kind,

@@ -35,7 +35,7 @@ fn acknowledge(lab: &mut Lab, conversation: u16) {
 fn its_linger_time_begins_once() {
     let mut lab = Lab::new();
     let handle = lab.open();
-    let conversation = handle.info().conversation;
+    let conversation = handle.conversation();
     handle.set_linger(Some(LINGER));
     write(&handle, 10);
     lab.settle();
