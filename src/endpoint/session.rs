@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub(super) touched: bool,
     /// The application has done something.
     pub(super) dirty: bool,
+    /// It may have written what the connection has not taken yet.
+    may_collect: bool,
     /// The last datagrams could not leave yet.
     pub(super) blocked: bool,
     /// The kernel said that nobody listens at the peer.
@@ -114,6 +116,7 @@ impl Session {
             permit,
             touched: false,
             dirty: true,
+            may_collect: true,
             blocked: false,
             refused: false,
             migration: None,
@@ -133,12 +136,9 @@ impl Session {
     /// Gives a datagram to the connection. Where memory is limited, each counts before the next
     /// comes.
     pub(super) fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {
-        let limited = self.port().memory.is_limited();
-        if limited {
-            self.share_memory();
-        }
+        self.share_memory();
         self.connection.handle_datagram(now, plaintext);
-        if limited {
+        if self.port().memory.is_limited() {
             self.count_memory();
         }
     }
@@ -183,8 +183,8 @@ impl Session {
         if self.connection.has_ended() && self.connection.read().is_empty() {
             self.finish();
         }
-        self.count_memory();
-        self.release_memory(now);
+        let held = self.count_memory();
+        self.release_memory(now, held);
     }
 
     fn count_drops(&mut self) {
@@ -206,12 +206,11 @@ impl Session {
         }
     }
 
-    /// Gives empty memory back, once it has been kept long enough for its use.
-    fn release_memory(&mut self, now: Instant) {
+    /// Gives empty memory back, once it has been kept long enough for its use. `held` is what the
+    /// connection has in it.
+    fn release_memory(&mut self, now: Instant, held: usize) {
         let counters = self.connection.counters();
         let moved = counters.bytes_written.get() + counters.bytes_read.get();
-        let pipes = self.handle.send_pipe().len() + self.handle.receive_pipe().len();
-        let held = pipes + self.connection.memory() + self.connection.bookkeeping();
         let is_scarce = self.port().memory.is_scarce();
         if self.keeping.visit(now, moved, held, is_scarce) {
             self.connection.release_memory();
@@ -222,14 +221,17 @@ impl Session {
 
     /// Tells the connection how much it may hold. The pipes ask themselves.
     fn share_memory(&mut self) {
-        let share = self.port().memory.share();
-        self.connection.set_allowance(share);
+        let memory = &self.permit.port().memory;
+        if memory.is_limited() {
+            self.connection.set_allowance(memory.share());
+        }
     }
 
-    /// Counts what the connection holds. The pipes count for themselves.
-    fn count_memory(&mut self) {
+    /// Counts what the connection holds; returns it. The pipes count for themselves.
+    fn count_memory(&mut self) -> usize {
         let held = self.connection.memory() + self.connection.bookkeeping();
         self.permit.set_held(held);
+        held
     }
 
     /// When the session wants to be visited without any other cause.
@@ -341,6 +343,7 @@ impl Session {
 
     fn take_wishes(&mut self, now: Instant) {
         if std::mem::take(&mut self.dirty) {
+            self.may_collect = true;
             let wishes = self.handle.take_wishes();
             self.connection.set_nodelay(wishes.nodelay);
             self.connection
@@ -371,7 +374,13 @@ impl Session {
     /// Application to connection. What does not fit stays in the pipe and stops its writers.
     fn collect(&mut self, now: Instant) {
         let pipe = self.handle.send_pipe();
-        pipe.pull(|queue| self.connection.write_from(queue));
+        // Another processor may have the pipe, so it is not looked at for nothing.
+        if self.may_collect {
+            self.may_collect = pipe.pull(|queue| {
+                self.connection.write_from(queue);
+                !queue.is_empty()
+            });
+        }
         if !self.no_writer || self.told.end_of_writing {
             return;
         }

@@ -62,11 +62,11 @@ impl SendPipe {
         });
     }
 
-    /// Has `take` remove bytes from the front. Returns what it returns.
-    pub(crate) fn pull(&self, take: impl FnOnce(&mut ByteQueue) -> usize) -> usize {
+    /// If there are bytes, has `take` remove some from the front. Returns what it returns.
+    pub(crate) fn pull<R: Default>(&self, take: impl FnOnce(&mut ByteQueue) -> R) -> R {
         self.outgoing.update(|outgoing| {
             let taken = if outgoing.bytes.is_empty() {
-                0
+                R::default()
             } else {
                 take(&mut outgoing.bytes)
             };
