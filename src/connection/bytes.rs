@@ -4,7 +4,7 @@
 //! written is dear to copy. So they are written once into chunks, and the chunks change hands. Few
 //! bytes are copied all the same: a chunk for each would waste memory.
 
-use std::{collections::VecDeque, fmt, io::IoSliceMut, ops::Range};
+use std::{collections::VecDeque, fmt, io::IoSliceMut, iter, mem, ops::Range};
 
 /// The longest chunk.
 const CHUNK: usize = 64 * 1024;
@@ -22,18 +22,28 @@ pub struct ByteQueue {
     held: Option<Box<Held>>,
 }
 
+/// Most queues have no more than a chunk, so the first lies here: to follow each pointer may mean to
+/// wait for another processor's memory.
 struct Held {
     len: usize,
-    /// Only one that is alone may be empty.
-    chunks: VecDeque<Chunk>,
+    /// Empty only if it is alone.
+    first: Vec<u8>,
     /// How many bytes have left, of all and of the first chunk.
     start: u64,
-    gone: usize,
+    gone: u32,
+    /// What is in it is the last for a while.
+    idle: bool,
+    /// Once there was more than one chunk.
+    rest: Option<Box<Rest>>,
+}
+
+/// The chunks behind the first, and what else a queue has of which much is made use.
+#[derive(Default)]
+struct Rest {
+    chunks: VecDeque<Chunk>,
     spares: Vec<Vec<u8>>,
     /// Where bytes are put together that lie apart.
     scratch: Vec<u8>,
-    /// What is in it is the last for a while.
-    idle: bool,
 }
 
 struct Chunk {
@@ -89,9 +99,7 @@ impl ByteQueue {
 
     /// The first bytes, as many as lie together; empty only if there are none.
     pub fn front(&self) -> &[u8] {
-        let held = self.held.as_deref();
-        let first = held.and_then(|held| Some(&held.chunks.front()?.bytes[held.gone..]));
-        first.unwrap_or_default()
+        self.held.as_deref().map_or(&[], Held::front)
     }
 
     /// Removes the first `count` bytes.
@@ -151,10 +159,11 @@ impl ByteQueue {
     /// Bytes of memory held.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        let of = |held: &Held| -> usize {
-            let chunks = held.chunks.iter().map(|chunk| &chunk.bytes);
-            chunks.chain(&held.spares).map(Vec::capacity).sum()
+        let of_rest = |rest: &Rest| -> usize {
+            let chunks = rest.chunks.iter().map(|chunk| &chunk.bytes);
+            chunks.chain(&rest.spares).map(Vec::capacity).sum()
         };
+        let of = |held: &Held| held.first.capacity() + held.rest.as_deref().map_or(0, of_rest);
         self.held.as_deref().map_or(0, of)
     }
 
@@ -179,151 +188,195 @@ impl Held {
     fn new() -> Self {
         Self {
             len: 0,
-            // A message of a few bytes needs no more.
-            chunks: VecDeque::with_capacity(1),
+            first: Vec::new(),
             start: 0,
             gone: 0,
-            spares: Vec::new(),
-            scratch: Vec::new(),
             idle: false,
+            rest: None,
         }
     }
 
+    #[inline]
+    fn front(&self) -> &[u8] {
+        &self.first[self.gone as usize..]
+    }
+
     fn extend(&mut self, mut data: &[u8]) {
+        let is_alone = self.front().len() == self.len;
         self.len += data.len();
-        while !data.is_empty() {
-            let Some(chunk) = self
-                .chunks
-                .back_mut()
-                .filter(|chunk| chunk.bytes.len() < CHUNK)
-            else {
-                let bytes = self.spares.pop().unwrap_or_default();
-                self.append(bytes);
-                continue;
-            };
-            let count = data.len().min(CHUNK - chunk.bytes.len());
-            chunk.append(&data[..count]);
-            data = &data[count..];
+        if is_alone {
+            if self.first.capacity() == 0 {
+                self.first = self.spare().unwrap_or_default();
+            }
+            data = fill(&mut self.first, data);
         }
+        if data.is_empty() {
+            return;
+        }
+        let come = self.start + self.front().len() as u64;
+        self.rest.get_or_insert_default().extend(data, come);
     }
 
     /// Appends a chunk. Gives one that is spare, if there is any.
     fn push(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         self.len += bytes.len();
-        self.append(bytes);
-        self.spares.pop()
+        if self.first.is_empty() {
+            let empty = mem::replace(&mut self.first, bytes);
+            self.recycle(empty);
+        } else {
+            let come = self.start + self.front().len() as u64;
+            self.rest.get_or_insert_default().append(bytes, come);
+        }
+        self.spare()
     }
 
-    fn append(&mut self, bytes: Vec<u8>) {
-        let come = self.chunks.back().map_or(self.start, |chunk| chunk.end);
-        if self
-            .chunks
-            .back()
-            .is_some_and(|chunk| chunk.bytes.is_empty())
-            && let Some(empty) = self.chunks.pop_back()
-        {
-            self.recycle(empty.bytes);
-        }
-        let end = come + bytes.len() as u64;
-        self.chunks.push_back(Chunk { end, bytes });
+    fn spare(&mut self) -> Option<Vec<u8>> {
+        self.rest.as_mut()?.spares.pop()
     }
 
     fn consume(&mut self, mut left: usize) {
         self.start += left as u64;
         self.len -= left;
-        let mut others = self.chunks.len();
-        while let Some(chunk) = self.chunks.front_mut() {
-            let there = chunk.bytes.len() - self.gone;
+        loop {
+            let there = self.front().len();
             if left < there {
-                self.gone += left;
+                self.gone += left as u32;
                 return;
             }
             left -= there;
             self.gone = 0;
-            others -= 1;
-            if others == 0 {
+            let Some(next) = self.pop_rest() else {
                 // What comes next goes into it.
-                return chunk.bytes.clear();
-            }
-            if let Some(chunk) = self.chunks.pop_front() {
-                self.recycle(chunk.bytes);
-            }
+                return self.first.clear();
+            };
+            let empty = mem::replace(&mut self.first, next);
+            self.recycle(empty);
         }
     }
 
     fn get(&mut self, range: Range<usize>) -> &[u8] {
-        let from = self.start + range.start as u64;
-        let mut index = self.chunks.partition_point(|chunk| chunk.end <= from);
-        let Some(chunk) = self.chunks.get(index) else {
-            return &[];
-        };
-        let place = chunk.bytes.len() - (chunk.end - from) as usize;
-        if let Some(together) = chunk.bytes.get(place..place + range.len()) {
-            return together;
+        let first = &self.first[self.gone as usize..];
+        if range.end <= first.len() {
+            return &first[range];
         }
-        let scratch = &mut self.scratch;
-        scratch.clear();
-        scratch.extend_from_slice(&chunk.bytes[place..]);
-        while scratch.len() < range.len() {
-            index += 1;
-            let Some(chunk) = self.chunks.get(index) else {
-                break;
-            };
-            let count = chunk.bytes.len().min(range.len() - scratch.len());
-            scratch.extend_from_slice(&chunk.bytes[..count]);
+        match &mut self.rest {
+            Some(rest) => rest.get(first, self.start, range),
+            None => &[],
         }
-        scratch
     }
 
     fn shrink(&mut self) {
         self.idle = true;
-        self.spares = Vec::new();
-        self.scratch = Vec::new();
-        if let Some(first) = self.chunks.front_mut() {
-            first.bytes.drain(..self.gone);
-            first.bytes.shrink_to_fit();
-            self.gone = 0;
+        if let Some(rest) = &mut self.rest {
+            rest.spares = Vec::new();
+            rest.scratch = Vec::new();
         }
+        self.rest.take_if(|rest| rest.chunks.is_empty());
+        self.first.drain(..mem::take(&mut self.gone) as usize);
+        self.first.shrink_to_fit();
     }
 
     #[inline]
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let gone = std::iter::once(self.gone).chain(std::iter::repeat(0));
-        let chunks = self.chunks.iter().zip(gone);
-        chunks.map(|(chunk, gone)| &chunk.bytes[gone..])
+        let rest = self.rest.iter().flat_map(|rest| &rest.chunks);
+        iter::once(self.front()).chain(rest.map(|chunk| &chunk.bytes[..]))
     }
 
     fn pop_whole(&mut self, most: usize) -> Option<Vec<u8>> {
-        let bytes = &self.chunks.front()?.bytes;
+        let bytes = &self.first;
         let full = bytes.len() >= LEAST_MOVED.max(bytes.capacity() / 2);
         if self.gone > 0 || !full || bytes.len() > most {
             return None;
         }
-        let bytes = self.chunks.pop_front()?.bytes;
         self.start += bytes.len() as u64;
         self.len -= bytes.len();
-        Some(bytes)
+        let next = self.pop_rest().unwrap_or_default();
+        Some(mem::replace(&mut self.first, next))
+    }
+
+    fn pop_rest(&mut self) -> Option<Vec<u8>> {
+        Some(self.rest.as_mut()?.chunks.pop_front()?.bytes)
     }
 
     fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if !self.idle && self.spares.len() < SPARES {
+        if self.idle || bytes.capacity() == 0 {
+            return;
+        }
+        let spares = &mut self.rest.get_or_insert_default().spares;
+        if spares.len() < SPARES {
             bytes.clear();
-            self.spares.push(bytes);
+            spares.push(bytes);
         }
     }
 }
 
-impl Chunk {
-    /// Grows by doubling.
-    fn append(&mut self, data: &[u8]) {
-        let needed = self.bytes.len() + data.len();
-        if needed > self.bytes.capacity() {
-            let target = needed.max(SMALLEST).next_power_of_two();
-            self.bytes.reserve_exact(target - self.bytes.len());
+impl Rest {
+    /// Appends to the last chunk, and in more of them. `come` is how many bytes had come with what
+    /// lies before all of these.
+    fn extend(&mut self, mut data: &[u8], come: u64) {
+        loop {
+            if let Some(last) = self.chunks.back_mut() {
+                let left = fill(&mut last.bytes, data);
+                last.end += (data.len() - left.len()) as u64;
+                data = left;
+            }
+            if data.is_empty() {
+                return;
+            }
+            let bytes = self.spares.pop().unwrap_or_default();
+            let end = self.chunks.back().map_or(come, |chunk| chunk.end);
+            self.chunks.push_back(Chunk { end, bytes });
         }
-        self.bytes.extend_from_slice(data);
-        self.end += data.len() as u64;
     }
+
+    fn append(&mut self, bytes: Vec<u8>, come: u64) {
+        let before = self.chunks.back().map_or(come, |chunk| chunk.end);
+        let end = before + bytes.len() as u64;
+        self.chunks.push_back(Chunk { end, bytes });
+    }
+
+    /// Bytes by their places, some of which are behind those of `first`, from `start` on.
+    fn get<'a>(&'a mut self, first: &'a [u8], start: u64, range: Range<usize>) -> &'a [u8] {
+        let from = start + range.start as u64;
+        let mut index = self.chunks.partition_point(|chunk| chunk.end <= from);
+        let bytes = match first.get(range.start..) {
+            Some(bytes) if !bytes.is_empty() => bytes,
+            _ => {
+                let Some(chunk) = self.chunks.get(index) else {
+                    return &[];
+                };
+                index += 1;
+                &chunk.bytes[chunk.bytes.len() - (chunk.end - from) as usize..]
+            }
+        };
+        if let Some(together) = bytes.get(..range.len()) {
+            return together;
+        }
+        let scratch = &mut self.scratch;
+        scratch.clear();
+        scratch.extend_from_slice(bytes);
+        for chunk in self.chunks.range(index..) {
+            let count = chunk.bytes.len().min(range.len() - scratch.len());
+            scratch.extend_from_slice(&chunk.bytes[..count]);
+            if scratch.len() == range.len() {
+                break;
+            }
+        }
+        scratch
+    }
+}
+
+/// Appends to a chunk what fits into it; returns what does not. It grows by doubling.
+fn fill<'a>(chunk: &mut Vec<u8>, data: &'a [u8]) -> &'a [u8] {
+    let count = data.len().min(CHUNK.saturating_sub(chunk.len()));
+    let needed = chunk.len() + count;
+    if needed > chunk.capacity() {
+        let target = needed.max(SMALLEST).next_power_of_two();
+        chunk.reserve_exact(target - chunk.len());
+    }
+    let (now, later) = data.split_at(count);
+    chunk.extend_from_slice(now);
+    later
 }
 
 impl fmt::Debug for ByteQueue {
