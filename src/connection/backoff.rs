@@ -10,6 +10,9 @@ const MAX_INTERVAL: Duration = Duration::from_secs(4);
 
 /// The time from the attempt before, `attempts` counting those that were not answered.
 pub(super) fn interval(base: Duration, attempts: u32) -> Duration {
+    if attempts == 0 {
+        return base;
+    }
     if attempts < EARLY_ATTEMPTS {
         let grown = base * 2u32.saturating_pow(attempts);
         return grown.min(EARLY_INTERVAL.max(base));

@@ -297,14 +297,14 @@ impl LossDetector {
     pub(super) fn deadline(
         &self,
         rtt: &RttEstimator,
-        ack_delay: Duration,
+        ack_delay: impl FnOnce() -> Duration,
         send: &SendHalf,
     ) -> Option<Moment> {
         if send.in_flight() == 0 {
             return None;
         }
         self.loss_time
-            .or_else(|| self.probe_time(rtt, ack_delay, send))
+            .or_else(|| self.probe_time(rtt, ack_delay(), send))
     }
 }
 
@@ -384,7 +384,7 @@ mod tests {
         let mut path = Path::with_sent(2);
         path.ack(1);
         assert_eq!(path.lost(), 0);
-        let at = path.loss.deadline(&path.rtt, MS, &path.send).unwrap();
+        let at = path.loss.deadline(&path.rtt, || MS, &path.send).unwrap();
         assert_eq!(at, path.now + 90 * MS);
         path.now = at;
         assert!(path.loss.is_loss_due(at));
@@ -431,7 +431,7 @@ mod tests {
             path.rtt = RttEstimator::default();
             path.rtt.sample(10 * MS);
             let wait = |path: &Path| {
-                let at = path.loss.deadline(&path.rtt, 20 * MS, &path.send);
+                let at = path.loss.deadline(&path.rtt, || 20 * MS, &path.send);
                 (at.unwrap() - path.now).as_millis()
             };
             let mut waits = Vec::new();
@@ -454,7 +454,7 @@ mod tests {
         }
         path.ack(1);
         assert_eq!(path.lost(), 0);
-        let at = path.loss.deadline(&path.rtt, MS, &path.send).unwrap();
+        let at = path.loss.deadline(&path.rtt, || MS, &path.send).unwrap();
         assert_eq!(at, path.now + 100 * MS);
         path.now += RELAX_AFTER;
         path.lost();

@@ -425,8 +425,8 @@ impl Connection {
         if !self.life.state.is_sending() || !self.validation.allows_datagram() {
             return None;
         }
-        self.loss
-            .deadline(&self.rtt, self.probe_allowance(), &self.send)
+        let allowance = || self.probe_allowance();
+        self.loss.deadline(&self.rtt, allowance, &self.send)
     }
 
     /// How long the peer may hold back an acknowledgement.
