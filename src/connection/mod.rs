@@ -23,9 +23,10 @@
 //! | `migration` | where is the peer now? |
 //! | `state`, `life`, `keepalive`, `reminder`, `ending` | how does it begin, go on and end? |
 //! | `status`, `counters` | how does it stand? |
-//! | `clock`, `timer` | what time is it, and when is it next? |
+//! | `clock`, `timer`, `amount` | what time is it, when is it next, and how much until then? |
 
 mod ack;
+mod amount;
 mod backoff;
 mod bytes;
 mod clock;

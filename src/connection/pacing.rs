@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
+use super::amount::bytes_in;
 use crate::moment::Moment;
 
 /// The least burst, in segments: with one, every segment would need a wake-up of its own.
@@ -158,9 +159,8 @@ impl Pacer {
         if now <= self.refilled_at {
             return self.tokens;
         }
-        let elapsed = now.saturating_duration_since(self.refilled_at).as_nanos();
-        let earned = elapsed * u128::from(rate) / 1_000_000_000;
-        let earned = u64::try_from(earned).unwrap_or(u64::MAX);
+        let elapsed = now.saturating_duration_since(self.refilled_at);
+        let earned = bytes_in(elapsed, rate);
         let most = self.capacity(rate).max(self.tokens);
         self.tokens.saturating_add(earned).min(most)
     }

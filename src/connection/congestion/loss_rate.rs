@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{AckEvent, Controller, LossEvent};
+use crate::connection::amount::per_second;
 
 /// mKCP: the control window never falls below 16 segments.
 const MIN_SEGMENTS: u64 = 16;
@@ -81,9 +82,8 @@ impl Controller for LossRate {
     }
 
     fn pacing_rate(&self) -> Option<u64> {
-        let per_interval = u128::from(self.segments.saturating_mul(self.max_payload));
-        let rate = per_interval * 1_000_000_000 / self.tti.as_nanos().max(1);
-        Some(u64::try_from(rate).unwrap_or(u64::MAX))
+        let per_interval = self.segments.saturating_mul(self.max_payload);
+        Some(per_second(per_interval, self.tti))
     }
 }
 

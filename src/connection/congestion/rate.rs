@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::moment::Moment;
+use crate::{connection::amount::per_second, moment::Moment};
 
 /// What was known of the delivery when a segment was sent.
 #[derive(Clone, Copy, Debug)]
@@ -112,10 +112,8 @@ impl RateSampler {
         let sending = sent_at.saturating_duration_since(snapshot.first_sent_at);
         let acking = now.saturating_duration_since(snapshot.delivered_at);
         let interval = sending.max(acking).max(Duration::from_micros(10));
-        let bytes = u128::from(self.delivered - snapshot.delivered);
-        let rate = bytes * 1_000_000_000 / interval.as_nanos();
         Some(RateSample {
-            bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
+            bytes_per_second: per_second(self.delivered - snapshot.delivered, interval),
             app_limited: snapshot.app_limited,
             prior_delivered: snapshot.delivered,
         })

@@ -1,7 +1,7 @@
 //! How unevenly a path acknowledges.
 
 use super::super::AckEvent;
-use crate::moment::Moment;
+use crate::{connection::amount::bytes_in, moment::Moment};
 
 /// Rounds over which the largest excess counts.
 const ROUNDS: u32 = 10;
@@ -23,17 +23,16 @@ impl Aggregation {
 
     pub(super) fn update(&mut self, round: u32, event: &AckEvent, bandwidth: u64, window: u64) {
         let epoch = *self.epoch.get_or_insert(event.now);
-        let elapsed = event.now.saturating_duration_since(epoch).as_nanos();
-        let expected = u128::from(bandwidth) * elapsed / 1_000_000_000;
-        if u128::from(self.acked) <= expected {
+        let elapsed = event.now.saturating_duration_since(epoch);
+        let expected = bytes_in(elapsed, bandwidth);
+        if self.acked <= expected {
             self.epoch = Some(event.now);
             self.acked = event.acked;
             self.extra.update(round, brief(event.acked.min(window)));
             return;
         }
         self.acked += event.acked;
-        let extra = u128::from(self.acked).saturating_sub(expected);
-        let extra = u64::try_from(extra).unwrap_or(u64::MAX).min(window);
+        let extra = self.acked.saturating_sub(expected).min(window);
         self.extra.update(round, brief(extra));
     }
 }

@@ -20,12 +20,15 @@ mod tests;
 use std::time::Duration;
 
 use super::{
-    super::pacing::{Bursts, WHOLE},
+    super::{
+        amount::scale,
+        pacing::{Bursts, WHOLE},
+    },
     AckEvent, Controller, LossEvent,
 };
 use crate::moment::{Micros, Moment};
 use aggregation::Aggregation;
-use path::{PathModel, scale};
+use path::PathModel;
 use span::{Past, Span};
 
 const INITIAL_SEGMENTS: u64 = 32;

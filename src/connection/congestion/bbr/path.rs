@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::super::{AckEvent, rate::RateSample};
-use crate::moment::{Micros, Moment, Span};
+use crate::{
+    connection::amount::{bytes_in, scale},
+    moment::{Micros, Moment, Span},
+};
 
 /// A smaller sample replaces the least round-trip time at any age; another one after this.
 const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
@@ -155,9 +158,8 @@ impl PathModel {
 
     /// The bandwidth-delay product in payload bytes, times a gain in percent.
     pub(super) fn bandwidth_delay(&self, gain: u64) -> Option<u64> {
-        let min_rtt = self.min_rtt?.rtt.get().as_nanos();
-        let product = u128::from(self.sending_rate()) * min_rtt / 1_000_000_000;
-        Some(u64::try_from(product * u128::from(gain) / 100).unwrap_or(u64::MAX / 4))
+        let product = bytes_in(self.min_rtt?.rtt.get(), self.sending_rate());
+        Some(scale(product, gain, 100).min(u64::MAX / 4))
     }
 
     /// The interval at which the peer acknowledges, if it does.
@@ -238,12 +240,6 @@ impl PathModel {
             _ => {}
         }
     }
-}
-
-/// A value times a fraction, without overflow.
-pub(super) fn scale(value: u64, numerator: u64, denominator: u64) -> u64 {
-    let scaled = u128::from(value) * u128::from(numerator) / u128::from(denominator.max(1));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
 /// The least so far, and of this sample.

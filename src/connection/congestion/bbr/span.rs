@@ -2,8 +2,8 @@
 
 use std::{mem, time::Duration};
 
-use super::{super::AckEvent, path::scale};
-use crate::moment::Moment;
+use super::super::AckEvent;
+use crate::{connection::amount::per_second, moment::Moment};
 
 /// A span ends with the first round trip that ends after so long: whole bursts, and what the threads
 /// at both ends are late by, are short against it.
@@ -78,7 +78,7 @@ impl Past {
     /// rests in between says nothing.
     pub(super) fn bandwidth(self, max_payload: u64) -> Option<u64> {
         let bytes = self.acked * max_payload;
-        let passed = || scale(bytes, 1_000_000, self.time.as_micros() as u64);
+        let passed = || per_second(bytes, self.time);
         (!self.limited).then(passed)
     }
 }
