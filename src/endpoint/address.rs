@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
 
 /// An address in two thirds of the memory: there are several of each session. IPv4 is inside IPv6,
 /// and there is no flow label.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CompactAddr {
     ip: Ipv6Addr,
     port: u16,
@@ -33,6 +34,15 @@ impl From<CompactAddr> for SocketAddr {
     fn from(address: CompactAddr) -> Self {
         let scope = u32::from_ne_bytes(address.scope);
         canonical(SocketAddrV6::new(address.ip, address.port, 0, scope).into())
+    }
+}
+
+impl Hash for CompactAddr {
+    /// In two pieces: each takes a hasher as long as the bytes in it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let scope = u32::from_ne_bytes(self.scope);
+        state.write_u128(self.ip.to_bits());
+        state.write_u64(u64::from(self.port) << 32 | u64::from(scope));
     }
 }
 

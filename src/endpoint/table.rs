@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::Hash,
+    hash::{Hash, Hasher},
     net::SocketAddr,
 };
 
@@ -10,7 +10,7 @@ use super::{address::CompactAddr, port::PortId};
 
 /// What a datagram belongs to: mKCP knows a connection by the peer's address and the
 /// conversation, and here also by the port that it came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ConnectionId {
     pub(super) port: PortId,
     pub(super) conversation: u16,
@@ -29,6 +29,14 @@ impl ConnectionId {
     /// Where the peer is.
     pub(super) fn remote(&self) -> SocketAddr {
         self.remote.into()
+    }
+}
+
+impl Hash for ConnectionId {
+    /// In few pieces, for it is done for every datagram.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.port.0) << 16 | u64::from(self.conversation));
+        self.remote.hash(state);
     }
 }
 
