@@ -26,6 +26,7 @@ mod network;
 mod node;
 mod opening;
 mod peer;
+mod radio;
 mod scenarios;
 mod sweep;
 mod trace;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use crate::clock::Time;
+use crate::{
+    clock::Time,
+    radio::{Radio, Stretch},
+};
 
 /// How a link behaves. May be changed while datagrams are on their way.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub struct LinkProfile {
     pub jitter: Duration,
     /// Whether jitter may let one datagram overtake another.
     pub order: Order,
+    /// A delay that wanders beside that.
+    pub radio: Option<Radio>,
     pub rate: Option<Rate>,
     /// Share of datagrams lost, each by itself.
     pub loss: f64,
@@ -82,6 +87,7 @@ impl LinkProfile {
             delay,
             jitter: Duration::ZERO,
             order: Order::Kept,
+            radio: None,
             rate: None,
             loss: 0.0,
             bursts: None,
@@ -129,6 +135,7 @@ pub struct Link {
     /// When the bottleneck has sent all that is queued.
     free_at: Time,
     last_arrival: Time,
+    stretch: Stretch,
     pub counters: Counters,
 }
 
@@ -168,6 +175,7 @@ impl Link {
             burst_since: None,
             free_at: Time::ZERO,
             last_arrival: Time::ZERO,
+            stretch: Stretch::default(),
             counters: Counters::default(),
         }
     }
@@ -287,6 +295,10 @@ impl Link {
 
     fn arrival(&mut self, departure: Time) -> Time {
         let jitter = self.profile.jitter.mul_f64(self.rng.random());
+        let departure = match self.profile.radio {
+            Some(radio) => radio.delayed(&mut self.stretch, departure, &mut self.rng),
+            None => departure,
+        };
         let mut arrival = departure + self.profile.delay + jitter;
         if self.chance(self.profile.held_back) {
             return arrival + self.profile.delay.mul_f64(4.0 * self.rng.random::<f64>());

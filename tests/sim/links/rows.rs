@@ -9,6 +9,7 @@ use crate::{
     clock::Time,
     go_peer::config::GoConfig,
     network::{Bursts, Change, Late, LinkProfile, Rate},
+    radio::Radio,
 };
 
 const MBIT: u64 = 1_000_000 / 8;
@@ -117,6 +118,78 @@ pub fn reordering() -> Row {
         share: 0.05,
         by: packet.mul_f64(3.5),
     });
+    row
+}
+
+/// How a delay varies by up to 20 ms each way while the order is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Varying {
+    /// From packet to packet: of close ones, the latest holds back all that follow.
+    Jitter,
+    Turns,
+    Wander,
+}
+
+pub const VARYING: [Varying; 3] = [Varying::Jitter, Varying::Turns, Varying::Wander];
+
+impl Row {
+    fn varying(mut self, varying: Varying) -> Self {
+        let most = 20 * MS;
+        match varying {
+            Varying::Jitter => self.link.jitter = most,
+            Varying::Turns => {
+                self.link.radio = Some(Radio::Turns {
+                    shortest: 5 * MS,
+                    longest: most,
+                });
+            }
+            Varying::Wander => {
+                let every = 200 * MS;
+                self.link.radio = Some(Radio::Wander { most, every });
+            }
+        }
+        let name = match varying {
+            Varying::Jitter => "jitter",
+            Varying::Turns => "turns",
+            Varying::Wander => "wander",
+        };
+        self.name = format!("{}-{name}", self.name);
+        self
+    }
+}
+
+pub fn varying(varying: Varying, share: f64) -> Row {
+    lossy(share).varying(varying)
+}
+
+pub fn slow_varying(varying: Varying, share: f64) -> Row {
+    slow_lossy(share).varying(varying)
+}
+
+pub fn varying_bufferbloat(varying: Varying) -> Row {
+    bufferbloat().varying(varying)
+}
+
+pub fn four_varying(varying: Varying) -> Row {
+    let mut row = bulk("4flows-100m-50ms", 100, 50).varying(varying);
+    row.flows = (0..4)
+        .map(|_| flow(Time::ZERO, bbr(), bbr(), Work::Bulk))
+        .collect();
+    row
+}
+
+pub fn late_comer_varying(varying: Varying) -> Row {
+    late_comer().varying(varying)
+}
+
+/// Beside one who yields to no queue.
+pub fn beside_greedy() -> Row {
+    let mut row = bulk("beside-greedy-20m-50ms", 20, 50)
+        .queue(20 * MBIT / 5)
+        .seconds(20);
+    let greedy = || ours(Congestion::LossRate, 20 * MBIT);
+    row.flows
+        .push(flow(2 * SECOND, greedy(), greedy(), Work::Bulk));
     row
 }
 
@@ -338,6 +411,7 @@ pub fn all() -> Vec<Row> {
         short_lossy(0.2),
         ten_flows(),
         late_comer(),
+        beside_greedy(),
         rounds(0.0),
         rounds(0.05),
         rounds(0.1),
@@ -348,6 +422,15 @@ pub fn all() -> Vec<Row> {
         cancel(false),
         cancel(true),
     ]);
+    for kind in VARYING {
+        rows.extend([0.0, 0.05].map(|share| varying(kind, share)));
+        rows.extend([0.0, 0.05, 0.2].map(|share| slow_varying(kind, share)));
+        rows.extend([
+            varying_bufferbloat(kind),
+            four_varying(kind),
+            late_comer_varying(kind),
+        ]);
+    }
     for congestion in [Congestion::Fixed, Congestion::LossRate] {
         rows.extend(LOSSES.map(|share| configured(congestion, share)));
     }
