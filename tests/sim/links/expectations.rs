@@ -193,6 +193,45 @@ fn a_late_comer_gets_its_share() {
     );
 }
 
+/// A delay that varies within a round trip is not taken for a queue for long, and a queue behind it
+/// not for that. One that wanders for longer looks like a queue, and is taken for one.
+#[test]
+fn a_delay_that_varies_in_order_is_no_queue() {
+    use rows::Varying::{Jitter, Turns, Wander};
+    let goals = |least, share: f64| [Goodput(least), Wire(1.1 / (1.0 - share))];
+    for share in [0.0, 0.05] {
+        expect(&rows::varying(Turns, share), &goals(0.52, share));
+        expect(&rows::varying(Jitter, share), &goals(0.12, share));
+        expect(&rows::slow_varying(Turns, share), &goals(0.95, share));
+        expect(&rows::slow_varying(Jitter, share), &goals(0.85, share));
+        expect(&rows::slow_varying(Wander, share), &goals(0.6, share));
+    }
+    for (varying, least) in [(Turns, 0.87), (Jitter, 0.6)] {
+        let row = rows::slow_varying(varying, 0.2);
+        expect(&row, &[Goodput(least), Wire(1.5)]);
+    }
+}
+
+#[test]
+fn a_long_queue_of_a_delay_that_varies_is_kept_short() {
+    for (varying, least) in rows::VARYING.into_iter().zip([0.85, 0.95, 0.65]) {
+        let row = rows::varying_bufferbloat(varying);
+        let queue = QueueingP95(60 * MS);
+        expect(&row, &[Goodput(least), Wire(CLEAN_WIRE), queue]);
+    }
+}
+
+#[test]
+fn flows_share_a_delay_that_varies() {
+    use rows::Varying::{Jitter, Turns};
+    for (varying, least) in [(Jitter, 0.6), (Turns, 0.8)] {
+        let row = rows::four_varying(varying);
+        expect(&row, &[Goodput(0.75), Jain(least), Wire(1.1)]);
+        let row = rows::late_comer_varying(varying);
+        expect(&row, &[Goodput(0.65), Jain(0.55), QueueingP95(60 * MS)]);
+    }
+}
+
 #[test]
 fn requests_are_answered_in_a_round_trip() {
     expect(&rows::rounds(0.0), &[RoundP50(RTT + 2 * MS), HonestRounds]);

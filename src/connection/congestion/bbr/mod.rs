@@ -16,6 +16,7 @@ mod path;
 mod span;
 #[cfg(test)]
 mod tests;
+mod variation;
 
 use std::time::Duration;
 
@@ -359,7 +360,9 @@ impl Bbr {
 impl Controller for Bbr {
     fn on_ack(&mut self, event: &AckEvent) {
         self.silent = false;
-        let round_passed = self.path.update(event);
+        let round_passed = self
+            .path
+            .update(event, matches!(self.mode, Mode::Cruise { .. }));
         self.span.on_ack(event);
         if let Some(rtt) = event.rtt {
             self.latest_rtt = rtt.into();

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::{AckEvent, rate::RateSample};
+use super::{
+    super::{AckEvent, rate::RateSample},
+    variation::Variation,
+};
 use crate::{
     connection::amount::{bytes_in, scale},
     moment::{Micros, Moment, Span},
@@ -19,7 +22,7 @@ const MOST_QUEUE: Duration = Duration::from_millis(16);
 const SHORT: Duration = Duration::from_millis(5);
 const LEAST_SHORT_QUEUE: Duration = Duration::from_micros(250);
 /// The least of so many samples in a row is the delay that they have in common.
-const QUEUE_SAMPLES: u32 = 8;
+const QUEUE_SAMPLES: u8 = 8;
 /// A slower path shows in all samples of this time at least.
 const LEAST_SPAN: Duration = Duration::from_millis(50);
 /// Round trips in which a queue goes if those who feed it yield.
@@ -44,6 +47,7 @@ pub(super) struct PathModel {
     min_rtt: Option<MinRtt>,
     recent_min_rtt: Option<Span>,
     queue: Queue,
+    variation: Variation,
     queue_since: Option<Moment>,
     tick: Micros,
     loss: AmbientLoss,
@@ -53,13 +57,15 @@ pub(super) struct PathModel {
 }
 
 impl PathModel {
-    /// Takes what an acknowledgement says. Returns whether a round trip has passed.
-    pub(super) fn update(&mut self, event: &AckEvent) -> bool {
+    /// Takes what an acknowledgement says, while as much is sent as arrives or not. Returns whether
+    /// a round trip has passed.
+    pub(super) fn update(&mut self, event: &AckEvent, steady: bool) -> bool {
         self.tick = event.tick.into();
         if let Some(rtt) = event.rtt {
             self.recent_min_rtt = Some(least(self.recent_min_rtt, rtt));
             self.min_rtt = Some(MinRtt::with_sample(self.min_rtt, event.now, rtt));
             self.queue.sample(event.now, rtt, self.min_rtt());
+            self.variation.sample(self.queue.delay);
             self.look_for_old_queue(event.now);
         }
         let Some(sample) = event.rate else {
@@ -70,9 +76,17 @@ impl PathModel {
         if round_passed {
             self.round = self.round.wrapping_add(1);
             self.round_end = event.delivered;
+            self.end_round(steady);
         }
         self.look_for_slower_path(event.now);
         round_passed
+    }
+
+    fn end_round(&mut self, steady: bool) {
+        // On a short path, threads that are late are more than that.
+        if !self.is_short() {
+            self.variation.end_round(steady, self.min_rtt());
+        }
     }
 
     fn look_for_old_queue(&mut self, now: Moment) {
@@ -198,7 +212,19 @@ impl PathModel {
 
     /// Whether datagrams surely wait in a queue, by what their acknowledgements tell.
     pub(super) fn has_queue(&self) -> bool {
-        self.queue.delay.get() > queue_threshold(self.min_rtt()) + self.tick() / 2
+        self.queue_delay() > self.least_queue() + self.tick() / 2
+    }
+
+    /// The delay beyond the least one.
+    pub(super) fn queue_delay(&self) -> Duration {
+        self.queue.delay.get()
+    }
+
+    /// The longest delay that is no queue.
+    fn least_queue(&self) -> Duration {
+        let min_rtt = self.min_rtt();
+        let least = queue_threshold(min_rtt);
+        least + self.variation.delay(least, min_rtt)
     }
 
     /// Whether they have done so for long without a break.
@@ -210,9 +236,9 @@ impl PathModel {
     fn is_queue_empty(&self) -> bool {
         let threshold = match self.is_short() {
             true => (self.min_rtt() / 8).max(LEAST_SHORT_QUEUE),
-            false => queue_threshold(self.min_rtt()),
+            false => self.least_queue(),
         };
-        self.queue.delay.get() <= threshold
+        self.queue_delay() <= threshold
     }
 
     /// Whether a whole queue may delay less than threads that are late.
@@ -280,11 +306,11 @@ impl MinRtt {
 /// was least. Jitter delays some of them, a queue delays all.
 #[derive(Debug, Default)]
 struct Queue {
-    delay: Span,
+    delay: Micros,
     /// The least that a whole batch had in common.
     base: Option<MinRtt>,
     least: Option<Span>,
-    samples: u32,
+    samples: u8,
     /// It has been seen for long without a break.
     is_old: bool,
     since: Option<Moment>,
@@ -304,7 +330,7 @@ impl Queue {
             (self.least, self.samples, self.since) = (None, 0, None);
         }
         let base = self.base.map_or(least, |base| base.rtt.get());
-        let delay = Span::from(least.saturating_sub(base));
+        let delay = Micros::from(least.saturating_sub(base));
         // One sample without a delay is enough to tell that there is no queue.
         if complete || delay < self.delay {
             self.delay = delay;
