@@ -37,7 +37,7 @@ struct Held {
     rest: Option<Box<Rest>>,
 }
 
-/// The chunks behind the first, and what else a queue has of which much is made use.
+/// The chunks behind the first, and what else only busy queues need.
 #[derive(Default)]
 struct Rest {
     chunks: VecDeque<Chunk>,

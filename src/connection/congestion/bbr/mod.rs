@@ -7,7 +7,8 @@
 //! - Loss by itself does not slow it down, but on paths so short that a full queue cannot be seen
 //!   otherwise. What is lost while no queue delays anything, and is lost as well when less is sent,
 //!   is taken for a property of the path, and that much more is sent.
-//! - A queue does: it ends the search for more bandwidth, and slows what feeds it.
+//! - A queue does: it ends the search for more bandwidth, and slows what feeds it. A delay that
+//!   varies within each round trip is none: radio links keep the order of what they delay.
 //! - The least round-trip time is measured whenever the queue is empty, which that makes common;
 //!   sending pauses for it only if that has not happened for long.
 

@@ -57,8 +57,8 @@ pub(super) struct PathModel {
 }
 
 impl PathModel {
-    /// Takes what an acknowledgement says, while as much is sent as arrives or not. Returns whether
-    /// a round trip has passed.
+    /// Takes what an acknowledgement says; `steady` is whether as much is sent as arrives. Returns
+    /// whether a round trip has passed.
     pub(super) fn update(&mut self, event: &AckEvent, steady: bool) -> bool {
         self.tick = event.tick.into();
         if let Some(rtt) = event.rtt {
@@ -216,7 +216,7 @@ impl PathModel {
     }
 
     /// The delay beyond the least one.
-    pub(super) fn queue_delay(&self) -> Duration {
+    fn queue_delay(&self) -> Duration {
         self.queue.delay.get()
     }
 

@@ -44,7 +44,7 @@ impl Variation {
         self.highest = self.highest.max(delay);
     }
 
-    /// A round trip is over, in which as much was sent as arrives or not.
+    /// A round trip is over; `steady` is whether as much was sent in it as arrives.
     pub(super) fn end_round(&mut self, steady: bool, min_rtt: Duration) {
         if !std::mem::take(&mut self.is_known) {
             return;
