@@ -122,8 +122,9 @@ impl Sub for Moment {
     }
 }
 
+/// Centuries are as good as for ever.
 #[inline]
-fn nanos(time: Duration) -> u64 {
+pub(crate) fn nanos(time: Duration) -> u64 {
     let seconds = time.as_secs().saturating_mul(1_000_000_000);
     seconds.saturating_add(time.subsec_nanos().into())
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::moment::nanos;
+
 const NANOS: u64 = 1_000_000_000;
 
 /// A value times a fraction, without overflow.
@@ -28,12 +30,6 @@ pub(super) fn bytes_in(time: Duration, per_second: u64) -> u64 {
 #[inline]
 pub(super) fn per_second(bytes: u64, time: Duration) -> u64 {
     scale(bytes, NANOS, nanos(time))
-}
-
-/// Centuries are as good as for ever.
-#[inline]
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

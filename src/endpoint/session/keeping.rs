@@ -20,8 +20,8 @@ const BUSY: u32 = 2 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
     until: Option<Instant>,
-    /// Bytes that the application wrote and read, and bytes held: the lower halves, as of the last
-    /// visit, and the former as of the beginning of this time.
+    /// Bytes that the application wrote and read, and bytes that the connection holds: the lower
+    /// halves, as of the last visit, and the former as of the beginning of this time.
     moved: u32,
     held: u32,
     moved_before: u32,
