@@ -5,7 +5,8 @@
 //! datagrams' plaintexts and one deadline. Whoever drives it follows one rule:
 //!
 //! > Any number of `handle_*`, `write`, `consume`, `shutdown`; then `poll_transmit` until it gives
-//! > `None`; then wait until `poll_timeout`, or for the next event.
+//! > `None`, or would by [`Connection::has_more`]; then wait until `poll_timeout`, or for the next
+//! > event.
 //!
 //! All status is level-triggered: ask [`Connection::read_end`], [`Connection::write_end`],
 //! [`Connection::is_drained`] after driving; nothing is lost by not asking.

@@ -29,6 +29,8 @@ pub(super) struct Output {
     /// Repetitions are due to later acknowledgements, not to a timer.
     pub(super) repeat_is_fast: bool,
     pub(super) peer_wraps: bool,
+    /// Another datagram may leave at the same time as the last one.
+    has_more: bool,
     /// When the small segment at the end stops waiting for company.
     hold_until: Option<Moment>,
     /// When the peer's closed window is tried.
@@ -45,16 +47,22 @@ impl Connection {
         let now = self.clock.moment(now);
         let start = datagram.len();
         self.output.waits = None;
+        self.output.has_more = true;
         if self.life.take_terminate(now) {
             // One that would exceed what an unproven address may be sent counts as lost.
             if self.validation.allows(COMMAND_LEN + self.overhead()) {
                 Segment::Command(self.final_terminate()).encode(datagram);
             }
         } else if self.life.state.is_receiving() && self.validation.allows_datagram() {
-            self.fill(now, start, datagram);
+            self.output.has_more = self.fill(now, start, datagram);
         }
         let len = datagram.len() - start;
         (len > 0).then(|| self.on_datagram(now, len))
+    }
+
+    /// Whether `poll_transmit`, which has just given a datagram, may give another at the same time.
+    pub fn has_more(&self) -> bool {
+        self.output.has_more
     }
 
     fn on_datagram(&mut self, now: Moment, len: usize) -> usize {
@@ -66,35 +74,41 @@ impl Connection {
         len
     }
 
-    fn fill(&mut self, now: Moment, start: usize, datagram: &mut Vec<u8>) {
+    /// Returns whether there may be something for another datagram.
+    fn fill(&mut self, now: Moment, start: usize, datagram: &mut Vec<u8>) -> bool {
         if self.receive.has_window_news() || self.reminds(now) {
             self.acks.request(now);
         }
         let mut candidate = self.sendable(now);
-        let mut has_data = false;
+        let (mut has_data, mut is_full) = (false, false);
         self.append_ack(now, start, candidate, datagram);
         while let Some(data) = candidate {
             let used = datagram.len() - start;
             let is_copy = matches!(data, Candidate::Copy { .. });
             // A copy in the datagram of what it copies would get lost with it.
             if used + DATA_OVERHEAD + data.len() > self.max_plaintext || is_copy && has_data {
-                return;
+                return true;
             }
             has_data = true;
             self.append_data(now, data, datagram);
             if self.exhaust_numbers(now) {
-                return datagram.truncate(start);
+                datagram.truncate(start);
+                return true;
             }
-            let full = datagram.len() - start + DATA_OVERHEAD >= self.max_plaintext;
-            candidate = if full { None } else { self.sendable(now) };
+            is_full = datagram.len() - start + DATA_OVERHEAD >= self.max_plaintext;
+            candidate = if is_full { None } else { self.sendable(now) };
         }
-        let used = datagram.len() - start;
-        let quiet = self.quiet();
-        if self.pings.is_due(now, quiet, &self.config) && used + COMMAND_LEN <= self.max_plaintext {
-            let sending_next = self.send.first_unacked();
-            Segment::Command(self.ping(sending_next)).encode(datagram);
-            self.pings.on_ping_sent(now, sending_next);
+        let has_more = is_full || self.acks.is_due(now);
+        if !self.pings.is_due(now, self.quiet(), &self.config) {
+            return has_more;
         }
+        if datagram.len() - start + COMMAND_LEN > self.max_plaintext {
+            return true;
+        }
+        let sending_next = self.send.first_unacked();
+        Segment::Command(self.ping(sending_next)).encode(datagram);
+        self.pings.on_ping_sent(now, sending_next);
+        has_more
     }
 
     /// While data is in flight, its own repetition is sign enough. An address that is not proven

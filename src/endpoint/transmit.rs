@@ -215,6 +215,10 @@ impl Transmitter {
                 Sent::Refused => session.refused = true,
                 Sent::Blocked => return self.wait(slot, &port, &path),
             }
+            if !session.connection.has_more() {
+                flushed = Flushed::Done;
+                break;
+            }
         }
         // Of a socket with one peer it is told below whom a refusal means. And a last word does not
         // wait, for once it is told that all is over the process may end.

@@ -125,6 +125,14 @@ impl OurPeer {
     }
 }
 
+/// What is said to be the last datagram of this time is the last.
+fn assert_last_if_told(connection: &mut Connection, now: Instant) {
+    if !connection.has_more() {
+        let another = connection.poll_transmit(now, &mut Vec::new());
+        assert_eq!(another, None, "a datagram after the last");
+    }
+}
+
 fn is_terminate(datagram: &[u8]) -> bool {
     matches!(
         Segments::new(datagram).next(),
@@ -188,6 +196,7 @@ impl Node for OurPeer {
             let datagram = buffer.split_off(BUFFER_PREFIX.len());
             assert_eq!(length, datagram.len(), "poll_transmit miscounts");
             assert!(length > 0, "an empty datagram");
+            assert_last_if_told(connection, instant);
             return Some(datagram);
         }
         assert_eq!(

@@ -92,7 +92,10 @@ impl End {
     pub fn speak(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let (mut sent, mut datagram) = (Vec::new(), Vec::new());
         let most = MOST_AT_ONCE.max(self.connection.memory());
+        let mut has_more = true;
         while let Some(len) = self.connection.poll_transmit(now, &mut datagram) {
+            assert!(has_more, "a datagram after the last");
+            has_more = self.connection.has_more();
             assert_eq!(len, datagram.len());
             self.said += len;
             self.check_datagram(&datagram);
