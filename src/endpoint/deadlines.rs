@@ -1,29 +1,31 @@
-//! When which session wants its timers looked at: a heap that is cheap to re-arm.
+//! When which session wants its timers looked at: heaps that are cheap to re-arm.
 //!
-//! Nearly every datagram moves a session's deadline, nearly always later. So the heap is touched
-//! only when a deadline moves earlier; an entry that comes up too early is put back.
+//! Nearly every datagram moves a session's deadline, nearly always later. So a heap is touched
+//! only when a deadline moves earlier; an entry that comes up too early is put back. What is due
+//! soon, as acknowledgements are, has a heap of its own: it holds few, and the entries of what will
+//! hardly ever be due stay where they are meanwhile.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    time::{Duration, Instant},
+};
 
 use super::table::Slot;
 use crate::moment::{Moment, Start};
 
-/// The deadlines of one worker's sessions, one each.
+/// No further ahead than this, a deadline is near: acknowledgements wait for less.
+const NEAR: Duration = Duration::from_millis(30);
+
+/// The deadlines of one worker's sessions, one each, by the indices of their slots.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     /// When the first was armed.
     start: Option<Start>,
-    heap: BinaryHeap<Reverse<(Moment, Slot)>>,
-    armed: Vec<Armed>,
-    live: usize,
-}
-
-/// What a slot waits for.
-#[derive(Clone, Copy, Debug, Default)]
-struct Armed {
-    wanted: Option<Moment>,
-    /// The one entry in the heap that counts; it is not later than `wanted`.
-    queued: Option<(Moment, Slot)>,
+    /// What wants anything is in one of the queues, and comes up no later.
+    wanted: Vec<Option<Moment>>,
+    near: Queue,
+    far: Queue,
 }
 
 impl Deadlines {
@@ -32,84 +34,119 @@ impl Deadlines {
         let start = *self.start.get_or_insert_with(|| Start::new(now));
         let wanted = wanted.map(|wanted| start.moment(wanted));
         let index = slot.index();
-        if index >= self.armed.len() {
-            self.armed.resize(index + 1, Armed::default());
+        if index >= self.wanted.len() {
+            self.wanted.resize(index + 1, None);
         }
-        let armed = &mut self.armed[index];
-        armed.wanted = wanted;
-        let Some(wanted) = wanted else { return };
-        match armed.queued {
-            Some((queued, owner)) if owner == slot && queued <= wanted => {}
-            _ => self.push(wanted, slot),
+        self.wanted[index] = wanted;
+        if let Some(wanted) = wanted
+            && !self.comes_up_by(wanted, index)
+        {
+            self.push(start.moment(now), wanted, index);
         }
     }
 
     /// Forgets a session that is gone.
     pub(super) fn disarm(&mut self, slot: Slot) {
-        if let Some(armed) = self.armed.get_mut(slot.index()) {
-            if armed.queued.is_some() {
-                self.live -= 1;
-            }
-            *armed = Armed::default();
+        if let Some(wanted) = self.wanted.get_mut(slot.index()) {
+            *wanted = None;
+            self.near.forget(slot.index());
+            self.far.forget(slot.index());
         }
     }
 
     /// The earliest time at which `pop_expired` may have something to say.
     pub(super) fn next(&mut self) -> Option<Instant> {
-        let first = self.first()?;
+        let firsts = [self.near.first(), self.far.first()];
+        let first = firsts.into_iter().flatten().min()?;
         Some(self.start?.instant(first))
     }
 
+    /// The index of a session whose deadline has come. It has none until it is armed again.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<usize> {
+        let now = self.start?.moment(now);
+        loop {
+            let expired = self.near.pop_expired(now);
+            let index = expired.or_else(|| self.far.pop_expired(now))?;
+            match self.wanted[index] {
+                Some(wanted) if wanted <= now => {
+                    self.wanted[index] = None;
+                    return Some(index);
+                }
+                Some(wanted) if !self.comes_up_by(wanted, index) => self.push(now, wanted, index),
+                _ => {}
+            }
+        }
+    }
+
+    fn comes_up_by(&self, wanted: Moment, index: usize) -> bool {
+        self.near.comes_up_by(wanted, index) || self.far.comes_up_by(wanted, index)
+    }
+
+    fn push(&mut self, now: Moment, when: Moment, index: usize) {
+        let is_near = when <= now + NEAR;
+        let queue = if is_near {
+            &mut self.near
+        } else {
+            &mut self.far
+        };
+        queue.push(when, index);
+    }
+}
+
+/// Slots in the order of their times.
+#[derive(Debug, Default)]
+struct Queue {
+    heap: BinaryHeap<Reverse<(Moment, u32)>>,
+    /// When each slot comes up. Other entries of it do not count.
+    queued: Vec<Option<Moment>>,
+    /// How many do.
+    live: usize,
+}
+
+impl Queue {
+    /// Puts a slot at this time in place of the one at which it is.
+    fn push(&mut self, when: Moment, index: usize) {
+        if index >= self.queued.len() {
+            self.queued.resize(index + 1, None);
+        }
+        let before = self.queued[index].replace(when);
+        self.live += usize::from(before.is_none());
+        self.heap.push(Reverse((when, index as u32)));
+        // Entries that do not count would otherwise pile up under a far one that is replaced again
+        // and again.
+        if self.heap.len() > 64 + 4 * self.live {
+            let queued = &self.queued;
+            self.heap
+                .retain(|&Reverse((when, index))| queued[index as usize] == Some(when));
+        }
+    }
+
+    fn forget(&mut self, index: usize) {
+        let queued = self.queued.get_mut(index).and_then(Option::take);
+        self.live -= usize::from(queued.is_some());
+    }
+
+    fn comes_up_by(&self, time: Moment, index: usize) -> bool {
+        let queued = self.queued.get(index).copied().flatten();
+        queued.is_some_and(|queued| queued <= time)
+    }
+
+    /// When the first slot comes up.
     fn first(&mut self) -> Option<Moment> {
-        while let Some(&Reverse(entry)) = self.heap.peek() {
-            if self.counts(entry) {
-                return Some(entry.0);
+        while let Some(&Reverse((when, index))) = self.heap.peek() {
+            if self.queued[index as usize] == Some(when) {
+                return Some(when);
             }
             self.heap.pop();
         }
         None
     }
 
-    /// A session whose deadline has come. It has none until it is armed again.
-    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Slot> {
-        let now = self.start?.moment(now);
-        loop {
-            let next = self.first()?;
-            if next > now {
-                return None;
-            }
-            let Reverse((_, slot)) = self.heap.pop()?;
-            self.live -= 1;
-            let armed = &mut self.armed[slot.index()];
-            armed.queued = None;
-            match armed.wanted {
-                Some(wanted) if wanted > now => self.push(wanted, slot),
-                Some(_) => {
-                    armed.wanted = None;
-                    return Some(slot);
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn push(&mut self, when: Moment, slot: Slot) {
-        let armed = &mut self.armed[slot.index()];
-        if armed.queued.replace((when, slot)).is_none() {
-            self.live += 1;
-        }
-        self.heap.push(Reverse((when, slot)));
-        // Entries that no longer count would otherwise pile up under a far deadline that is set
-        // again and again.
-        if self.heap.len() > 64 + 4 * self.live {
-            let mut heap = std::mem::take(&mut self.heap);
-            heap.retain(|&Reverse(entry)| self.counts(entry));
-            self.heap = heap;
-        }
-    }
-
-    fn counts(&self, entry: (Moment, Slot)) -> bool {
-        self.armed[entry.1.index()].queued == Some(entry)
+    fn pop_expired(&mut self, now: Moment) -> Option<usize> {
+        self.first().filter(|&first| first <= now)?;
+        let Reverse((_, index)) = self.heap.pop()?;
+        self.forget(index as usize);
+        Some(index as usize)
     }
 }
 
@@ -135,8 +172,8 @@ mod tests {
         deadlines.arm(start, slot(1), Some(start + millis(10)));
         assert_eq!(deadlines.next(), Some(start + millis(10)));
         assert_eq!(deadlines.pop_expired(start), None);
-        assert_eq!(deadlines.pop_expired(start + millis(30)), Some(slot(1)));
-        assert_eq!(deadlines.pop_expired(start + millis(30)), Some(slot(0)));
+        assert_eq!(deadlines.pop_expired(start + millis(30)), Some(1));
+        assert_eq!(deadlines.pop_expired(start + millis(30)), Some(0));
         assert_eq!(deadlines.pop_expired(start + millis(30)), None);
         assert_eq!(deadlines.next(), None);
     }
@@ -149,7 +186,7 @@ mod tests {
         deadlines.arm(start, slot(0), Some(start + millis(50)));
         assert_eq!(deadlines.pop_expired(start + millis(20)), None);
         assert_eq!(deadlines.next(), Some(start + millis(50)));
-        assert_eq!(deadlines.pop_expired(start + millis(50)), Some(slot(0)));
+        assert_eq!(deadlines.pop_expired(start + millis(50)), Some(0));
     }
 
     #[test]
@@ -164,10 +201,7 @@ mod tests {
         deadlines.disarm(slot(3));
         deadlines.arm(start, Slot::new(3, 1), Some(start + millis(40)));
         assert_eq!(deadlines.pop_expired(start + millis(10)), None);
-        assert_eq!(
-            deadlines.pop_expired(start + millis(40)),
-            Some(Slot::new(3, 1))
-        );
+        assert_eq!(deadlines.pop_expired(start + millis(40)), Some(3));
     }
 
     #[test]
@@ -178,8 +212,27 @@ mod tests {
             let now = start + millis(round);
             deadlines.arm(start, slot(0), Some(now + Duration::from_secs(10)));
             deadlines.arm(start, slot(0), Some(now));
-            assert_eq!(deadlines.pop_expired(now), Some(slot(0)));
+            assert_eq!(deadlines.pop_expired(now), Some(0));
         }
-        assert!(deadlines.heap.len() <= 70, "{}", deadlines.heap.len());
+        for queue in [&deadlines.near, &deadlines.far] {
+            assert!(queue.heap.len() <= 70, "{}", queue.heap.len());
+        }
+    }
+
+    #[test]
+    fn a_far_deadline_stays_queued_while_near_ones_come_and_go() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::default();
+        let far = start + Duration::from_secs(10);
+        for round in 0..100 {
+            let now = start + millis(round);
+            deadlines.arm(now, slot(0), Some(far));
+            deadlines.arm(now, slot(0), Some(now + millis(1)));
+            assert_eq!(deadlines.pop_expired(now + millis(1)), Some(0));
+        }
+        assert_eq!(deadlines.far.heap.len(), 1);
+        deadlines.arm(start, slot(0), Some(far + millis(1)));
+        assert_eq!(deadlines.pop_expired(far), None);
+        assert_eq!(deadlines.pop_expired(far + millis(1)), Some(0));
     }
 }

@@ -156,11 +156,12 @@ impl<T: Tenant> Table<T> {
     }
 
     pub(super) fn find(&self, id: &ConnectionId) -> Option<Slot> {
-        Some(self.slot(*self.by_id.get(id)?))
+        Some(self.slot(*self.by_id.get(id)? as usize))
     }
 
-    fn slot(&self, index: u32) -> Slot {
-        Slot::new(index, self.places[index as usize].generation)
+    /// The slot of whoever is at this place.
+    pub(super) fn slot(&self, index: usize) -> Slot {
+        Slot::new(index as u32, self.places[index].generation)
     }
 
     /// From now on the session may move.

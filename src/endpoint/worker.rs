@@ -178,10 +178,12 @@ impl Worker {
 
     fn fire_deadlines(&mut self, now: Instant) {
         for _ in 0..MAX_DEADLINES {
-            let Some(slot) = self.deadlines.pop_expired(now) else {
+            let Some(index) = self.deadlines.pop_expired(now) else {
                 return;
             };
-            self.touch_with(slot, |session| session.connection.handle_timeout(now));
+            self.touch_with(self.table.slot(index), |session| {
+                session.connection.handle_timeout(now)
+            });
         }
     }
 
