@@ -18,9 +18,9 @@ use crate::{bulk, client, opening, payload, report::Report, threads::Threads};
 ///
 /// Works with a server in mode echo or xor. Each stream, in a thread of its own, sends a message
 /// when the one before is back. With --threads, few threads do so for all streams, and a selector
-/// tells them of answers; with --rate they send by the clock, and the time of a message is that
-/// since it was due. A byte per stream, which opens the session,
-/// is not counted. cpu_us_per_message is the time of all threads here while messages went.
+/// tells them of answers; with --rate they send by the clock, by the millisecond, and the time of a
+/// message is that since it was due. A byte per stream, which opens the session, is not counted.
+/// cpu_us_per_message is the time of all threads here while messages went.
 ///
 /// With --rate, late_us tells how late the latest message was sent: where it is large, use more
 /// --threads.

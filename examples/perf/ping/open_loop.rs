@@ -15,6 +15,8 @@ use crate::{PATIENCE, report::Report};
 
 /// Messages that are sent before answers are looked at.
 const AT_ONCE: usize = 64;
+/// So long the next message may wait for others: to wake for each would cost more than to send it.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Sends on all streams, shared by few threads, until it is time to end and all is answered.
 pub(super) fn run(
@@ -83,6 +85,7 @@ fn by_the_clock(driver: &mut Driver<'_>, schedule: &Schedule) {
         if now >= deadline {
             return driver.give_up();
         }
-        driver.receive(next.unwrap_or(deadline).saturating_duration_since(now));
+        let wait = next.unwrap_or(deadline).saturating_duration_since(now);
+        driver.receive(if wait.is_zero() { wait } else { wait.max(TICK) });
     }
 }

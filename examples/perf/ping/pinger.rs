@@ -54,7 +54,7 @@ impl<'a> Pinger<'a> {
         Ok(())
     }
 
-    /// Reads the answers that are there.
+    /// Reads the answers that are there. What comes meanwhile, the selector tells of.
     pub(super) fn read(
         &mut self,
         size: usize,
@@ -80,6 +80,10 @@ impl<'a> Pinger<'a> {
                     self.received = 0;
                     self.complete(now, size, report);
                 }
+            }
+            // Under TLS more may lie behind it, of which the selector does not know.
+            if count < buffer.len() && matches!(stream, MaybeTlsStream::Plain(_)) {
+                return Ok(());
             }
         }
     }

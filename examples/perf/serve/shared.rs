@@ -277,6 +277,11 @@ impl Session {
             }
             let sent = write(stream, bytes)?;
             self.unsent.extend(&bytes[sent..]);
+            // Under TLS more may lie behind it, of which the selector does not know.
+            let is_all = count < buffer.len() && matches!(stream, MaybeTlsStream::Plain(_));
+            if is_all && self.unsent.is_empty() {
+                return Ok(Next::When(Readiness::Readable));
+            }
         }
         Ok(Next::Again)
     }
