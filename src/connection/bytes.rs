@@ -74,6 +74,9 @@ impl ByteQueue {
     /// Moves bytes from the front of `other` to the end of this queue: at least `wanted` if there
     /// are as many, and at most `most`. Returns how many.
     pub fn append_from(&mut self, other: &mut Self, wanted: usize, most: usize) -> usize {
+        if self.is_empty() && other.len() <= wanted.min(most) {
+            return self.take_all(other);
+        }
         let mut moved = 0;
         while moved < wanted.min(most) && !other.is_empty() {
             moved += match other.pop_whole(most - moved) {
@@ -95,6 +98,18 @@ impl ByteQueue {
             };
         }
         moved
+    }
+
+    /// Takes the place of `other`, to which this queue, which is empty, leaves its memory.
+    fn take_all(&mut self, other: &mut Self) -> usize {
+        let Some(all) = other.held.take_if(|all| all.len > 0) else {
+            return 0;
+        };
+        let (count, was_idle) = (all.len, all.idle);
+        let left = self.held.replace(all);
+        other.held = left.filter(|_| !was_idle);
+        self.for_more();
+        count
     }
 
     /// The first bytes, as many as lie together; empty only if there are none.
