@@ -6,6 +6,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use arrayvec::ArrayVec;
+
 use super::{queue::shrink, relist::Relist};
 use crate::{
     moment::Moment,
@@ -57,9 +59,10 @@ struct Lists {
     /// Received and not yet listed, oldest first.
     pending: VecDeque<Entry>,
     relist: Relist,
-    fresh: Vec<Entry>,
-    scratch: Vec<SeqNum>,
 }
+
+/// The numbers of one ACK.
+pub(super) type Listed = ArrayVec<SeqNum, MAX_NUMBERS>;
 
 impl Lists {
     /// Bytes of what waits to be listed, for the first time or again.
@@ -76,16 +79,17 @@ impl Lists {
         }
     }
 
-    /// Moves so many of the oldest that the peer does not know of from `pending` to `fresh`.
-    fn take_fresh(&mut self, known: SeqNum, most: usize) {
-        self.fresh.clear();
+    /// Takes so many of the oldest that wait to be listed and that the peer does not know of.
+    fn take_fresh(&mut self, known: SeqNum, most: usize) -> ArrayVec<Entry, MAX_NUMBERS> {
+        let mut fresh = ArrayVec::new();
         self.forget_before(known);
-        while self.fresh.len() < most
+        while fresh.len() < most
             && let Some(entry) = self.pending.pop_front()
         {
-            self.fresh.push(entry);
+            fresh.push(entry);
             self.forget_before(known);
         }
+        fresh
     }
 }
 
@@ -201,22 +205,23 @@ impl AckQueue {
         Some(crate::wire::ACK_OVERHEAD + 4 * numbers)
     }
 
-    /// Takes the next ACK. `next` is the first number not yet received, `limit` the window's.
-    pub(super) fn next_ack(
+    /// Takes the next ACK, whose numbers are put into `listed`, which is empty. `next` is the first
+    /// number not yet received, `limit` the window's.
+    pub(super) fn next_ack<'a>(
         &mut self,
         now: Moment,
         conversation: u16,
         next: SeqNum,
         limit: SeqNum,
-    ) -> Ack<'_> {
+        listed: &'a mut Listed,
+    ) -> Ack<'a> {
         let lists = self.lists.get_or_insert_default();
-        lists.scratch.clear();
         let mut timestamp = Timestamp::ZERO;
         let mut receiving_next = next;
         let max_numbers = usize::from(self.max_numbers);
-        lists.take_fresh(self.known, max_numbers);
-        for entry in &lists.fresh {
-            lists.scratch.push(entry.number);
+        let fresh = lists.take_fresh(self.known, max_numbers);
+        for entry in &fresh {
+            listed.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
             // mKCP: a Go sender takes no sample from, and does not count, a number that the
             // ReceivingNext of the same ACK covers. Of a repetition it has done so already.
@@ -224,13 +229,12 @@ impl AckQueue {
                 receiving_next = receiving_next.earliest(entry.number);
             }
         }
-        let room = max_numbers - lists.fresh.len();
-        let listed = &mut lists.scratch;
+        let room = max_numbers - fresh.len();
         lists.relist.take(room, next, |entry| {
             listed.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
         });
-        for &entry in &lists.fresh {
+        for entry in fresh {
             if !entry.number.precedes(next) {
                 lists.relist.add(entry);
             }
@@ -246,7 +250,7 @@ impl AckQueue {
             receiving_window: limit,
             receiving_next,
             timestamp,
-            numbers: Numbers::List(&lists.scratch),
+            numbers: Numbers::List(listed),
         }
     }
 
@@ -290,7 +294,8 @@ mod tests {
         assert_eq!(queue.deadline(), Some(now + DELAY));
         queue.add(n(1), Timestamp::new(5), Urgency::InCompany, now, DELAY);
         assert!(queue.is_due(now));
-        let ack = queue.next_ack(now, 1, n(2), n(50));
+        let mut numbers = Listed::new();
+        let ack = queue.next_ack(now, 1, n(2), n(50), &mut numbers);
         assert_eq!(listed(&ack), [0, 1]);
         assert_eq!(
             (ack.timestamp, ack.receiving_window),
@@ -306,9 +311,19 @@ mod tests {
         for number in 3..6 {
             queue.add(n(number), Timestamp::new(1), Urgency::InCompany, now, DELAY);
         }
-        assert_eq!(queue.next_ack(now, 1, n(6), n(50)).receiving_next, n(3));
+        assert_eq!(
+            queue
+                .next_ack(now, 1, n(6), n(50), &mut Listed::new())
+                .receiving_next,
+            n(3)
+        );
         queue.add(n(6), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
-        assert_eq!(queue.next_ack(now, 1, n(7), n(50)).receiving_next, n(6));
+        assert_eq!(
+            queue
+                .next_ack(now, 1, n(7), n(50), &mut Listed::new())
+                .receiving_next,
+            n(6)
+        );
     }
 
     #[test]
@@ -316,15 +331,22 @@ mod tests {
         let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
-        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
+        assert_eq!(
+            listed(&queue.next_ack(now, 1, n(0), n(50), &mut Listed::new())),
+            [5]
+        );
         queue.add(n(6), Timestamp::new(10), Urgency::AtOnce, now, DELAY);
-        let ack = queue.next_ack(now, 1, n(0), n(50));
+        let mut numbers = Listed::new();
+        let ack = queue.next_ack(now, 1, n(0), n(50), &mut numbers);
         assert_eq!(
             (listed(&ack), ack.timestamp),
             (vec![6, 5], Timestamp::new(10))
         );
-        assert_eq!(listed(&queue.next_ack(now, 1, n(6), n(50))), [6]);
-        assert!(listed(&queue.next_ack(now, 1, n(7), n(50))).is_empty());
+        assert_eq!(
+            listed(&queue.next_ack(now, 1, n(6), n(50), &mut Listed::new())),
+            [6]
+        );
+        assert!(listed(&queue.next_ack(now, 1, n(7), n(50), &mut Listed::new())).is_empty());
     }
 
     #[test]
@@ -332,9 +354,10 @@ mod tests {
         let now = Moment::START;
         let mut queue = AckQueue::new(SeqNum::ZERO, 1344);
         queue.add(n(5), Timestamp::new(9), Urgency::AtOnce, now, DELAY);
-        queue.next_ack(now, 1, n(0), n(50));
+        queue.next_ack(now, 1, n(0), n(50), &mut Listed::new());
         queue.request(now);
-        let ack = queue.next_ack(now, 1, n(0), n(50));
+        let mut numbers = Listed::new();
+        let ack = queue.next_ack(now, 1, n(0), n(50), &mut numbers);
         assert_eq!((listed(&ack), ack.timestamp), (vec![5], Timestamp::new(9)));
     }
 
@@ -360,7 +383,10 @@ mod tests {
             queue.add(n(number), Timestamp::new(1), Urgency::AtOnce, now, DELAY);
         }
         queue.clear(n(3));
-        assert_eq!(listed(&queue.next_ack(now, 1, n(4), n(50))), [3]);
+        assert_eq!(
+            listed(&queue.next_ack(now, 1, n(4), n(50), &mut Listed::new())),
+            [3]
+        );
     }
 
     #[test]
@@ -373,14 +399,17 @@ mod tests {
             }
         };
         add(&mut queue, 1..5);
-        queue.next_ack(now, 1, n(0), n(50));
+        queue.next_ack(now, 1, n(0), n(50), &mut Listed::new());
         add(&mut queue, 5..9);
         let held = queue.bookkeeping();
         assert_eq!(queue.keep_within(held), held);
         assert_eq!(queue.keep_within(held / 2), 4 * size_of::<Entry>());
         let one = size_of::<Entry>();
         assert_eq!(queue.keep_within(3 * one), one);
-        assert_eq!(listed(&queue.next_ack(now, 1, n(0), n(50))), [5]);
+        assert_eq!(
+            listed(&queue.next_ack(now, 1, n(0), n(50), &mut Listed::new())),
+            [5]
+        );
     }
 
     #[test]
@@ -417,7 +446,12 @@ mod tests {
                 queue.next_len(),
                 Some(17 + 4 * (25 - counts.len() * 10).min(10))
             );
-            counts.push(queue.next_ack(now, 1, n(25), n(50)).numbers.len());
+            counts.push(
+                queue
+                    .next_ack(now, 1, n(25), n(50), &mut Listed::new())
+                    .numbers
+                    .len(),
+            );
         }
         assert_eq!(counts, [10, 10, 5]);
     }

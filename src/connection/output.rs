@@ -7,6 +7,7 @@ use std::{mem, time::Instant};
 
 use super::{
     Connection, State, Timer,
+    ack::Listed,
     keepalive::Quiet,
     send::{Candidate, Stamp},
     timer,
@@ -139,9 +140,10 @@ impl Connection {
         }
         let options = self.options();
         let limit = self.receive.limit();
+        let (next, mut listed) = (self.receive.next(), Listed::new());
         let mut ack = self
             .acks
-            .next_ack(now, self.conversation, self.receive.next(), limit);
+            .next_ack(now, self.conversation, next, limit, &mut listed);
         ack.options = ack.options.with(options);
         self.round.on_ack_sent(ack.receiving_next);
         Segment::Ack(ack).encode(datagram);
