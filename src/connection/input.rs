@@ -416,12 +416,14 @@ impl Connection {
         lost.is_some()
     }
 
-    /// Nothing came back for a while: repeat the oldest segment to learn more.
+    /// Nothing came back for a while: repeat the oldest segment to learn more. If it is known to be
+    /// lost but had to wait, the oldest of those in flight counts as lost as well.
     pub(super) fn probe(&mut self, now: Moment) {
         let Some(oldest) = self.send.oldest_outstanding() else {
             return;
         };
         self.send.mark_lost(oldest);
+        self.send.hurry_first();
         self.output.probe = true;
         self.output.repeat_is_fast = false;
         self.acknowledge_beside_probe(now);

@@ -353,6 +353,19 @@ impl SendHalf {
         len
     }
 
+    /// The first unacknowledged segment goes before the others that are to be repeated, if it is one
+    /// of them: the reader waits for it, and a peer short of memory may take nothing else.
+    pub(super) fn hurry_first(&mut self) {
+        let first = self.first_unacked;
+        if let Some(repetition) = &mut self.repetition
+            && repetition.lost.front() != Some(&first)
+            && repetition.lost.contains(&first)
+        {
+            repetition.lost.retain(|&number| number != first);
+            repetition.lost.push_front(first);
+        }
+    }
+
     /// The oldest segment that is outstanding.
     pub(super) fn oldest_outstanding(&self) -> Option<SeqNum> {
         let is_outstanding = |sent: &Sent| sent.status == Status::Outstanding;

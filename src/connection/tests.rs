@@ -4,6 +4,7 @@ mod closing;
 mod migration;
 mod news;
 mod reflected;
+mod scarce;
 mod thin;
 mod unanswered;
 mod wrap;

@@ -83,3 +83,29 @@ fn discarding_leaves_nothing() {
     assert!(half.is_empty() && half.discarded() != Discarded::Nothing);
     assert_eq!(half.in_flight(), 0);
 }
+
+#[test]
+fn what_is_probed_is_the_first_even_if_others_have_been_given_up_before() {
+    for first_was_given_up in [false, true] {
+        let mut half = half();
+        half.write(&[7; 50]);
+        for transmission in 0..5 {
+            send(&mut half, transmission);
+        }
+        let first = half.first_unacked();
+        let last = usize::from(first_was_given_up);
+        for count in (1..4).chain([0].into_iter().take(last)) {
+            half.mark_lost(first.plus(count));
+        }
+        let oldest = half.oldest_outstanding().unwrap();
+        half.mark_lost(oldest);
+        half.hurry_first();
+        let repeated = |half: &mut SendHalf| match half.candidate() {
+            Some(Candidate::Repeat { number, .. }) => number,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(repeated(&mut half), first);
+        send(&mut half, 5);
+        assert_eq!(repeated(&mut half), first.plus(1));
+    }
+}
