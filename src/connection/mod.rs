@@ -75,7 +75,7 @@ pub use state::{State, Trigger};
 pub use timer::Timer;
 
 /// Which end opened the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// This one.
     Client,
@@ -90,6 +90,17 @@ impl Side {
         match self {
             Self::Client => Options::OPENER,
             Self::Server => Options::ACCEPTOR,
+        }
+    }
+
+    /// The side of whoever is told something with these options, if they say which.
+    pub(crate) fn told(options: Options) -> Option<Self> {
+        let by_opener = options.contains(Self::Client.mark());
+        let by_acceptor = options.contains(Self::Server.mark());
+        match (by_opener, by_acceptor) {
+            (true, false) => Some(Self::Server),
+            (false, true) => Some(Self::Client),
+            _ => None,
         }
     }
 }

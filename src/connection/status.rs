@@ -60,6 +60,10 @@ impl Connection {
         self.life.established
     }
 
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
     /// Whether the peer opened it.
     pub fn is_server(&self) -> bool {
         self.side == Side::Server

@@ -12,7 +12,7 @@ use crate::{config::Config, error::ConfigError};
 use super::{
     Endpoint,
     admission::{Admission, Attempt, Decision, Hook, Limits},
-    conversation::{Conversations, next_start},
+    conversation::{Conversations, random_start},
     port::{Lane, Port},
     runtime::{MAX_WORKERS, Runtime},
     socket::{BufferSizes, Sharing, Socket, bind},
@@ -362,7 +362,7 @@ impl EndpointBuilder {
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = Runtime::start(sockets.len(), self.workers)?;
         let admission = Admission::new(self.limits, self.hook);
-        let conversations = Conversations::starting_at(next_start());
+        let conversations = Conversations::starting_at(random_start());
         let config = Arc::new(self.config);
         open_port(runtime, sockets, config, admission, conversations, None)
     }

@@ -4,7 +4,10 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU16, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -12,6 +15,8 @@ use parking_lot::Mutex;
 /// The ids that one port has in use towards each peer.
 #[derive(Debug)]
 pub(super) struct Conversations {
+    /// Whether any was ever taken. A port that only accepts need not know which are free.
+    are_taken: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -24,6 +29,7 @@ struct State {
 impl Conversations {
     pub(super) fn starting_at(next: u16) -> Self {
         Self {
+            are_taken: AtomicBool::new(false),
             state: Mutex::new(State {
                 next,
                 used: HashSet::new(),
@@ -34,6 +40,7 @@ impl Conversations {
     /// An id that is free towards this peer, the one that was free for longest. `None` if all
     /// 65536 are in use.
     pub(super) fn take(&self, peer: SocketAddr) -> Option<u16> {
+        self.are_taken.store(true, Ordering::Relaxed);
         let mut state = self.state.lock();
         for _ in 0..=u16::MAX {
             let conversation = state.next;
@@ -45,18 +52,31 @@ impl Conversations {
         None
     }
 
+    /// The peer has chosen this id, for a session that it opens. Returns whether it is to be given
+    /// back.
+    pub(super) fn note(&self, peer: SocketAddr, conversation: u16) -> bool {
+        let matters = self.are_taken.load(Ordering::Relaxed);
+        matters && self.state.lock().used.insert((peer, conversation))
+    }
+
     pub(super) fn give_back(&self, peer: SocketAddr, conversation: u16) {
         self.state.lock().used.remove(&(peer, conversation));
     }
 }
 
-/// Where a new port begins to count: at random, and for ports with a single conversation each
-/// time one further, as Go peers do. A NAT that gives a port to another socket then does not
-/// bring it the remains of an older conversation.
+/// Where a port begins to count that opens many sessions: at random, for a peer may open some to it
+/// as well, and there each end chooses.
+pub(super) fn random_start() -> u16 {
+    RandomState::new().hash_one(0_u8) as u16
+}
+
+/// Where a port with a single session begins: at random, and each time one further, as Go peers do.
+/// A NAT that gives a port to another socket then does not bring it the remains of an older
+/// conversation.
 pub(super) fn next_start() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    static START: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
-    let start = START.get_or_init(|| RandomState::new().hash_one(0_u8) as u16);
+    static START: OnceLock<u16> = OnceLock::new();
+    let start = START.get_or_init(random_start);
     start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -78,5 +98,18 @@ mod tests {
         assert!(conversations.take(other).is_some());
         conversations.give_back(peer, 7);
         assert_eq!(conversations.take(peer), Some(7));
+    }
+
+    #[test]
+    fn what_a_peer_has_chosen_is_not_free_either() {
+        let conversations = Conversations::starting_at(5);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        assert!(!conversations.note(peer, 6), "nobody asks for any");
+        assert_eq!(conversations.take(peer), Some(5));
+        assert!(conversations.note(peer, 6));
+        assert!(!conversations.note(peer, 5), "it is not the peer's");
+        assert_eq!(conversations.take(peer), Some(7));
+        conversations.give_back(peer, 6);
+        assert!(conversations.note(peer, 6));
     }
 }

@@ -303,7 +303,7 @@ impl SessionHandle {
             self.receive.finish(Ok(()));
         }
         if writing {
-            self.send.end();
+            self.send.end(ConnectionError::LocallyClosed);
         }
         self.wish(|wishes| {
             wishes.shutdown_read |= reading;
@@ -324,7 +324,7 @@ impl SessionHandle {
     pub(crate) fn release(&self) {
         self.unwatch(None);
         self.receive.abandon();
-        self.send.end();
+        self.send.end(ConnectionError::LocallyClosed);
         self.wish(|wishes| wishes.released = true);
     }
 

@@ -249,6 +249,11 @@ impl Port {
         Ok(permit)
     }
 
+    /// A peer opens a session under this id. Returns whether it is to be given back.
+    fn note_chosen(&self, id: ConnectionId) -> bool {
+        self.conversations.note(id.remote(), id.conversation)
+    }
+
     /// The session that alone can be meant, on a connected socket.
     pub(super) fn only_connection(&self) -> Option<ConnectionId> {
         self.only_connection.get().copied()
@@ -357,6 +362,8 @@ pub(super) struct Permit {
     port: Arc<Port>,
     id: ConnectionId,
     opener: Opener,
+    /// Nobody else is given its id.
+    holds_id: bool,
     /// How many sessions a peer's address had, this one included, when it was given.
     from_source: u32,
     validated: bool,
@@ -371,7 +378,7 @@ pub(super) struct Permit {
 enum Opener {
     /// It counts as one of those that its address may have.
     Peer,
-    /// It has taken its conversation id from those that are free.
+    /// Its conversation id was one of those that are free.
     Here,
 }
 
@@ -387,6 +394,7 @@ impl Permit {
             port: port.clone(),
             id,
             opener,
+            holds_id: opener == Opener::Here || port.note_chosen(id),
             from_source,
             validated: opener == Opener::Here,
             advanced: false,
@@ -423,9 +431,18 @@ impl Permit {
         let known = admission.standing(now, to) == Standing::Known;
         admission.migrate(from, self.validated, to)?;
         self.advanced = known && admission.take_advance(now, to);
+        self.release_id();
         self.id = id;
+        self.holds_id = self.port.note_chosen(id);
         self.validated = false;
         Ok(())
+    }
+
+    fn release_id(&mut self) {
+        if std::mem::take(&mut self.holds_id) {
+            let conversations = &self.port.conversations;
+            conversations.give_back(self.id.remote(), self.id.conversation);
+        }
     }
 
     /// How many bytes the connection holds now.
@@ -440,10 +457,10 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.set_held(0);
         self.port.memory.leave();
-        let (remote, conversation) = (self.id.remote(), self.id.conversation);
-        match self.opener {
-            Opener::Peer => self.port.admission.leave(remote.ip(), self.validated),
-            Opener::Here => self.port.conversations.give_back(remote, conversation),
+        self.release_id();
+        if self.opener == Opener::Peer {
+            let ip = self.id.remote().ip();
+            self.port.admission.leave(ip, self.validated);
         }
         if self.port.sessions.fetch_sub(1, Ordering::SeqCst) == 1 {
             drop(self.port.idle_lock.lock());

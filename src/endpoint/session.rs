@@ -143,10 +143,10 @@ impl Session {
         }
     }
 
-    /// Ends both directions after delivering what was written; readers get this error.
+    /// Ends both directions after delivering what was written; readers and writers get this error.
     pub(super) fn close(&mut self, error: ConnectionError) {
         self.handle.receive_pipe().finish(Err(error));
-        self.handle.send_pipe().end();
+        self.handle.send_pipe().end(error);
         self.no_reader = true;
         self.no_writer = true;
     }

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{connection::shrink_queue, wire::Command};
+use crate::{
+    connection::{Side, shrink_queue},
+    wire::Command,
+};
 
 use super::table::ConnectionId;
 
@@ -13,10 +16,14 @@ use super::table::ConnectionId;
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     /// A tree, which takes what it holds calls for, whatever came and went.
-    stones: BTreeMap<ConnectionId, Tombstone>,
+    stones: BTreeMap<Name, Tombstone>,
     /// Until when each lasts, in order: those of peers that had proven their address, and others.
-    order: [VecDeque<(Instant, ConnectionId)>; 2],
+    order: [VecDeque<(Instant, Name)>; 2],
 }
+
+/// An id, and which side of the session was here: each end may open sessions to the other, and where
+/// one chooses an id that the other has used, its datagrams are not late.
+type Name = (ConnectionId, Side);
 
 #[derive(Debug)]
 struct Tombstone {
@@ -43,7 +50,7 @@ impl Tombstones {
     /// answer each other for ever.
     const TERMINATES_ANSWERED: u32 = 3;
 
-    pub(super) fn bury(&mut self, now: Instant, id: ConnectionId, answer: Command, proven: bool) {
+    pub(super) fn bury(&mut self, now: Instant, name: Name, answer: Command, proven: bool) {
         self.forget_old(now);
         let (lifetime, order) = match proven {
             true => (Self::LIFETIME, &mut self.order[0]),
@@ -55,16 +62,26 @@ impl Tombstones {
             until,
             terminates_answered: 0,
         };
-        self.stones.insert(id, stone);
-        order.push_back((until, id));
+        self.stones.insert(name, stone);
+        order.push_back((until, name));
     }
 
-    /// The Terminate with which a late datagram is to be answered.
-    pub(super) fn find(&mut self, now: Instant, id: &ConnectionId, late: Late) -> Option<Command> {
-        let stone = self.stones.get_mut(id)?;
-        if stone.until <= now {
-            return None;
-        }
+    /// The Terminate with which a late datagram is to be answered, which was meant for this side, if
+    /// it says that.
+    pub(super) fn find(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        side: Option<Side>,
+        late: Late,
+    ) -> Option<Command> {
+        let sides = match side {
+            Some(side) => side..=side,
+            None => Side::Client..=Side::Server,
+        };
+        let names = (id, *sides.start())..=(id, *sides.end());
+        let mut stones = self.stones.range_mut(names).map(|(_, stone)| stone);
+        let stone = stones.find(|stone| stone.until > now)?;
         if late == Late::Terminate {
             if stone.terminates_answered >= Self::TERMINATES_ANSWERED {
                 return None;
@@ -84,15 +101,15 @@ impl Tombstones {
     /// Gives the memory back of those whose time is over.
     pub(super) fn forget_old(&mut self, now: Instant) {
         for order in &mut self.order {
-            while let Some(&(until, id)) = order.front() {
+            while let Some(&(until, name)) = order.front() {
                 if until > now && order.len() < Self::LIMIT {
                     break;
                 }
                 order.pop_front();
                 // The same id may have been buried again since.
                 let same = |stone: &Tombstone| stone.until == until;
-                if self.stones.get(&id).is_some_and(same) {
-                    self.stones.remove(&id);
+                if self.stones.get(&name).is_some_and(same) {
+                    self.stones.remove(&name);
                 }
             }
             shrink_queue(order);
@@ -120,6 +137,10 @@ mod tests {
         ConnectionId::new(PortId(0), remote, conversation)
     }
 
+    fn name(conversation: u16) -> Name {
+        (id(conversation), Side::Server)
+    }
+
     fn terminate(conversation: u16) -> Command {
         Command {
             conversation,
@@ -135,17 +156,17 @@ mod tests {
     fn tombstones_last_a_minute_and_are_bounded() {
         let start = Instant::now();
         let mut tombstones = Tombstones::default();
-        tombstones.bury(start, id(1), terminate(1), true);
+        tombstones.bury(start, name(1), terminate(1), true);
         let last = start + Tombstones::LIFETIME - Duration::from_millis(1);
         let over = start + Tombstones::LIFETIME;
-        let found = tombstones.find(last, &id(1), Late::Other);
+        let found = tombstones.find(last, id(1), None, Late::Other);
         assert_eq!(found, Some(terminate(1)));
-        assert_eq!(tombstones.find(over, &id(1), Late::Other), None);
+        assert_eq!(tombstones.find(over, id(1), None, Late::Other), None);
         for conversation in 0..u16::MAX {
-            tombstones.bury(last, id(conversation), terminate(conversation), true);
+            tombstones.bury(last, name(conversation), terminate(conversation), true);
         }
         assert!(tombstones.stones.len() <= Tombstones::LIMIT);
-        let youngest = tombstones.find(last, &id(u16::MAX - 1), Late::Other);
+        let youngest = tombstones.find(last, id(u16::MAX - 1), None, Late::Other);
         assert!(youngest.is_some());
     }
 
@@ -153,15 +174,15 @@ mod tests {
     fn tombstones_of_peers_without_proof_last_shorter_and_displace_no_others() {
         let start = Instant::now();
         let mut tombstones = Tombstones::default();
-        tombstones.bury(start, id(0), terminate(0), true);
+        tombstones.bury(start, name(0), terminate(0), true);
         for conversation in 1..u16::MAX {
-            tombstones.bury(start, id(conversation), terminate(conversation), false);
+            tombstones.bury(start, name(conversation), terminate(conversation), false);
         }
         assert!(tombstones.len() <= Tombstones::LIMIT + 1);
         let over = start + Tombstones::UNPROVEN_LIFETIME;
-        assert!(tombstones.find(over, &id(0), Late::Other).is_some());
-        let last = &id(u16::MAX - 1);
-        assert_eq!(tombstones.find(over, last, Late::Other), None);
+        assert!(tombstones.find(over, id(0), None, Late::Other).is_some());
+        let last = id(u16::MAX - 1);
+        assert_eq!(tombstones.find(over, last, None, Late::Other), None);
         tombstones.forget_old(over);
         assert_eq!(tombstones.len(), 1);
     }
@@ -175,7 +196,7 @@ mod tests {
         for conversation in 0..10_000 {
             last = start + Duration::from_millis(conversation.into());
             let proven = conversation == 0;
-            tombstones.bury(last, id(conversation), terminate(conversation), proven);
+            tombstones.bury(last, name(conversation), terminate(conversation), proven);
         }
         let mut wake_ups = Vec::new();
         while let Some(deadline) = tombstones.next_deadline() {
@@ -196,10 +217,21 @@ mod tests {
     fn two_tombstones_do_not_answer_each_other_for_ever() {
         let now = Instant::now();
         let mut tombstones = Tombstones::default();
-        tombstones.bury(now, id(1), terminate(1), true);
-        let mut ask = |late| tombstones.find(now, &id(1), late).is_some();
+        tombstones.bury(now, name(1), terminate(1), true);
+        let mut ask = |late| tombstones.find(now, id(1), None, late).is_some();
         let answered = (0..10).filter(|_| ask(Late::Terminate)).count();
         assert_eq!(answered, Tombstones::TERMINATES_ANSWERED as usize);
         assert!(ask(Late::Other));
+    }
+
+    #[test]
+    fn what_is_meant_for_the_other_side_is_not_late() {
+        let now = Instant::now();
+        let mut tombstones = Tombstones::default();
+        tombstones.bury(now, (id(1), Side::Client), terminate(1), true);
+        let mut find = |side| tombstones.find(now, id(1), side, Late::Other).is_some();
+        assert!(find(Some(Side::Client)));
+        assert!(!find(Some(Side::Server)));
+        assert!(find(None), "Go peers do not say it");
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Gathering {
 
 impl Gathering {
     pub(crate) fn begin() -> Self {
-        OWED.with_borrow_mut(|owed| owed.gathers = true);
+        with_owed(|owed| owed.gathers = true);
         Self {
             of_this_thread: PhantomData,
         }
@@ -43,7 +43,7 @@ impl Gathering {
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        OWED.with_borrow_mut(|owed| {
+        with_owed(|owed| {
             owed.gathers = false;
             owed.lists.drain(..).for_each(|events| events.wake());
         });
@@ -52,7 +52,12 @@ impl Drop for Gathering {
 
 /// Whether the wake-up for an event that is about to be added may wait.
 pub(super) fn defers(events: &Arc<Events>) -> bool {
-    OWED.with_borrow_mut(|owed| owed.gathers && owed.defers(events))
+    with_owed(|owed| owed.gathers && owed.defers(events)) == Some(true)
+}
+
+/// A thread that is ending, and whose own values are being dropped, owes nothing any more.
+fn with_owed<T>(look: impl FnOnce(&mut Owed) -> T) -> Option<T> {
+    OWED.try_with(|owed| look(&mut owed.borrow_mut())).ok()
 }
 
 impl Owed {
@@ -149,6 +154,28 @@ mod tests {
         crowds.iter().for_each(|crowd| crowd.change(0..1));
         drop(gathering);
         assert!(crowds.iter().all(|crowd| crowd.next() == 1));
+    }
+
+    /// What a thread keeps for itself is dropped when it ends, after what is kept here.
+    #[test]
+    fn a_thread_that_is_ending_wakes_others_too() {
+        struct Last(Crowd, mpsc::Sender<usize>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                self.0.change(0..1);
+                let _ = self.1.send(self.0.next());
+            }
+        }
+        thread_local! {
+            static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+        }
+        let (sender, told) = mpsc::channel();
+        let last = Last(Crowd::new(1), sender);
+        thread::spawn(move || {
+            LAST.set(Some(last));
+            drop(Gathering::begin());
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(1));
     }
 
     #[test]

@@ -137,13 +137,14 @@ impl ReceivePipe {
             incoming.count();
             incoming.read += count as u64;
             incoming.earn();
+            incoming.take_made_room()
         })
     }
 
     /// As `read`, but leaves the bytes in the pipe.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let buffers = &mut [IoSliceMut::new(buffer)];
-        let fetched = self.fetch(Patience::AsSet, buffers, |_, _| {})?;
+        let fetched = self.fetch(Patience::AsSet, buffers, |_, _| false)?;
         Ok(fetched.count)
     }
 
@@ -208,11 +209,12 @@ impl ReceivePipe {
         self.incoming.is_nonblocking()
     }
 
+    /// `take` is told how many bytes were copied, and answers whether that made room.
     fn fetch(
         &self,
         patience: Patience,
         buffers: &mut [IoSliceMut<'_>],
-        take: impl Fn(&mut Incoming, usize),
+        take: impl Fn(&mut Incoming, usize) -> bool,
     ) -> io::Result<Fetched> {
         if buffers.iter().all(|buffer| buffer.is_empty()) {
             return Ok(Fetched {
@@ -230,10 +232,9 @@ impl ReceivePipe {
                 return Some((end.map(|()| nothing), Wake::Nobody));
             }
             let count = incoming.bytes.copy_to(buffers, LONGEST_COPY);
-            take(incoming, count);
             let fetched = Fetched {
                 count,
-                made_room: incoming.take_made_room(),
+                made_room: take(incoming, count),
             };
             Some((Ok(fetched), incoming.wake_next_reader()))
         })??;

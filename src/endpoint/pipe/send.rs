@@ -176,10 +176,10 @@ impl SendPipe {
         self.outgoing.read(Outgoing::room)
     }
 
-    /// Ends writing; what is in the pipe is still delivered.
-    pub(crate) fn end(&self) {
+    /// Ends writing, of which writers get this error; what is in the pipe is still delivered.
+    pub(crate) fn end(&self, error: ConnectionError) {
         self.outgoing.update(|outgoing| {
-            outgoing.end.get_or_insert(ConnectionError::LocallyClosed);
+            outgoing.end.get_or_insert(error);
             ((), Wake::All)
         });
     }

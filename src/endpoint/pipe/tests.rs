@@ -195,7 +195,7 @@ fn after_the_end_bytes_are_taken_and_dropped() {
 fn ended_writing_still_delivers_and_failed_writing_does_not() {
     let pipe = send_pipe(100);
     write(&pipe, b"last words").unwrap();
-    pipe.end();
+    pipe.end(ConnectionError::LocallyClosed);
     assert!(!pipe.is_finished());
     assert_eq!(kind(write(&pipe, b"more")), io::ErrorKind::BrokenPipe);
     assert_eq!(pull_all(&pipe), b"last words");
@@ -244,7 +244,10 @@ fn blocked_calls_see_bytes_room_ends_and_options() {
         || assert_eq!(pull_all(&pipe), b"full"),
     );
     assert_eq!(room.unwrap(), 4);
-    let broken = blocked(|| write(&pipe, b"more"), || pipe.end());
+    let broken = blocked(
+        || write(&pipe, b"more"),
+        || pipe.end(ConnectionError::LocallyClosed),
+    );
     assert_eq!(kind(broken), io::ErrorKind::BrokenPipe);
 }
 
@@ -359,4 +362,18 @@ fn of_scarce_memory_a_pipe_takes_its_share_and_always_the_least() {
     assert_eq!(write(&send, &[1; 10_000]).unwrap(), LEAST);
     drop((send, receive, others));
     assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn a_peek_leaves_it_to_the_next_read_to_ring_the_worker() {
+    let pipe = ReceivePipe::new(100, Memory::new(usize::MAX));
+    pipe.limit_to(10);
+    assert_eq!(pipe.push(&[7; 20]), 10);
+    // As when the peer has proven its address.
+    pipe.limit_to(usize::MAX);
+    assert_eq!(pipe.peek(&mut [0; 4]).unwrap(), 4);
+    let mut buffer = [0; 10];
+    let buffers = &mut [IoSliceMut::new(&mut buffer)];
+    let fetched = pipe.read(Patience::AsSet, buffers).unwrap();
+    assert_eq!((fetched.count, fetched.made_room), (10, true));
 }

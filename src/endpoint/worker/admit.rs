@@ -6,7 +6,7 @@ use crate::{
     config::derive,
     connection::{Side, UNPROVEN_BYTES},
     error::{ConnectionError, DropReason},
-    wire::{COMMAND_LEN, Command},
+    wire::{COMMAND_LEN, Command, Segments},
 };
 
 use super::{Worker, new_handle};
@@ -85,7 +85,9 @@ impl Worker {
             Stranger::Terminate => Late::Terminate,
             _ => Late::Other,
         };
-        if let Some(answer) = self.gate.tombstones.find(now, &id, late) {
+        let first = Segments::new(datagram.plaintext).next();
+        let side = first.and_then(|first| Side::told(first.options()));
+        if let Some(answer) = self.gate.tombstones.find(now, id, side, late) {
             self.answer(now, datagram, answer);
             return Err(DropReason::Tombstone);
         }
@@ -213,7 +215,8 @@ impl Worker {
         if session.leaves_tombstone() {
             let terminate = session.connection.final_terminate();
             let proven = session.connection.is_validated();
-            gate.tombstones.bury(now, session.id(), terminate, proven);
+            let name = (session.id(), session.connection.side());
+            gate.tombstones.bury(now, name, terminate, proven);
         }
         let table = &self.table;
         gate.newcomers.prune(|newcomer| is_silent(table, newcomer));

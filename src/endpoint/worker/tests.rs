@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use quinn_udp::Transmit;
 
 mod backlog;
+mod both_ways;
 mod closing;
 mod flood;
 mod leaving;
