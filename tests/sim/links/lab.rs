@@ -2,7 +2,7 @@
 //!
 //! Nothing is checked here, and bytes have no pattern: the sweeps do that, and it costs time.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use mkcp::{
     ConnectionStats,
@@ -80,10 +80,27 @@ pub struct Run {
 }
 
 enum Event {
-    Start { flow: usize },
-    Arrival { host: usize, datagram: Vec<u8> },
+    Start {
+        flow: usize,
+    },
+    Arrival {
+        host: usize,
+        datagram: Vec<u8>,
+    },
     Change(Change),
     Sample,
+    /// A side's processor may have time for others.
+    Idle {
+        side: usize,
+    },
+}
+
+/// What all ends of a side share.
+#[derive(Default)]
+struct Processor {
+    busy_until: Time,
+    /// Ends that have something to do, in the order in which that came.
+    waiting: VecDeque<usize>,
 }
 
 struct Lab {
@@ -96,6 +113,7 @@ struct Lab {
     logs: Vec<Log>,
     rng: SmallRng,
     driver: Driver,
+    processors: [Processor; 2],
     looks_for_data: bool,
 }
 
@@ -162,6 +180,7 @@ impl Lab {
             logs: vec![Log::default(); row.flows.len()],
             rng: SmallRng::seed_from_u64(seed),
             driver: row.driver,
+            processors: Default::default(),
             looks_for_data: row.flows.iter().any(|plan| {
                 matches!(
                     plan.work,
@@ -199,21 +218,68 @@ impl Lab {
                 Some((_, Event::Arrival { host, datagram })) => self.arrive(host, datagram),
                 Some((_, Event::Change(change))) => self.change(change),
                 Some((_, Event::Sample)) => self.sample(),
+                Some((_, Event::Idle { side })) => self.serve_next(side),
                 None => {}
             }
             return;
         }
         for host in 0..self.hosts.len() {
             if self.hosts[host].due.is_some_and(|due| due <= self.now) {
-                self.wake(host);
+                self.serve(host);
             }
         }
+    }
+
+    /// Wakes an end, or lets it wait for its processor.
+    fn serve(&mut self, host: usize) {
+        if self.driver.work.is_zero() {
+            return self.wake(host);
+        }
+        let side = host % 2;
+        if self.is_busy(side) {
+            self.hosts[host].due = None;
+            let waiting = &mut self.processors[side].waiting;
+            if !waiting.contains(&host) {
+                waiting.push_back(host);
+            }
+            return;
+        }
+        let (held, sent) = (self.hosts[host].inbox.len(), self.links[side].counters.sent);
+        self.wake(host);
+        let handled = held - self.hosts[host].inbox.len();
+        let datagrams = handled as u32 + (self.links[side].counters.sent - sent) as u32;
+        self.occupy(side, self.now + self.driver.work * datagrams.max(1));
+    }
+
+    fn serve_next(&mut self, side: usize) {
+        if !self.is_busy(side)
+            && let Some(host) = self.processors[side].waiting.pop_front()
+        {
+            self.serve(host);
+        }
+    }
+
+    /// Whether a side's processor has something else to do. While it is the other side's turn, it has.
+    fn is_busy(&mut self, side: usize) -> bool {
+        let turn = self.driver.turn;
+        if self.processors[side].busy_until <= self.now && !turn.is_zero() {
+            let turns = (self.now.as_nanos() / turn.as_nanos()) as u32;
+            if turns as usize % 2 != side {
+                self.occupy(side, turn * (turns + 1));
+            }
+        }
+        self.processors[side].busy_until > self.now
+    }
+
+    fn occupy(&mut self, side: usize, until: Time) {
+        self.processors[side].busy_until = until;
+        self.events.insert(until, Event::Idle { side });
     }
 
     fn arrive(&mut self, host: usize, datagram: Vec<u8>) {
         self.hosts[host].inbox.push_back(datagram);
         if self.driver.lateness.is_zero() {
-            return self.wake(host);
+            return self.serve(host);
         }
         let noticed = self.now + self.driver.lateness.mul_f64(self.rng.random());
         let due = &mut self.hosts[host].due;

@@ -67,6 +67,11 @@ pub struct Driver {
     /// Up to so much passes before the program, in a thread of its own, notices what came. Without
     /// it, what it answers leaves together with the acknowledgement of the question.
     pub program: Duration,
+    /// How long each datagram that is handled or sent keeps the processor busy that all ends of a
+    /// side share. It serves them in the order in which they have something to do.
+    pub work: Duration,
+    /// The sides have one processor together and take turns of so long.
+    pub turn: Duration,
 }
 
 impl Driver {
@@ -74,17 +79,23 @@ impl Driver {
         lateness: Duration::ZERO,
         batch: 1,
         program: Duration::ZERO,
+        work: Duration::ZERO,
+        turn: Duration::ZERO,
     };
     pub const REAL: Self = Self {
         lateness: Duration::from_micros(100),
         batch: 64,
         program: Duration::ZERO,
+        work: Duration::ZERO,
+        turn: Duration::ZERO,
     };
     /// With programs that are woken for every message, on a busy machine.
     pub const WOKEN: Self = Self {
         lateness: Duration::from_micros(300),
         batch: 64,
         program: Duration::from_micros(700),
+        work: Duration::ZERO,
+        turn: Duration::ZERO,
     };
 }
 

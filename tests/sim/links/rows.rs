@@ -257,6 +257,26 @@ pub fn switch(queue: u64) -> Row {
     row
 }
 
+/// Many flows between the programs of one busy machine: the path is short, its rate and its queue
+/// are large, and the processors are the bottleneck. One is enough for the servers and one for the
+/// clients, or both sides take turns of so many milliseconds.
+pub fn busy_machine(turn_ms: u32) -> Row {
+    let mut row = bulk(format!("32flows-busy-turns{turn_ms}ms"), 3000, 1)
+        .queue(4 * 1024 * 1024)
+        .seconds(2);
+    row.link.delay = Duration::from_micros(20);
+    // All but the first begin when the others are under way.
+    row.flows = (0..32)
+        .map(|n| flow(n * MS, bbr(), bbr(), Work::Bulk))
+        .collect();
+    row.driver = Driver {
+        work: Duration::from_micros(if turn_ms == 0 { 4 } else { 2 }),
+        turn: turn_ms * MS,
+        ..Driver::REAL
+    };
+    row
+}
+
 /// A short path that loses such a share by chance, with a queue that has room.
 pub fn short_lossy(share: f64) -> Row {
     let mut row = bulk(format!("200m-0.5ms-{}%", percent(share)), 200, 1)
@@ -409,6 +429,8 @@ pub fn all() -> Vec<Row> {
         switch(500),
         short_lossy(0.05),
         short_lossy(0.2),
+        busy_machine(0),
+        busy_machine(3),
         ten_flows(),
         late_comer(),
         beside_greedy(),

@@ -17,6 +17,8 @@ pub struct Special {
     pub dark: Option<Dark>,
     /// Jain's index of the flows' shares while all of them send.
     pub fairness: Option<f64>,
+    /// What the slowest of them got, of the mean.
+    pub slowest: Option<f64>,
     pub rounds: Option<Rounds>,
     /// How long after the reader left the last data was sent.
     pub after_leaving: Option<Duration>,
@@ -73,7 +75,13 @@ impl Special {
         }
         let asks = matches!(row.flows[0].work, Work::Rounds { .. });
         if run.flows.len() > 1 && !asks {
-            special.fairness = Some(fairness(row, run));
+            let shares = shares(row, run);
+            special.fairness = Some(fairness(&shares));
+            let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+            special.slowest = shares
+                .into_iter()
+                .reduce(f64::min)
+                .map(|least| least / mean);
         }
         match row.flows[0].work {
             Work::Bulk => {}
@@ -108,6 +116,9 @@ impl Special {
         }
         if let Some(fairness) = self.fairness {
             _ = write!(line, "  Jain {fairness:.3}");
+        }
+        if let Some(slowest) = self.slowest {
+            _ = write!(line, ", slowest {slowest:.2}");
         }
         if let Some(rounds) = &self.rounds {
             _ = write!(
@@ -180,14 +191,17 @@ fn dark(row: &Row, log: &Log) -> Dark {
     }
 }
 
-/// In the last half of the time, when all flows have found their share.
-fn fairness(row: &Row, run: &Run) -> f64 {
-    let shares = run
-        .flows
+/// What each flow got in the last half of the time, when all of them have found their share.
+fn shares(row: &Row, run: &Run) -> Vec<f64> {
+    let share = |flow: &Log| flow.delivered_between(row.time / 2, row.time) as f64;
+    run.flows.iter().map(share).collect()
+}
+
+fn fairness(shares: &[f64]) -> f64 {
+    let (sum, squares) = shares
         .iter()
-        .map(|flow| flow.delivered_between(row.time / 2, row.time) as f64);
-    let (sum, squares) = shares.fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
-    sum * sum / (squares * run.flows.len() as f64)
+        .fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
+    sum * sum / (squares * shares.len() as f64)
 }
 
 fn rounds(run: &Run) -> Option<Rounds> {
