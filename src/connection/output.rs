@@ -154,6 +154,22 @@ impl Connection {
 
     /// The next segment that window, congestion control and pacing let pass.
     fn sendable(&mut self, now: Moment) -> Option<Candidate> {
+        let Some(candidate) = self.sendable_unpaced(now) else {
+            self.pacer.on_other_limit();
+            return None;
+        };
+        if self.output.probe {
+            return Some(candidate);
+        }
+        if let Some(at) = self.pacer.blocked_until(now, candidate.len()) {
+            self.output.waits = Some((at, Timer::Pacing));
+            return None;
+        }
+        Some(candidate)
+    }
+
+    /// The same, whatever pacing says.
+    fn sendable_unpaced(&mut self, now: Moment) -> Option<Candidate> {
         if !self.life.state.is_sending() {
             return None;
         }
@@ -171,10 +187,6 @@ impl Connection {
             return None;
         }
         if self.waits_for_company(now, candidate) {
-            return None;
-        }
-        if let Some(at) = self.pacer.blocked_until(now, candidate.len()) {
-            self.output.waits = Some((at, Timer::Pacing));
             return None;
         }
         Some(candidate)

@@ -1,6 +1,6 @@
 //! Spacing datagrams: a token bucket.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{mem, num::NonZeroU64, time::Duration};
 
 use super::amount::bytes_in;
 use crate::moment::Moment;
@@ -21,6 +21,10 @@ const BURSTS_A_SECOND: u64 =
 /// The longest time that the least burst of a short path takes: the pauses between two of them are
 /// half of it.
 const SHORT_BURSTS_A_SECOND: u64 = 64;
+/// What may leave at once of what a late thread has kept waiting: at most as much as on a short path,
+/// and what the rate allows in this part of a second.
+const LATE_BURST: u64 = LEAST_SHORT_BURST;
+const LATE_BURSTS_A_SECOND: u64 = 32;
 /// What a connection may start with.
 const FIRST_BURST: u64 = 10;
 
@@ -56,7 +60,16 @@ impl Bursts {
             let long = LEAST_SHORT_BURST * max_payload;
             burst = burst.max(long.min(rate / SHORT_BURSTS_A_SECOND));
         }
-        (burst * u64::from(self.share) / u64::from(WHOLE)).max(least)
+        self.share_of(burst).max(least)
+    }
+
+    /// The most that leaves at once when it had to wait for a late thread.
+    fn late_payload(self, rate: u64, max_payload: u64) -> u64 {
+        self.share_of((LATE_BURST * max_payload).min(rate / LATE_BURSTS_A_SECOND))
+    }
+
+    fn share_of(self, burst: u64) -> u64 {
+        burst * u64::from(self.share) / u64::from(WHOLE)
     }
 
     /// Of such a burst, what is waited for once all of it has left. On a short path whose queue has
@@ -72,6 +85,16 @@ impl Bursts {
     }
 }
 
+/// What keeps segments from leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// Anything but the pacer.
+    Other,
+    Pacing,
+    /// The same, and more has been earned than a burst, for it was asked late.
+    Late,
+}
+
 /// Lets payload pass at a rate, with bursts up to its capacity.
 #[derive(Clone, Debug)]
 pub(super) struct Pacer {
@@ -82,6 +105,7 @@ pub(super) struct Pacer {
     tokens: u64,
     /// The tokens were used up.
     resting: bool,
+    limit: Limit,
     refilled_at: Moment,
 }
 
@@ -94,6 +118,7 @@ impl Pacer {
             bursts: Bursts::default(),
             tokens: FIRST_BURST * u64::from(max_payload),
             resting: false,
+            limit: Limit::Other,
             refilled_at: now,
         }
     }
@@ -130,10 +155,22 @@ impl Pacer {
         if !self.resting {
             return None;
         }
+        if self.limit == Limit::Other {
+            self.limit = Limit::Pacing;
+        }
         let enough = half.max(payload);
         let missing = u128::from(enough - available);
         let nanos = (missing * 1_000_000_000).div_ceil(u128::from(rate));
         Some(now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    /// There is nothing to send, or something else keeps it from leaving: what is earned meanwhile
+    /// nobody waits for.
+    pub(super) fn on_other_limit(&mut self) {
+        let was = mem::replace(&mut self.limit, Limit::Other);
+        if let (Limit::Late, Some(rate)) = (was, self.rate()) {
+            self.tokens = self.tokens.min(self.capacity(rate));
+        }
     }
 
     pub(super) fn on_sent(&mut self, now: Moment, payload: usize) {
@@ -149,6 +186,9 @@ impl Pacer {
         let available = self.available(now, rate);
         // Time that did not yet make a whole byte must not be lost.
         if available > self.tokens || available >= self.capacity(rate) {
+            if self.limit == Limit::Pacing && available > self.usual(rate) {
+                self.limit = Limit::Late;
+            }
             self.tokens = available;
             self.refilled_at = now;
         }
@@ -161,8 +201,24 @@ impl Pacer {
         }
         let elapsed = now.saturating_duration_since(self.refilled_at);
         let earned = bytes_in(elapsed, rate);
-        let most = self.capacity(rate).max(self.tokens);
-        self.tokens.saturating_add(earned).min(most)
+        self.tokens.saturating_add(earned).min(self.most(rate))
+    }
+
+    /// The most that is there after a time.
+    fn usual(&self, rate: u64) -> u64 {
+        self.capacity(rate).max(self.tokens)
+    }
+
+    /// The same, or what has been earned until now if that is waited for: where threads are late,
+    /// a burst for each time that they come would be all that leaves, whatever the rate.
+    fn most(&self, rate: u64) -> u64 {
+        let usual = self.usual(rate);
+        match self.limit {
+            Limit::Other => usual,
+            Limit::Pacing | Limit::Late => {
+                usual.max(self.bursts.late_payload(rate, self.max_payload.into()))
+            }
+        }
     }
 
     fn capacity(&self, rate: u64) -> u64 {
@@ -246,6 +302,56 @@ mod tests {
                 pacer.on_sent(now, 1000);
             }
         }
+    }
+
+    /// What leaves in a second if somebody comes every 10 ms only, and at those times something else
+    /// is in the way until just before.
+    fn sent_by_late_threads(rate: u64, other_limit: bool) -> u64 {
+        let mut now = Moment::START;
+        let mut pacer = Pacer::new(now, 1000, Some(rate));
+        let mut sent = 0;
+        for _ in 0..100 {
+            now += Duration::from_millis(10);
+            pacer.set_rate(now, Some(rate));
+            while pacer.blocked_until(now, 1000).is_none() {
+                pacer.on_sent(now, 1000);
+                sent += 1000;
+            }
+            if other_limit {
+                pacer.on_other_limit();
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn what_waits_for_a_late_thread_makes_up_for_it() {
+        let rate = 1_000_000;
+        let sent = sent_by_late_threads(rate, false);
+        assert!((rate * 98 / 100..=rate + 10_000).contains(&sent), "{sent}");
+        let sent = sent_by_late_threads(rate, true);
+        assert!(sent <= 100 * LEAST_BURST * 1000 + 10_000, "{sent}");
+        let most = LATE_BURST * 1000;
+        assert!(sent_by_late_threads(1_000_000_000, false) <= 100 * most.max(2_000_000));
+    }
+
+    #[test]
+    fn what_was_made_up_for_is_not_kept() {
+        let mut now = Moment::START;
+        let mut pacer = Pacer::new(now, 1000, Some(1_000_000));
+        while pacer.blocked_until(now, 1000).is_none() {
+            pacer.on_sent(now, 1000);
+        }
+        now += Duration::from_millis(20);
+        assert_eq!(pacer.blocked_until(now, 1000), None);
+        pacer.on_sent(now, 1000);
+        pacer.on_other_limit();
+        let left = (0..100).find(|_| {
+            let blocked = pacer.blocked_until(now, 1000).is_some();
+            pacer.on_sent(now, 1000);
+            blocked
+        });
+        assert_eq!(left, Some(LEAST_BURST));
     }
 
     #[test]

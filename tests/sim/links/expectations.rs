@@ -167,6 +167,16 @@ fn a_switch_of_little_memory_is_shared_and_not_flooded() {
     expect(&rows::switch(500), &[Goodput(0.95), Jain(0.9), Wire(1.15)]);
 }
 
+/// Where threads are late, what they send at once decides how fast a flow is, and the delay that they
+/// make looks like a queue.
+#[test]
+fn flows_share_a_busy_machine() {
+    for turn_ms in [0, 3] {
+        let goals = [Goodput(0.88), Slowest(0.5), Jain(0.95), Wire(CLEAN_WIRE)];
+        expect(&rows::busy_machine(turn_ms), &goals);
+    }
+}
+
 /// Losses on a short path that are no queue's are made up for as on a long one.
 #[test]
 fn chance_losses_on_a_short_path_are_no_queue() {

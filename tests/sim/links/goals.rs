@@ -48,6 +48,8 @@ pub enum Goal {
         later: usize,
     },
     Jain(f64),
+    /// At least such a share of the mean for each flow.
+    Slowest(f64),
     RoundP50(Duration),
     RoundP99(Duration),
     RoundMax(Duration),
@@ -132,6 +134,10 @@ impl Goal {
             Self::Jain(goal) => {
                 let got = special.fairness.unwrap_or(0.0);
                 wrong(got < goal - JAIN_SLACK, "Jain's index", got, goal)
+            }
+            Self::Slowest(goal) => {
+                let got = special.slowest.unwrap_or(0.0);
+                wrong(got < goal - JAIN_SLACK, "the slowest flow", got, goal)
             }
             Self::RoundP50(goal) => late("p50", rounds(report, |rounds| rounds.p50), goal),
             Self::RoundP99(goal) => late("p99", rounds(report, |rounds| rounds.p99), goal),
