@@ -218,3 +218,21 @@ fn on_a_long_path_losses_shrink_nothing() {
     pipe.run(100);
     assert_eq!(pipe.bbr.burst_share, WHOLE);
 }
+
+/// A quarter of nearly nothing would be nothing; where much arrives already, it is more than that.
+#[test]
+fn on_a_short_path_a_search_adds_some_segments_at_least() {
+    let searched = |rate: u64, rtt: Duration| {
+        let mut pipe = Pipe::new();
+        (pipe.rate, pipe.rtt) = (rate, rtt);
+        pipe.run(40);
+        pipe.bbr.mode = pipe.bbr.search(pipe.now);
+        pipe.bbr.pacing_rate().unwrap() - pipe.bbr.path.sending_rate()
+    };
+    let short = Duration::from_millis(4);
+    let least = per_second(LEAST_MORE * PAYLOAD, LEAST_MORE_TIME);
+    assert!(searched(RATE, short) > RATE / 2);
+    assert!(searched(RATE, short) <= least);
+    assert!(searched(100 * RATE, short) > 20 * RATE);
+    assert!(searched(RATE, RTT) <= RATE / 4);
+}
