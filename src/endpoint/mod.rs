@@ -325,6 +325,9 @@ fn reachable(local: SocketAddr, peer: SocketAddr) -> io::Result<SocketAddr> {
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
+    if peer == canonical(local) {
+        return refuse(format!("{peer} is the address of this end itself"));
+    }
     match (local, peer) {
         (SocketAddr::V4(_), SocketAddr::V6(_)) => {
             refuse(format!("a socket bound to {local} cannot reach {peer}"))

@@ -364,6 +364,8 @@ fn addresses_that_cannot_be_reached_are_refused_at_once() {
     let endpoint = small().bind("127.0.0.1:0").unwrap();
     let kind = |address: &str| endpoint.connect(address).unwrap_err().kind();
     assert_eq!(kind("127.0.0.1:0"), ErrorKind::InvalidInput);
+    let own = endpoint.local_addr().unwrap().to_string();
+    assert_eq!(kind(&own), ErrorKind::InvalidInput);
     assert_eq!(kind("[::1]:9"), ErrorKind::InvalidInput);
     let error = Stream::connect("127.0.0.1:0").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
