@@ -381,7 +381,7 @@ pub(super) fn open_port(
     let lanes = sockets
         .iter()
         .zip(pollers)
-        .map(|(socket, poller)| Lane::new(socket.clone(), Some(poller.clone())))
+        .map(|(socket, poller)| Lane::new(Arc::downgrade(socket) as _, Some(poller.clone())))
         .collect();
     let local = sockets[0].local_addr()?;
     let port = Arc::new(Port::new(

@@ -129,7 +129,8 @@ fn open_lanes(
     let runtime = Runtime::start(sockets.len(), 2).unwrap();
     let pollers = &runtime.shared().pollers;
     let lanes = sockets.iter().zip(pollers);
-    let lanes = lanes.map(|((_, sender), poller)| Lane::new(sender.clone(), Some(poller.clone())));
+    let lanes =
+        lanes.map(|((_, sender), poller)| Lane::new(Arc::downgrade(sender), Some(poller.clone())));
     let port = Arc::new(Port::new(
         sockets[0].0.local_addr().unwrap(),
         None,
@@ -261,7 +262,7 @@ fn a_refused_datagram_says_nothing_of_trains() {
 
 #[test]
 fn a_buffer_that_is_often_full_delays_and_loses_nothing() {
-    let ((client, _), (server, _)) = (moody(OftenFull), moody(OftenFull));
+    let ((client, _client), (server, _server)) = (moody(OftenFull), moody(OftenFull));
     expect_transfer(&client, &server);
     assert!(client.stats().send_blocked > 0 && server.stats().send_blocked > 0);
 }
@@ -298,7 +299,7 @@ fn a_socket_that_cannot_be_served_leaves_no_thread_behind() {
 #[cfg(target_os = "linux")]
 fn socket_in_use(runtime: &Runtime, socket: &Arc<Socket>) -> Arc<Port> {
     let pollers = &runtime.shared().pollers;
-    let lane = || Lane::new(socket.clone(), Some(pollers[1].clone()));
+    let lane = || Lane::new(Arc::downgrade(socket) as _, Some(pollers[1].clone()));
     let port = Arc::new(Port::new(
         socket.local_addr().unwrap(),
         None,

@@ -174,8 +174,12 @@ impl Endpoint {
     }
 
     /// Ends everything: accepts nothing more, delivers what all streams have written, tells the
-    /// peers, and joins the threads. Whatever then still waits for a stream of this endpoint gets
-    /// an error.
+    /// peers, joins the threads and closes the sockets. Whatever then still waits for a stream of
+    /// this endpoint gets an error, and the address is free.
+    ///
+    /// Without it, the sockets stay open as long as there is a handle of the endpoint, or a
+    /// session: unlike with TCP, where each connection has its own, the address of a listener that
+    /// was dropped is not free while streams live that it has accepted.
     ///
     /// After `timeout` the sessions that are left are aborted, each with a word to its peer.
     /// [`Duration::ZERO`] aborts at once.

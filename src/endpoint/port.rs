@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -76,7 +76,9 @@ pub(super) struct Port {
 
 /// One socket of a port, with the poll thread that reads it.
 pub(super) struct Lane {
-    sender: Arc<dyn SendDatagrams>,
+    /// The poll thread has it, until the port is finished: then the address is free, whoever may
+    /// still hold a handle.
+    sender: Weak<dyn SendDatagrams>,
     /// None where a test plays the poll thread.
     poller: Option<Arc<PollHandle>>,
     /// The workers that wait for room in the kernel's buffer, one bit each.
@@ -321,7 +323,7 @@ impl Port {
 }
 
 impl Lane {
-    pub(super) fn new(sender: Arc<dyn SendDatagrams>, poller: Option<Arc<PollHandle>>) -> Self {
+    pub(super) fn new(sender: Weak<dyn SendDatagrams>, poller: Option<Arc<PollHandle>>) -> Self {
         Self {
             sender,
             poller,
@@ -329,8 +331,14 @@ impl Lane {
         }
     }
 
-    pub(super) fn sender(&self) -> &dyn SendDatagrams {
-        &*self.sender
+    /// What its datagrams leave through; `None` once it is closed.
+    pub(super) fn sender(&self) -> Option<Arc<dyn SendDatagrams>> {
+        self.sender.upgrade()
+    }
+
+    /// How many datagrams a train may have.
+    pub(super) fn max_segments(&self) -> usize {
+        self.sender().map_or(1, |sender| sender.max_segments())
     }
 
     /// Asks that this worker be told when the kernel takes datagrams again.

@@ -139,6 +139,8 @@ struct Forming {
     path: Path,
     segment: usize,
     count: usize,
+    /// How many there may be.
+    most: usize,
     /// Sessions that have been asked since it began.
     asked: usize,
 }
@@ -280,13 +282,14 @@ impl Transmitter {
                 path: *path,
                 segment: length,
                 count: 0,
+                most: port.lanes[path.lane].max_segments(),
                 asked: 0,
             });
         }
-        let most = port.lanes[path.lane].sender().max_segments();
         let is_full = self.forming.as_mut().is_some_and(|forming| {
             forming.count += 1;
-            let full = forming.count >= most || self.buffer.len() + forming.segment > MAX_TRAIN;
+            let full =
+                forming.count >= forming.most || self.buffer.len() + forming.segment > MAX_TRAIN;
             full || length < forming.segment
         });
         if !is_full {
@@ -425,7 +428,9 @@ impl Transmitter {
 
 /// Gives a train to the kernel and counts what becomes of it.
 fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Passed {
-    let sender = port.lanes[path.lane].sender();
+    let Some(sender) = port.lanes[path.lane].sender() else {
+        return Passed::Yes; // Nobody would hear of an answer.
+    };
     let counters = &port.counters;
     let transmit = Transmit {
         destination: path.destination,

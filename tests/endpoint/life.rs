@@ -121,6 +121,22 @@ fn a_graceful_shutdown_delivers_everything_first() {
 }
 
 #[test]
+fn an_address_is_free_after_a_shutdown_whoever_still_has_a_stream() {
+    for builder in ARRANGEMENTS {
+        let server = builder().bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let listener = server.listen().unwrap();
+        let client = small().bind("127.0.0.1:0").unwrap();
+        let (_here, there) = connected(&listener, &client);
+        server.shutdown(PATIENCE).unwrap();
+        small().bind(address).unwrap();
+        let error = (&there).write(b"too late").unwrap_err();
+        assert_eq!(cause(&error), Some(ConnectionError::EndpointClosed));
+        assert_eq!(there.local_addr().unwrap(), address);
+    }
+}
+
+#[test]
 fn an_abort_under_load_is_prompt_and_tells_the_peers() {
     for builder in ARRANGEMENTS {
         let server = builder().bind("127.0.0.1:0").unwrap();

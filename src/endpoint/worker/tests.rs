@@ -92,7 +92,7 @@ impl Lab {
             Arc::new(config),
             Admission::new(limits, None),
             Conversations::starting_at(7),
-            vec![Lane::new(outbox.clone(), None)],
+            vec![Lane::new(Arc::downgrade(&outbox) as _, None)],
         ));
         let shard = Shard::new(Arc::new(Bell::new(|| {})));
         Self {
