@@ -129,6 +129,9 @@ impl Pair {
                 } else {
                     to.arriving.push_back((self.now + DELAY, datagram));
                 }
+                if !from.connection.has_more() {
+                    break;
+                }
             }
             ends = (to, from);
         }

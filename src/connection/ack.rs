@@ -80,16 +80,16 @@ impl Lists {
     }
 
     /// Takes so many of the oldest that wait to be listed and that the peer does not know of.
-    fn take_fresh(&mut self, known: SeqNum, most: usize) -> ArrayVec<Entry, MAX_NUMBERS> {
-        let mut fresh = ArrayVec::new();
+    #[inline]
+    fn take_fresh(&mut self, known: SeqNum, most: usize, mut list: impl FnMut(Entry)) {
         self.forget_before(known);
-        while fresh.len() < most
-            && let Some(entry) = self.pending.pop_front()
-        {
-            fresh.push(entry);
+        for _ in 0..most {
+            let Some(entry) = self.pending.pop_front() else {
+                return;
+            };
+            list(entry);
             self.forget_before(known);
         }
-        fresh
     }
 }
 
@@ -219,8 +219,8 @@ impl AckQueue {
         let mut timestamp = Timestamp::ZERO;
         let mut receiving_next = next;
         let max_numbers = usize::from(self.max_numbers);
-        let fresh = lists.take_fresh(self.known, max_numbers);
-        for entry in &fresh {
+        let mut beyond_gap = ArrayVec::<Entry, MAX_NUMBERS>::new();
+        lists.take_fresh(self.known, max_numbers, |entry| {
             listed.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
             // mKCP: a Go sender takes no sample from, and does not count, a number that the
@@ -228,16 +228,17 @@ impl AckQueue {
             if entry.is_new {
                 receiving_next = receiving_next.earliest(entry.number);
             }
-        }
-        let room = max_numbers - fresh.len();
+            if !entry.number.precedes(next) {
+                beyond_gap.push(entry);
+            }
+        });
+        let room = max_numbers - listed.len();
         lists.relist.take(room, next, |entry| {
             listed.push(entry.number);
             timestamp = timestamp.take(entry.timestamp);
         });
-        for entry in fresh {
-            if !entry.number.precedes(next) {
-                lists.relist.add(entry);
-            }
+        for &entry in &beyond_gap {
+            lists.relist.add(entry);
         }
         self.due = if lists.pending.is_empty() {
             None

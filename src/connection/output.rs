@@ -140,7 +140,8 @@ impl Connection {
         }
         let options = self.options();
         let limit = self.receive.limit();
-        let (next, mut listed) = (self.receive.next(), Listed::new());
+        let next = self.receive.next();
+        let mut listed = Listed::new();
         let mut ack = self
             .acks
             .next_ack(now, self.conversation, next, limit, &mut listed);
