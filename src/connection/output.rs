@@ -170,6 +170,7 @@ impl Connection {
     }
 
     /// The same, whatever pacing says.
+    #[inline]
     fn sendable_unpaced(&mut self, now: Moment) -> Option<Candidate> {
         if !self.life.state.is_sending() {
             return None;

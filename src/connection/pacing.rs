@@ -166,6 +166,7 @@ impl Pacer {
 
     /// There is nothing to send, or something else keeps it from leaving: what is earned meanwhile
     /// nobody waits for.
+    #[inline]
     pub(super) fn on_other_limit(&mut self) {
         let was = mem::replace(&mut self.limit, Limit::Other);
         if let (Limit::Late, Some(rate)) = (was, self.rate()) {
