@@ -81,13 +81,24 @@ impl Micros {
     pub(crate) fn get(self) -> Duration {
         Duration::from_micros(self.0.into())
     }
+
+    #[inline]
+    fn from_nanos(nanos: u64) -> Self {
+        Self(u32::try_from(nanos.div_ceil(1000)).unwrap_or(u32::MAX))
+    }
 }
 
 impl From<Duration> for Micros {
     #[inline]
     fn from(time: Duration) -> Self {
-        let micros = nanos(time).div_ceil(1000);
-        Self(u32::try_from(micros).unwrap_or(u32::MAX))
+        Self::from_nanos(nanos(time))
+    }
+}
+
+impl From<Span> for Micros {
+    #[inline]
+    fn from(time: Span) -> Self {
+        Self::from_nanos(time.0.get() - 1)
     }
 }
 
@@ -164,8 +175,10 @@ mod tests {
             (1001, 2),
             (60_000_000_000, 60_000_000),
         ] {
-            let kept = Micros::from(Duration::from_nanos(nanos));
-            assert_eq!(kept.get(), Duration::from_micros(micros));
+            let time = Duration::from_nanos(nanos);
+            for kept in [Micros::from(time), Span::from(time).into()] {
+                assert_eq!(kept.get(), Duration::from_micros(micros));
+            }
         }
         assert!(Micros::from(Duration::MAX).get() > Duration::from_secs(3600));
     }

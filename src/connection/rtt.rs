@@ -64,6 +64,13 @@ impl RttEstimator {
         self.variation.get()
     }
 
+    /// The smoothed one, the least and the variation, as they are shown.
+    #[inline]
+    pub(super) fn shown(&self) -> [Micros; 3] {
+        let span = |span: Option<Span>| span.map(Micros::from).unwrap_or_default();
+        [span(self.smoothed), span(self.min), self.variation]
+    }
+
     /// Without back-off.
     pub(super) fn rto(&self) -> Duration {
         let Some(smoothed) = self.smoothed() else {

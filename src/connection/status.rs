@@ -108,10 +108,11 @@ impl Connection {
     }
 
     pub fn levels(&self) -> Levels {
+        let [rtt, min_rtt, rtt_variation] = self.rtt.shown();
         Levels {
-            rtt: self.rtt.smoothed().unwrap_or_default().into(),
-            min_rtt: self.rtt.min().unwrap_or_default().into(),
-            rtt_variation: self.rtt.variation().into(),
+            rtt,
+            min_rtt,
+            rtt_variation,
             rto: self.rtt.rto().into(),
             congestion_window: self.controller.window().into(),
             bytes_in_flight: self.send.in_flight().into(),
