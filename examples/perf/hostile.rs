@@ -237,13 +237,14 @@ impl Crowd<'_> {
         if !is_acknowledged {
             return;
         }
+        let numbers = [data.number];
         let ack = Segment::Ack(Ack {
             conversation: data.conversation,
             options: Flags::NONE,
             receiving_window: SeqNum::new(window),
             receiving_next: data.number,
             timestamp: data.timestamp,
-            numbers: Numbers::List(&[data.number]),
+            numbers: Numbers::List(&numbers),
         });
         if let Ok(datagram) = self.sealer.seal([ack]) {
             let _ = self.socket.send(datagram); // the server asks again

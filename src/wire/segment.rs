@@ -272,13 +272,14 @@ mod tests {
             encoded(Segment::Data(data)),
             "12340100000003e80000000700000005000568656c6c6f"
         );
+        let numbers = [SeqNum::new(0x10), SeqNum::new(0x12)];
         let ack = Ack {
             conversation: 0x1234,
             options: Options::NONE,
             receiving_window: SeqNum::new(0x318),
             receiving_next: SeqNum::new(0x10),
             timestamp: Timestamp::new(1000),
-            numbers: Numbers::List(&[SeqNum::new(0x10), SeqNum::new(0x12)]),
+            numbers: Numbers::List(&numbers),
         };
         assert_eq!(
             encoded(Segment::Ack(ack)),

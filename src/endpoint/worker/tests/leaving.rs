@@ -19,13 +19,14 @@ fn acknowledge(lab: &mut Lab, conversation: u16) {
     let Some((number, timestamp)) = last else {
         return lab.pass(10 * MS);
     };
+    let numbers = [SeqNum::new(number)];
     let ack = Ack {
         conversation,
         options: Options::NONE,
         receiving_window: SeqNum::new(number + 500),
         receiving_next: SeqNum::new(number + 1),
         timestamp: Timestamp::new(timestamp),
-        numbers: Numbers::List(&[SeqNum::new(number)]),
+        numbers: Numbers::List(&numbers),
     };
     lab.receive(conversation, Segment::Ack(ack));
     lab.settle();
