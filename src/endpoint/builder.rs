@@ -18,6 +18,9 @@ use super::{
     socket::{BufferSizes, Sharing, Socket, bind},
 };
 
+/// The system takes these sizes as 32 bits with a sign.
+const MAX_BUFFER: usize = i32::MAX as usize;
+
 /// Collects settings for an [`Endpoint`].
 ///
 /// ```
@@ -166,7 +169,7 @@ impl EndpointBuilder {
 
     /// How many sessions may exist at once before peers can open no more.
     ///
-    /// Default 250,000. An idle session holds a few kilobytes.
+    /// Default 250,000; at least 1. An idle session holds a few kilobytes.
     pub fn max_sessions(mut self, n: usize) -> Self {
         self.limits.sessions = n;
         self
@@ -176,7 +179,7 @@ impl EndpointBuilder {
     /// their address. What happens then is told [above](Self#floods).
     ///
     /// Default 16,384, so that a server can have a thread for each: Linux allows a process about
-    /// 20,000. A session is unproven until its peer has acknowledged something, so one that only
+    /// 20,000. At least 1. A session is unproven until its peer has acknowledged something, so one that only
     /// receives stays so; a server with more of them than that has to say so here. Strangers come
     /// in at a sixteenth of it a second, or 1000, whichever is more; those beyond it, with their
     /// second datagram. Under a flood of forged peers that do so too, a client has as much time to
@@ -218,7 +221,7 @@ impl EndpointBuilder {
 
     /// How many sessions one source may have: an IPv4 address, or an IPv6 network of 64 bits.
     ///
-    /// Default: no limit, because many users can share an address. A server that is open to
+    /// Default: no limit, because many users can share an address; at least 1. A server that is open to
     /// strangers should set one, lest a single host take all of
     /// [`max_sessions`](Self::max_sessions).
     pub fn max_per_source(mut self, n: usize) -> Self {
@@ -256,7 +259,7 @@ impl EndpointBuilder {
 
     /// How many bytes the system is asked to keep for datagrams that have not been read yet.
     ///
-    /// Default 4 MiB. Systems often grant less; see
+    /// Default 4 MiB; up to 2 GiB. Systems often grant less; see
     /// [`EndpointStats::recv_buffer_size`](crate::EndpointStats::recv_buffer_size).
     pub fn recv_buffer_size(mut self, bytes: usize) -> Self {
         self.buffers.receive = bytes;
@@ -265,7 +268,7 @@ impl EndpointBuilder {
 
     /// How many bytes the system is asked to keep for datagrams that have not been sent yet.
     ///
-    /// Default 4 MiB. Systems often grant less.
+    /// Default 4 MiB; up to 2 GiB. Systems often grant less.
     pub fn send_buffer_size(mut self, bytes: usize) -> Self {
         self.buffers.send = bytes;
         self
@@ -331,14 +334,28 @@ impl EndpointBuilder {
         };
         range("workers", self.workers)?;
         range("poll_threads", self.poll_threads)?;
-        if self.limits.accept_backlog == 0 {
-            return Err(ConfigError::new("accept_backlog", 0, "at least 1"));
-        }
+        // None at all would lock everybody out.
+        let some = |field, value: usize| match value {
+            0 => Err(ConfigError::new(field, value, "at least 1")),
+            _ => Ok(()),
+        };
+        some("accept_backlog", self.limits.accept_backlog)?;
+        some("max_sessions", self.limits.sessions)?;
+        some("max_unvalidated", self.limits.unvalidated)?;
+        some("max_per_source", self.limits.per_source)?;
         let factor = self.limits.amplification_factor;
         if !(1..=100).contains(&factor) {
             return Err(ConfigError::new("amplification_factor", factor, "1 to 100"));
         }
-        Ok(())
+        let buffer = |field, bytes: usize| match bytes {
+            0..=MAX_BUFFER => Ok(()),
+            _ => {
+                let expected = format!("0 to {MAX_BUFFER} bytes");
+                Err(ConfigError::new(field, bytes, expected))
+            }
+        };
+        buffer("recv_buffer_size", self.buffers.receive)?;
+        buffer("send_buffer_size", self.buffers.send)
     }
 
     fn bind_sockets(&self, mut address: SocketAddr) -> io::Result<Vec<UdpSocket>> {

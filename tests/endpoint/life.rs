@@ -357,6 +357,18 @@ fn settings_out_of_range_are_named() {
     assert_eq!(workers, "workers is 0, must be 1 to 64");
     refused(Endpoint::builder().poll_threads(65));
     refused(Endpoint::builder().accept_backlog(0));
+    let sessions = refused(Endpoint::builder().max_sessions(0));
+    assert_eq!(sessions, "max_sessions is 0, must be at least 1");
+    let unproven = refused(Endpoint::builder().max_unvalidated(0));
+    assert_eq!(unproven, "max_unvalidated is 0, must be at least 1");
+    let of_source = refused(Endpoint::builder().max_per_source(0));
+    assert_eq!(of_source, "max_per_source is 0, must be at least 1");
+    let receive = refused(Endpoint::builder().recv_buffer_size(usize::MAX));
+    assert!(
+        receive.ends_with(", must be 0 to 2147483647 bytes"),
+        "{receive}"
+    );
+    refused(Endpoint::builder().send_buffer_size(1 << 31));
     refused(Endpoint::builder().amplification_factor(0));
     let factor = refused(Endpoint::builder().amplification_factor(101));
     assert_eq!(factor, "amplification_factor is 101, must be 1 to 100");
