@@ -64,11 +64,8 @@ struct Source {
 fn main() -> ExitCode {
     let options: Options = transport::parse();
     env_logger::init_from_env(env_logger::Env::default().default_filter_or("warn"));
-    match run(&options) {
-        Ok(summary) => {
-            println!("{summary}");
-            ExitCode::SUCCESS
-        }
+    match run(&options).and_then(transport::print) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -194,7 +191,7 @@ fn summary(total: u64, elapsed: Duration, stats: &ConnectionStats) -> String {
     let seconds = elapsed.as_secs_f64();
     format!(
         "{total} bytes there and back in {seconds:.3} s, {:.2} MB/s each way, rtt {:.1} ms, \
-         {} of {} segments retransmitted, overhead {:.3}",
+         {} of {} segments retransmitted, overhead {:.3}\n",
         total as f64 / 1e6 / seconds,
         stats.rtt.as_secs_f64() * 1e3,
         stats.segments_retransmitted,

@@ -162,7 +162,7 @@ fn wait(
 
 /// Whether or not anybody reads it.
 fn print_line(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    let _ = transport::print(format_args!("{line}\n"));
 }
 
 /// Gives each session a thread of its own, until the listener is closed.

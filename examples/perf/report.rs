@@ -1,15 +1,11 @@
 //! What a run found, as one JSON object or as a few lines of text.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use mkcp::{ConnectionStats, WakeStats};
 use serde_json::{Map, Value, json};
 
-use crate::{process, threads::Threads};
+use crate::{process, threads::Threads, transport};
 
 /// How many datagrams still came after a stream was told to stop.
 pub(crate) const AFTER_CANCEL: &str = "datagrams_after_cancel";
@@ -107,13 +103,10 @@ impl Report {
     }
 
     pub(crate) fn print(&self, as_json: bool) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        if as_json {
-            writeln!(stdout, "{}", Value::Object(self.to_json()))?;
-        } else {
-            write!(stdout, "{}", self.to_text())?;
-        }
-        stdout.flush()
+        transport::print(match as_json {
+            true => format!("{}\n", Value::Object(self.to_json())),
+            false => self.to_text(),
+        })
     }
 
     fn to_json(&self) -> Map<String, Value> {

@@ -131,10 +131,10 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     ctrlc::set_handler(move || stop.close()).map_err(io::Error::other)?;
     payload::prepare();
     let address = listener.local_addr()?.to_string();
-    match options.json {
-        true => println!("{}", json!({ "ready": address })),
-        false => println!("listening on {address}"),
-    }
+    transport::print(match options.json {
+        true => format!("{}\n", json!({ "ready": address })),
+        false => format!("listening on {address}\n"),
+    })?;
     match options.mode {
         Mode::Hold => hold::run(listener, endpoint, &wrap),
         _ => serve_by_threads(listener, endpoint, &wrap, options),

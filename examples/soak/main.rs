@@ -24,6 +24,8 @@ mod ledger;
 mod line;
 mod link;
 mod order;
+#[path = "../transport/output.rs"]
+mod output;
 #[path = "../perf/process.rs"]
 mod process;
 mod relay;
@@ -39,11 +41,7 @@ mod tls;
 mod usage;
 mod watchdog;
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -128,11 +126,9 @@ fn main() -> ExitCode {
 fn soak(options: &Options) -> io::Result<bool> {
     alarms::install()?;
     let report = run::run(options)?;
-    let mut stdout = io::stdout().lock();
-    match options.json {
-        true => writeln!(stdout, "{}", report.to_json())?,
-        false => write!(stdout, "{}", report.to_text())?,
-    }
-    stdout.flush()?;
+    output::print(match options.json {
+        true => format!("{}\n", report.to_json()),
+        false => report.to_text(),
+    })?;
     Ok(report.is_well())
 }

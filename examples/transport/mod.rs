@@ -1,6 +1,7 @@
-//! What the command lines of the examples have in common: the transport's options, and bad
-//! usage answered by one line and exit code 2.
+//! What the command lines of the examples have in common: the transport's options, bad usage
+//! answered by one line and exit code 2, and output that may fail.
 
+mod output;
 mod protection;
 mod usage;
 
@@ -12,6 +13,7 @@ use std::{
 use clap::Args;
 use mkcp::{Config, Congestion, Header, Security};
 
+pub(crate) use output::print;
 pub(crate) use usage::{bad_usage, parse};
 
 const MIB: u64 = 1024 * 1024;

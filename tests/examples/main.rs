@@ -241,6 +241,29 @@ fn help_shows_the_options_and_their_defaults() {
 }
 
 #[test]
+fn output_that_nobody_takes_is_one_line_and_exit_code_1() {
+    let server = Server::echo(&[]);
+    let client = ["--connect", &*server.address, "--bytes", "1000"];
+    let perf = ["ping", "--connect", &*server.address, "--rounds", "3"];
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    for (name, arguments) in [
+        ("echo_client", &client[..]),
+        ("perf", &perf),
+        ("perf", &serve),
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = example(name);
+        command.args(arguments).stdin(Stdio::null()).stdout(writer);
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+        assert!(text.starts_with("error: standard output: "), "{text}");
+    }
+}
+
+#[test]
 fn a_port_in_use_is_one_line_and_exit_code_1() {
     let server = Server::echo(&[]);
     let output = run("echo_server", &["--listen", &server.address]);
