@@ -30,6 +30,11 @@ impl<'a> Cursor<'a> {
         &self.path
     }
 
+    /// This value as messages show it.
+    pub(super) fn shown(&self) -> String {
+        describe(self.value)
+    }
+
     /// An error about this value.
     pub(super) fn error(&self, expected: &str) -> Error {
         Error::new(&self.path, describe(self.value), expected)

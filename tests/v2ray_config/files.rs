@@ -29,6 +29,30 @@ fn every_port_of_a_list_is_one() {
 }
 
 #[test]
+fn ports_that_are_none_are_told() {
+    let options = ReadOptions::new();
+    for port in [json!(70000), json!("env:PORT"), json!(-1), json!("+443")] {
+        let reading = read(&json!({"port": port}), "inbounds", &options).unwrap();
+        assert_eq!(reading.port(), None, "{port}");
+        assert_eq!(warned(&reading), ["inbounds[0].port"], "{port}");
+    }
+    let server = json!({"address": "a.org", "port": 65536});
+    let cases = [
+        (json!({"vnext": [server]}), "vnext[0].port"),
+        (json!({"servers": [server]}), "servers[0].port"),
+        (json!({"redirect": "a.org:99999"}), "redirect"),
+    ];
+    for (settings, path) in cases {
+        let reading = read(&json!({"settings": settings}), "outbounds", &options).unwrap();
+        assert_eq!((reading.address(), reading.port()), (Some("a.org"), None));
+        assert_eq!(warned(&reading), [format!("outbounds[0].settings.{path}")]);
+    }
+    let settings = json!({"redirect": "::1:443"});
+    let reading = read(&json!({"settings": settings}), "outbounds", &options).unwrap();
+    assert_eq!(warned(&reading), ["outbounds[0].settings.redirect"]);
+}
+
+#[test]
 fn neighbours_that_decide_the_way_are_told() {
     let outbound = json!({
         "proxySettings": {"tag": "other"}, "sendThrough": "192.0.2.1",

@@ -46,6 +46,49 @@ fn whole_links_give_address_port_and_name() {
 }
 
 #[test]
+fn addresses_that_cannot_be_used_are_told() {
+    let cases = [
+        ("host:99999", Some("host"), None, "port"),
+        ("host:abc", Some("host"), None, "port"),
+        ("host:+443", Some("host"), None, "port"),
+        ("[::1]443", Some("::1"), None, "port"),
+        ("::1:443", Some("::1:443"), None, "address"),
+        ("ho%zzst:443", None, Some(443), "address"),
+        ("%FF:443", None, Some(443), "address"),
+        ("a%20b:443", None, Some(443), "address"),
+    ];
+    for (place, address, port, path) in cases {
+        let reading = read(&format!("vless://id@{place}?type=kcp&seed=x"));
+        assert_eq!(
+            (reading.address(), reading.port()),
+            (address, port),
+            "{place}"
+        );
+        assert_eq!(warned(&reading), [path], "{place}");
+    }
+    let reading = read("vless://us%40er:p@ho%73t:443?type=kcp&seed=x");
+    assert_eq!(
+        (reading.address(), reading.port()),
+        (Some("host"), Some(443))
+    );
+    assert_eq!(warned(&reading), [""; 0]);
+    let reading = read("vless://id@[fe80::1%25eth0]:443?type=kcp&seed=x");
+    assert_eq!(reading.address(), Some("fe80::1%eth0"));
+}
+
+#[test]
+fn a_parameter_that_is_given_twice_is_told() {
+    let reading = read("type=kcp&headerType=srtp&HeaderType=utp&seed=x&speed=1");
+    assert_eq!(reading.settings().config().header(), &Header::Srtp);
+    let texts: Vec<_> = reading.warnings().iter().map(|w| w.to_string()).collect();
+    let expected = [
+        "HeaderType is given twice: only the first has an effect",
+        "speed is not known and has no effect",
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[test]
 fn bare_parameters_will_do() {
     let reading = read("type=kcp&headerType=srtp&seed=s&mtu=1400&tti=20");
     assert_eq!(

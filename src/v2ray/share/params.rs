@@ -25,9 +25,12 @@ const ELSEWHERE: [&str; 14] = [
 ];
 /// Of TLS, without effect here.
 const DEAD: &str = "fp";
+
 /// The parameters, with a memory of which have been asked for.
 pub(super) struct Params<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The names that have been found.
+    taken: Vec<Cow<'a, str>>,
     /// Whether the query itself has the character that stands for broken text.
     replaced: bool,
 }
@@ -36,6 +39,7 @@ impl<'a> Params<'a> {
     pub(super) fn new(query: &'a str) -> Self {
         Self {
             pairs: parse_query(query.as_bytes()).collect(),
+            taken: Vec::new(),
             replaced: query.contains(char::REPLACEMENT_CHARACTER)
                 || query.to_ascii_uppercase().contains("%EF%BF%BD"),
         }
@@ -46,21 +50,24 @@ impl<'a> Params<'a> {
         value.contains(char::REPLACEMENT_CHARACTER) && !self.replaced
     }
 
-    /// The value of a parameter that is there and not empty.
+    /// The value of a parameter that is there and not empty; of several the first, as in Go.
     pub(super) fn take(&mut self, key: &str) -> Option<String> {
         let same = |(name, _): &(Cow<'_, str>, Cow<'_, str>)| name.eq_ignore_ascii_case(key);
         let at = self.pairs.iter().position(same)?;
-        let (_, value) = self.pairs.remove(at);
+        let (name, value) = self.pairs.remove(at);
+        self.taken.push(name);
         (!value.is_empty()).then(|| value.into_owned())
     }
 
     pub(super) fn finish(self, warnings: &mut Vec<Warning>) {
         for (name, value) in self.pairs {
-            let same = |key: &&&str| key.eq_ignore_ascii_case(&name);
-            if value.is_empty() || ELSEWHERE.iter().find(same).is_some() {
+            let same = |key: &str| key.eq_ignore_ascii_case(&name);
+            if value.is_empty() || ELSEWHERE.iter().any(|key| same(key)) {
                 continue;
             }
-            let why = if same(&&DEAD) {
+            let why = if self.taken.iter().any(|key| same(key)) {
+                "is given twice: only the first has an effect"
+            } else if same(DEAD) {
                 "has no effect here"
             } else {
                 "is not known and has no effect"

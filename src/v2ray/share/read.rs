@@ -8,8 +8,8 @@ use crate::v2ray::{
     Dialect, ReadOptions, Reading, Side,
     cursor::{Cursor, quote},
     error::{Error, Warning},
-    host::split_host_port,
-    read, settings,
+    host::{check_brackets, is_host, split_host_port},
+    ports, read, settings,
 };
 
 /// Parameters of TLS that are texts, by the names that they have in `tlsSettings`.
@@ -35,6 +35,7 @@ const TLS_TEXTS: [(&str, &str); 5] = [
 /// # Errors
 ///
 /// As [`read`](crate::v2ray::read()); paths are the parameters' names, and places inside `fm`.
+/// Warnings call the link's host and port `address` and `port`.
 ///
 /// ```
 /// use mkcp::{Header, v2ray::{self, ReadOptions}};
@@ -65,7 +66,7 @@ pub fn read_share_params(query: &str, options: &ReadOptions) -> Result<Reading, 
         .map_err(|error| Error::new(to_param(error.path()), error.value(), error.expected()))?;
     let found = found.iter();
     warnings.extend(found.map(|w| Warning::new(to_param(w.path()), w.message())));
-    let (address, port) = link.host_and_port();
+    let (address, port) = link.host_and_port(&mut warnings);
     Ok(Reading {
         settings,
         dialect,
@@ -124,22 +125,36 @@ impl<'a> Link<'a> {
         }
     }
 
-    fn host_and_port(&self) -> (Option<String>, Option<u16>) {
+    /// What of them cannot be used is told.
+    fn host_and_port(&self, warnings: &mut Vec<Warning>) -> (Option<String>, Option<u16>) {
         let authority = self.authority.trim_end_matches('/');
         let user_and_host = authority.rsplit_once('@');
-        let host = user_and_host.map_or(authority, |(_, host)| host);
-        let (host, port) = split_host_port(host);
-        let host = (!host.is_empty()).then(|| host.to_owned());
-        (host, port.and_then(|port| port.parse().ok()))
+        let text = user_and_host.map_or(authority, |(_, host)| host);
+        let (encoded, port) = split_host_port(text);
+        let host = decode(encoded).filter(|host| is_host(host));
+        if host.is_some() {
+            check_brackets(text, "address", warnings);
+        } else if !encoded.is_empty() {
+            // Not shown: where something is missing, it may be a secret.
+            let message = "is neither a name nor an address and has no effect";
+            warnings.push(Warning::new("address", message));
+        }
+        let ports = ports::parse(port.unwrap_or_default(), "port", warnings);
+        (host, ports::first(&ports))
     }
 
     fn name(&self) -> Option<String> {
-        // A name has no `=`, so that it is read as a key.
-        let name = self.name.replace('+', "%2B");
-        let name = name.replace('=', "%3D").replace('&', "%26");
-        let (name, _) = parse_query(name.as_bytes()).next()?;
-        Some(name.into_owned()).filter(|name| !name.is_empty())
+        decode(self.name)
     }
+}
+
+/// Undoes percent-encoding, in which a plus is a plus. `None` if there is nothing.
+fn decode(text: &str) -> Option<String> {
+    // Without a `=` it is read as a key.
+    let text = text.replace('+', "%2B");
+    let text = text.replace('=', "%3D").replace('&', "%26");
+    let (text, _) = parse_query(text.as_bytes()).next()?;
+    Some(text.into_owned()).filter(|text| !text.is_empty())
 }
 
 /// What the parameters say about mKCP.
