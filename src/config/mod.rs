@@ -150,6 +150,7 @@ pub struct ConfigBuilder {
     config: Config,
     profile: Profile,
     congestion: Option<Congestion>,
+    keepalive: Option<Duration>,
 }
 
 impl ConfigBuilder {
@@ -245,9 +246,10 @@ impl ConfigBuilder {
     /// After how long without sending anything a Ping is sent. It keeps NAT mappings open and
     /// tells a Go peer, which gives up after 30 s, that this side lives.
     ///
-    /// Default 10 s; 1 s to 1 hour, and less than `idle_timeout`.
+    /// Default 10 s, or a third of `idle_timeout` if that is less; 1 s to 1 hour, and less than
+    /// `idle_timeout`.
     pub fn keepalive(mut self, every: Duration) -> Self {
-        self.config.keepalive = every;
+        self.keepalive = Some(every);
         self
     }
 
@@ -255,7 +257,8 @@ impl ConfigBuilder {
     /// peer has not proven its address after two and a half keep-alive intervals, or 12 s if that is
     /// more, where that is less.
     ///
-    /// Default 30 s; 6 s (a healthy Go peer may be silent for 5) to 24 hours.
+    /// Default 30 s; 6 s to 24 hours. A healthy Go peer may be silent for 5 s, one of this library
+    /// for its `keepalive`.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.config.idle_timeout = timeout;
         self
@@ -276,6 +279,9 @@ impl ConfigBuilder {
     ///
     /// The first setting that is out of range, with its value and the range.
     pub fn build(mut self) -> Result<Config, ConfigError> {
+        let third = self.config.idle_timeout / 3;
+        let keepalive = self.config.keepalive.min(third);
+        self.config.keepalive = self.keepalive.unwrap_or(keepalive);
         self.config.congestion = self.congestion.unwrap_or_else(|| self.profile.congestion());
         validate::check(&self.config)?;
         Ok(self.config)

@@ -129,6 +129,23 @@ mod tests {
     }
 
     #[test]
+    fn the_default_keepalive_goes_with_every_idle_timeout() {
+        let seconds = Duration::from_secs;
+        let keepalive = |idle| {
+            let config = Config::builder().idle_timeout(seconds(idle)).build();
+            config.unwrap().keepalive()
+        };
+        assert_eq!(keepalive(6), seconds(2));
+        assert_eq!(keepalive(30), seconds(10));
+        assert_eq!(keepalive(24 * 3600), seconds(10));
+        let chosen = Config::builder().keepalive(seconds(8));
+        assert_eq!(
+            refused(chosen.idle_timeout(seconds(8))),
+            "keepalive is 8s, must be less than idle_timeout, which is 8s"
+        );
+    }
+
+    #[test]
     fn each_field_is_checked_and_named() {
         let second = Duration::from_secs(1);
         let cases = [
