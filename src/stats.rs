@@ -1,6 +1,6 @@
 //! Numbers for the user. Plain data: a snapshot costs one copy, and growing it breaks nobody.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::error::DropReason;
 
@@ -160,7 +160,7 @@ pub struct EndpointStats {
 /// assert_eq!(stats.total(), 0);
 /// assert_eq!(stats.get(mkcp::DropReason::BadSeal), 0);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct DropStats {
     counts: [u64; DropReason::ALL.len()],
 }
@@ -185,5 +185,29 @@ impl DropStats {
 
     pub(crate) fn set(&mut self, reason: DropReason, count: u64) {
         self.counts[reason as usize] = count;
+    }
+}
+
+/// The reasons that had any.
+impl fmt::Debug for DropStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = self.iter().filter(|&(_, count)| count > 0);
+        f.debug_map().entries(counted).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_reasons_that_had_any() {
+        let mut drops = DropStats::default();
+        assert_eq!(format!("{drops:?}"), "{}");
+        drops.set(DropReason::BadSeal, 3);
+        drops.set(DropReason::OverMemory, 1);
+        let shown = format!("{drops:?}");
+        assert!(shown.contains("BadSeal: 3") && shown.contains("OverMemory: 1"));
+        assert_eq!(shown.matches(':').count(), 2, "{shown}");
     }
 }
