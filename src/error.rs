@@ -67,7 +67,8 @@ impl From<ConnectionError> for io::Error {
     }
 }
 
-/// A setting that [`ConfigBuilder::build`](crate::ConfigBuilder::build) refused.
+/// A setting that [`ConfigBuilder::build`](crate::ConfigBuilder::build) or
+/// [`EndpointBuilder::bind`](crate::EndpointBuilder::bind) refused.
 ///
 /// ```
 /// let error = mkcp::Config::builder().mtu(20).build().unwrap_err();

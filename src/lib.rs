@@ -29,8 +29,8 @@
 //!
 //! # What to know
 //!
-//! - **Both ends need the same [`Header`] and [`Security`].** mKCP negotiates nothing, and what
-//!   does not fit is dropped in silence; [`EndpointStats::drops`] says why.
+//! - **Both ends need the same [`Security`], and a [`Header`] of the same length.** mKCP negotiates
+//!   nothing, and what does not fit is dropped in silence; [`EndpointStats::drops`] says why.
 //! - **There is no handshake.** [`Stream::connect`] returns at once;
 //!   [`Stream::connect_timeout`] waits for the peer's first answer.
 //! - **One direction cannot be closed alone.** [`Stream::shutdown`] says what happens instead.

@@ -113,7 +113,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of asking the system.
+    /// None; the signature is that of std.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.shared.endpoint.local_addr()
     }
@@ -189,7 +189,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// An endpoint has one listener in its life: an error if it has had it, or was shut down.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): an endpoint has one listener in its life, and has
+    /// had it, or was shut down.
     pub fn listen(&self) -> io::Result<Listener> {
         let queue = self.start_listening()?;
         Ok(Listener {

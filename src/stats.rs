@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use crate::error::DropReason;
 
-/// What one connection has done and how it sees its path. Counters only ever grow.
+/// What one connection has done and how it sees its path.
+///
+/// What is counted only ever grows. Of the moment are times, rates and windows, and the bytes in
+/// flight and in the queues.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ConnectionStats {

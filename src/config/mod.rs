@@ -19,8 +19,8 @@ const MIB: u64 = 1024 * 1024;
 
 /// How connections behave and look on the wire.
 ///
-/// Both ends must agree on [`header`](Self::header) and [`security`](Self::security); nothing is
-/// negotiated. Everything else may differ. The defaults are those of V2Ray where it has any that
+/// Both ends must agree on [`security`](Self::security) and on the length of the
+/// [`header`](Self::header); nothing is negotiated. Everything else may differ. The defaults are those of V2Ray where it has any that
 /// have an effect.
 ///
 /// ```
@@ -206,7 +206,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// The packet header that disguises datagrams. Both ends must use the same. Default: none.
+    /// The packet header that disguises datagrams. Both ends must use one of the same length.
+    /// Default: none.
     pub fn header(mut self, header: Header) -> Self {
         self.config.header = header;
         self

@@ -75,6 +75,23 @@ fn a_datagram_no_longer_than_its_overhead_is_too_short() {
 }
 
 #[test]
+fn headers_of_the_same_length_understand_each_other() {
+    let codec = |header: Header| {
+        let config = Config::builder().header(header).seed("x").build();
+        PacketCodec::new(&config.unwrap())
+    };
+    let segments = vec![7; 100];
+    let datagram = sealed(&codec(Header::Srtp), &segments);
+    let opened = |header| {
+        codec(header)
+            .open(&mut datagram.clone())
+            .map(<[u8]>::to_vec)
+    };
+    assert_eq!(opened(Header::Wireguard), Ok(segments));
+    assert_eq!(opened(Header::Dtls), Err(DropReason::BadSeal));
+}
+
+#[test]
 fn damage_behind_the_header_is_refused_if_there_is_a_seal() {
     for config in configs().filter(|config| *config.security() != Security::None) {
         let codec = PacketCodec::new(&config);

@@ -110,8 +110,8 @@ impl Stream {
 
     /// Opens a connection on a UDP socket of its own.
     ///
-    /// It returns at once: whether the peer is there, and has the same header and seed, shows
-    /// only when bytes are exchanged. [`connect_timeout`](Self::connect_timeout) waits for an
+    /// It returns at once: whether the peer is there, and has the same seed and length of header,
+    /// shows only when bytes are exchanged. [`connect_timeout`](Self::connect_timeout) waits for an
     /// answer. If `addr` gives several addresses, the first to which a socket can be opened is
     /// used. Many connections over one socket are opened by [`Endpoint::connect`].
     ///
@@ -141,7 +141,7 @@ impl Stream {
     /// Opens a connection and waits until the peer has answered.
     ///
     /// Peers written in Go answer at once only to data and pings that they understand; a wrong
-    /// seed or header looks like a peer that is not there.
+    /// seed, or a header of another length, looks like a peer that is not there.
     ///
     /// # Errors
     ///
@@ -205,8 +205,14 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Those of resolving the address; `InvalidInput` if there is none; and `ConnectionAborted`
-    /// if the endpoint has been shut down.
+    /// - Those of resolving the address.
+    /// - `InvalidInput`: there is no address, or none that the socket can reach.
+    /// - `AddrNotAvailable`: all 65536 conversation ids towards this peer are in use.
+    /// - `ConnectionAborted`: the endpoint has been shut down.
+    /// - `Other`, with [`ConnectionError::Internal`](crate::ConnectionError::Internal) inside: a
+    ///   thread of the endpoint has died.
+    ///
+    /// Of several addresses it is that of the last one.
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<Stream> {
         try_each(addr, |peer| {
             Ok(Stream::new(self.open_session(peer)?, self.clone()))

@@ -116,7 +116,7 @@ impl TlsListener {
     ///
     /// # Errors
     ///
-    /// Those of asking the system.
+    /// None; the signature is that of std.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
