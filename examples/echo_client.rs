@@ -58,6 +58,7 @@ struct SourceOptions {
 /// Where the bytes come from, and how many there are if that is known.
 struct Source {
     reader: Box<dyn Read + Send>,
+    name: String,
     length: Option<u64>,
 }
 
@@ -80,12 +81,13 @@ fn run(options: &Options) -> io::Result<String> {
     let source = options.source.open()?;
     let bar = progress_bar(source.length);
     let started = Instant::now();
-    let stream = Stream::connect_with(options.connect, &config)?;
+    let stream =
+        Stream::connect_with(options.connect, &config).map_err(transport::at(options.connect))?;
     stream.set_read_timeout(Some(PATIENCE))?;
 
     let (sent, owed) = mpsc::sync_channel(UNDER_WAY);
     let writer_stream = stream.try_clone()?;
-    let writer = thread::spawn(move || send(source.reader, &writer_stream, &sent));
+    let writer = thread::spawn(move || send(source, &writer_stream, &sent));
     let verified = verify(&stream, &owed, &bar);
     // A writer that waits for its source cannot be woken: after a failure the process just ends.
     let total = verified?;
@@ -105,6 +107,7 @@ impl SourceOptions {
         if self.stdin {
             return Ok(Source {
                 reader: Box::new(io::stdin()),
+                name: "standard input".to_owned(),
                 length: None,
             });
         }
@@ -112,17 +115,25 @@ impl SourceOptions {
             let random = Random(SmallRng::from_os_rng());
             return Ok(Source {
                 reader: Box::new(random.take(self.bytes)),
+                name: "random bytes".to_owned(),
                 length: Some(self.bytes),
             });
         };
-        let named = |error| io::Error::other(format!("{}: {error}", path.display()));
+        let name = path.display().to_string();
+        let named = |error| of(&name, &error);
         let file = File::open(path).map_err(named)?;
         let metadata = file.metadata().map_err(named)?;
         Ok(Source {
             reader: Box::new(file),
             length: metadata.is_file().then_some(metadata.len()),
+            name,
         })
     }
+}
+
+/// An error about what has this name.
+fn of(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 struct Random(SmallRng);
@@ -135,10 +146,11 @@ impl Read for Random {
 }
 
 /// Writes the source to the stream, and every chunk also to the thread that compares.
-fn send(mut source: impl Read, mut stream: &Stream, sent: &SyncSender<Vec<u8>>) -> io::Result<()> {
+fn send(mut source: Source, mut stream: &Stream, sent: &SyncSender<Vec<u8>>) -> io::Result<()> {
     loop {
         let mut chunk = vec![0; CHUNK];
-        let count = source.read(&mut chunk)?;
+        let count = source.reader.read(&mut chunk);
+        let count = count.map_err(|error| of(&source.name, &error))?;
         if count == 0 {
             return Ok(());
         }

@@ -121,7 +121,7 @@ fn run(options: &Options) -> io::Result<()> {
     if let Some(workers) = options.workers {
         builder = builder.workers(workers.into());
     }
-    let endpoint = builder.bind(address)?;
+    let endpoint = builder.bind(address).map_err(transport::at(address))?;
     let listener = settings.listen_on(&endpoint)?;
     print_line(&format!("listening on {}", endpoint.local_addr()?));
 

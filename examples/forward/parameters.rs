@@ -10,6 +10,8 @@ use mkcp::{
 use crate::{address::Parameters, protection};
 
 const MIB: u64 = 1024 * 1024;
+/// What the library takes, in MiB/s.
+const MOST_CAPACITY: u64 = 1024 * 1024;
 const KNOWN: &str = "seed, security, header, mtu, tti, uplink, downlink, congestion, tls, alpn";
 const KNOWN_TO_CLIENTS: &str = "sni, ca, insecure";
 const KNOWN_TO_SERVERS: &str = "cert, key";
@@ -52,8 +54,8 @@ fn read_transport(
         "congestion" => config.congestion(named(name, value)?),
         "mtu" => config.mtu(number(name, value)?),
         "tti" => config.tti(Duration::from_millis(number(name, value)?)),
-        "uplink" => config.uplink(number::<u64>(name, value)?.saturating_mul(MIB)),
-        "downlink" => config.downlink(number::<u64>(name, value)?.saturating_mul(MIB)),
+        "uplink" => config.uplink(capacity(name, value)?),
+        "downlink" => config.downlink(capacity(name, value)?),
         _ => {
             let more = match side {
                 Side::Inbound => KNOWN_TO_SERVERS,
@@ -152,6 +154,16 @@ fn named<T: FromStr<Err = ParseOptionError>>(name: &str, value: &str) -> Result<
 fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
     let number = value.parse();
     number.map_err(|_| format!("{name} is {value:?}, must be a whole number that is not too large"))
+}
+
+/// MiB/s as bytes per second.
+fn capacity(name: &str, value: &str) -> Result<u64, String> {
+    match number(name, value)? {
+        mib @ 0..=MOST_CAPACITY => Ok(mib * MIB),
+        mib => Err(format!(
+            "{name} is {mib}, must be 0 to {MOST_CAPACITY} MiB/s"
+        )),
+    }
 }
 
 fn switch(name: &str, value: &str) -> Result<bool, String> {

@@ -208,7 +208,8 @@ fn bind(options: &Options) -> io::Result<Endpoint> {
     if let Some(mib) = options.memory_limit {
         builder = builder.memory_limit(mib as usize * 1024 * 1024);
     }
-    options.machinery.apply(builder).bind(options.listen)
+    let bound = options.machinery.apply(builder).bind(options.listen);
+    bound.map_err(transport::at(options.listen))
 }
 
 fn endpoint_object(stats: &EndpointStats) -> Value {

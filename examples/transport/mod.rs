@@ -6,6 +6,7 @@ mod protection;
 mod usage;
 
 use std::{
+    io,
     net::{SocketAddr, ToSocketAddrs},
     time::Duration,
 };
@@ -17,6 +18,9 @@ pub(crate) use output::print;
 pub(crate) use usage::{bad_usage, parse};
 
 const MIB: u64 = 1024 * 1024;
+/// What the library takes, in the units of the options, so that errors speak in them.
+const MOST_CAPACITY: u64 = 1024 * 1024;
+const MOST_BUFFER: i64 = 1024;
 
 /// How the connections of an example behave and look on the wire.
 #[derive(Args, Debug)]
@@ -43,20 +47,20 @@ pub(crate) struct Transport {
     tti: u64,
 
     /// Sending capacity, as V2Ray's uplinkCapacity
-    #[arg(long, value_name = "MIB/S", default_value_t = 5)]
+    #[arg(long, value_name = "MIB/S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=MOST_CAPACITY))]
     uplink: u64,
 
     /// Receiving capacity, as V2Ray's downlinkCapacity
-    #[arg(long, value_name = "MIB/S", default_value_t = 20)]
+    #[arg(long, value_name = "MIB/S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(..=MOST_CAPACITY))]
     downlink: u64,
 
     /// Received bytes that a connection holds for its reader, at most
-    #[arg(long, value_name = "MIB", default_value_t = 16)]
-    read_buffer: usize,
+    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=MOST_BUFFER))]
+    read_buffer: u32,
 
     /// Written bytes that wait to be sent, at most
-    #[arg(long, value_name = "MIB", default_value_t = 2)]
-    write_buffer: usize,
+    #[arg(long, value_name = "MIB", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=MOST_BUFFER))]
+    write_buffer: u32,
 
     /// Congestion control: bbr, fixed or loss-rate
     #[arg(long, value_name = "NAME", default_value_t)]
@@ -71,10 +75,10 @@ impl Transport {
             .header(self.header.clone())
             .mtu(self.mtu)
             .tti(Duration::from_millis(self.tti))
-            .uplink(self.uplink.saturating_mul(MIB))
-            .downlink(self.downlink.saturating_mul(MIB))
-            .read_buffer(self.read_buffer.saturating_mul(MIB as usize))
-            .write_buffer(self.write_buffer.saturating_mul(MIB as usize))
+            .uplink(self.uplink * MIB)
+            .downlink(self.downlink * MIB)
+            .read_buffer(self.read_buffer as usize * MIB as usize)
+            .write_buffer(self.write_buffer as usize * MIB as usize)
             .congestion(self.congestion)
             .build()
             .unwrap_or_else(|error| bad_usage(error))
@@ -84,6 +88,11 @@ impl Transport {
         protection::security(self.security.as_deref(), self.seed.as_deref())
             .unwrap_or_else(|error| bad_usage(error))
     }
+}
+
+/// Has an error say which address it is about.
+pub(crate) fn at(address: SocketAddr) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
 /// Reads `HOST:PORT`, with a name or an address as host.

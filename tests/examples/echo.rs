@@ -80,6 +80,20 @@ fn echo_client_sends_its_standard_input() {
 }
 
 #[test]
+fn echo_client_names_the_file_that_it_cannot_read() {
+    let server = Server::echo(&[]);
+    let folder = env::temp_dir();
+    let folder = folder.to_str().unwrap();
+    let output = run(
+        "echo_client",
+        &["--connect", &server.address, "--file", folder],
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.starts_with(&format!("error: {folder}: ")), "{text}");
+}
+
+#[test]
 fn echo_client_fails_where_nothing_is_echoed() {
     let server = Server::perf(&["--mode", "xor"]);
     let output = run(

@@ -46,6 +46,11 @@ fn bad_options_are_answered_by_one_line_and_exit_code_2() {
         (listen, "mkcp://h:1?uplink=-1", "uplink is \"-1\", must be"),
         (
             listen,
+            "mkcp://h:1?uplink=99999999999",
+            "uplink is 99999999999, must be 0 to 1048576 MiB/s",
+        ),
+        (
+            listen,
             "mkcp://h:1?header=smtp",
             "unknown header \"smtp\", must be none, srtp, utp",
         ),
