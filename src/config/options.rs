@@ -183,6 +183,35 @@ pub enum Profile {
     GoCompatible,
 }
 
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Balanced => "balanced",
+            Self::Aggressive => "aggressive",
+            Self::GoCompatible => "go-compatible",
+        })
+    }
+}
+
+impl FromStr for Profile {
+    type Err = ParseOptionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOptionError> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "balanced" => Self::Balanced,
+            "aggressive" => Self::Aggressive,
+            "go-compatible" => Self::GoCompatible,
+            _ => {
+                return Err(ParseOptionError::new(
+                    "profile",
+                    text,
+                    "balanced, aggressive or go-compatible",
+                ));
+            }
+        })
+    }
+}
+
 impl Profile {
     pub(super) fn congestion(self) -> Congestion {
         match self {
@@ -193,7 +222,7 @@ impl Profile {
     }
 }
 
-/// A text that names no [`Header`] or [`Congestion`].
+/// A text that names no [`Header`], [`Congestion`] or [`Profile`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseOptionError {
     option: &'static str,
@@ -222,3 +251,24 @@ impl fmt::Display for ParseOptionError {
 }
 
 impl error::Error for ParseOptionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_in_any_case() {
+        for profile in [
+            Profile::Balanced,
+            Profile::Aggressive,
+            Profile::GoCompatible,
+        ] {
+            let name = profile.to_string();
+            assert_eq!(name.parse(), Ok(profile));
+            assert_eq!(name.to_ascii_uppercase().parse(), Ok(profile));
+        }
+        let error = "turbo".parse::<Profile>().unwrap_err();
+        let text = "unknown profile \"turbo\", must be balanced, aggressive or go-compatible";
+        assert_eq!(error.to_string(), text);
+    }
+}
