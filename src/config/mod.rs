@@ -229,7 +229,7 @@ impl ConfigBuilder {
     /// what the path needs, four times what arrives in a round trip or eight where segments get
     /// lost, as far as this leaves room for it. An idle connection holds none.
     ///
-    /// Default 16 MiB; 64 KiB to 1 GiB.
+    /// Default 16 MiB; 64 KiB to 1 GiB, and at least 16 times `mtu`.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.config.read_buffer = bytes;
         self

@@ -9,6 +9,9 @@ use crate::error::ConfigError;
 const MAX_DATAGRAM: u16 = 65507;
 const CAPACITY: RangeInclusive<u64> = 0..=1 << 40;
 const BUFFER: RangeInclusive<usize> = 64 * 1024..=1024 * 1024 * 1024;
+/// Full datagrams that a read buffer must hold: with fewer, segments wait for each other, and those
+/// that find no room are sent again.
+const LEAST_DATAGRAMS: usize = 16;
 /// A DNS name, encoded, as Xray's encoder accepts it.
 const MAX_DNS_NAME: usize = 256;
 const MAX_DNS_LABEL: usize = 63;
@@ -24,6 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     range("uplink", config.uplink, CAPACITY, " bytes per second")?;
     range("downlink", config.downlink, CAPACITY, " bytes per second")?;
     range("read_buffer", config.read_buffer, BUFFER, " bytes")?;
+    datagrams(config)?;
     range("write_buffer", config.write_buffer, BUFFER, " bytes")?;
     let hour = Duration::from_secs(3600);
     duration(
@@ -71,6 +75,22 @@ fn mtu(config: &Config) -> Result<(), ConfigError> {
         config.header, config.security
     );
     Err(ConfigError::new("mtu", config.mtu, expected))
+}
+
+fn datagrams(config: &Config) -> Result<(), ConfigError> {
+    let least = LEAST_DATAGRAMS * usize::from(config.mtu);
+    if config.read_buffer >= least {
+        return Ok(());
+    }
+    let expected = format!(
+        "at least {least} bytes, {LEAST_DATAGRAMS} datagrams of the mtu, which is {}",
+        config.mtu
+    );
+    Err(ConfigError::new(
+        "read_buffer",
+        config.read_buffer,
+        expected,
+    ))
 }
 
 fn range<T: PartialOrd + Display>(
@@ -126,6 +146,19 @@ mod tests {
             refused(sealed.mtu(52)),
             "mtu is 52, must be 53 to 65507 with header srtp and security aes-128-gcm"
         );
+    }
+
+    #[test]
+    fn a_read_buffer_holds_some_datagrams() {
+        let jumbo = Config::builder().mtu(65507);
+        assert!(jumbo.clone().read_buffer(1 << 20).build().is_ok());
+        assert_eq!(
+            refused(jumbo.read_buffer(64 * 1024)),
+            "read_buffer is 65536, must be at least 1048112 bytes, \
+             16 datagrams of the mtu, which is 65507"
+        );
+        let least = Config::builder().mtu(4096).read_buffer(64 * 1024);
+        assert!(least.build().is_ok());
     }
 
     #[test]
