@@ -20,8 +20,8 @@ const MIB: u64 = 1024 * 1024;
 /// How connections behave and look on the wire.
 ///
 /// Both ends must agree on [`security`](Self::security) and on the length of the
-/// [`header`](Self::header); nothing is negotiated. Everything else may differ. The defaults are those of V2Ray where it has any that
-/// have an effect.
+/// [`header`](Self::header); nothing is negotiated. Everything else may differ. The defaults are
+/// those of V2Ray where it has any that have an effect.
 ///
 /// ```
 /// use std::time::Duration;

@@ -179,12 +179,12 @@ impl EndpointBuilder {
     /// their address. What happens then is told [above](Self#floods).
     ///
     /// Default 16,384, so that a server can have a thread for each: Linux allows a process about
-    /// 20,000. At least 1. A session is unproven until its peer has acknowledged something, so one that only
-    /// receives stays so; a server with more of them than that has to say so here. Strangers come
-    /// in at a sixteenth of it a second, or 1000, whichever is more; those beyond it, with their
-    /// second datagram. Under a flood of forged peers that do so too, a client has as much time to
-    /// prove its address as it takes to fill half of the limit: with the default a second at 8,000
-    /// of them a second.
+    /// 20,000. At least 1. A session is unproven until its peer has acknowledged something, so one
+    /// that only receives stays so; a server with more of them than that has to say so here.
+    /// Strangers come in at a sixteenth of it a second, or 1000, whichever is more; those beyond
+    /// it, with their second datagram. Under a flood of forged peers that do so too, a client has
+    /// as much time to prove its address as it takes to fill half of the limit: with the default a
+    /// second at 8,000 of them a second.
     pub fn max_unvalidated(mut self, n: usize) -> Self {
         self.limits.unvalidated = n;
         self
