@@ -330,6 +330,12 @@ impl Connection {
         counter.add(1);
     }
 
+    /// What was to leave could not, for a reason that has nothing to do with this connection: what
+    /// it earns meanwhile is not for later.
+    pub fn on_blocked(&mut self) {
+        self.pacer.on_other_limit();
+    }
+
     // ---- the application's side
 
     /// Queues bytes; returns how many were taken, 0 when the queue is full or writing has ended.

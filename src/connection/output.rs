@@ -83,6 +83,10 @@ impl Connection {
         let mut candidate = self.sendable(now);
         let (mut has_data, mut is_full) = (false, false);
         self.append_ack(now, start, candidate, datagram);
+        // A small segment that is held back by the pacer alone may wait for company once the ACK
+        // has gone.
+        let held_back = matches!(self.output.waits, Some((_, Timer::Pacing)));
+        let asks_again = held_back && datagram.len() > start;
         while let Some(data) = candidate {
             let used = datagram.len() - start;
             let is_copy = matches!(data, Candidate::Copy { .. });
@@ -99,7 +103,7 @@ impl Connection {
             is_full = datagram.len() - start + DATA_OVERHEAD >= self.max_plaintext;
             candidate = if is_full { None } else { self.sendable(now) };
         }
-        let has_more = is_full || self.acks.is_due(now);
+        let has_more = is_full || asks_again || self.acks.is_due(now);
         if !self.pings.is_due(now, self.quiet(), &self.config) {
             return has_more;
         }

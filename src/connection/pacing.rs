@@ -35,6 +35,8 @@ pub(super) struct Bursts {
     pub(super) short: bool,
     /// Of the usual burst, so much is allowed, of `WHOLE`.
     pub(super) share: u8,
+    /// The same of what has waited for a late thread.
+    pub(super) late: u8,
 }
 
 /// All of a burst.
@@ -49,7 +51,11 @@ impl Default for Bursts {
 impl Bursts {
     pub(super) fn new(min_rtt: Option<Duration>, share: u8) -> Self {
         let short = min_rtt.is_some_and(|short| short < BURST_TIME);
-        Self { short, share }
+        Self {
+            short,
+            share,
+            late: WHOLE,
+        }
     }
 
     /// The most payload that leaves at once at this rate.
@@ -65,7 +71,8 @@ impl Bursts {
 
     /// The most that leaves at once when it had to wait for a late thread.
     fn late_payload(self, rate: u64, max_payload: u64) -> u64 {
-        self.share_of((LATE_BURST * max_payload).min(rate / LATE_BURSTS_A_SECOND))
+        let most = self.share_of((LATE_BURST * max_payload).min(rate / LATE_BURSTS_A_SECOND));
+        most * u64::from(self.late) / u64::from(WHOLE)
     }
 
     fn share_of(self, burst: u64) -> u64 {

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 /// The ids that one port has in use towards each peer.
 #[derive(Debug)]
 pub(super) struct Conversations {
-    /// Whether any was ever taken. A port that only accepts need not know which are free.
+    /// Whether any is to be taken. A port that only accepts need not know which are free.
     are_taken: AtomicBool,
     state: Mutex<State>,
 }
@@ -37,10 +37,14 @@ impl Conversations {
         }
     }
 
+    /// Has what peers choose noted from now on; returns whether it was not before.
+    pub(super) fn begin(&self) -> bool {
+        !self.are_taken.load(Ordering::Relaxed) && !self.are_taken.swap(true, Ordering::SeqCst)
+    }
+
     /// An id that is free towards this peer, the one that was free for longest. `None` if all
     /// 65536 are in use.
     pub(super) fn take(&self, peer: SocketAddr) -> Option<u16> {
-        self.are_taken.store(true, Ordering::Relaxed);
         let mut state = self.state.lock();
         for _ in 0..=u16::MAX {
             let conversation = state.next;
@@ -55,7 +59,7 @@ impl Conversations {
     /// The peer has chosen this id, for a session that it opens. Returns whether it is to be given
     /// back.
     pub(super) fn note(&self, peer: SocketAddr, conversation: u16) -> bool {
-        let matters = self.are_taken.load(Ordering::Relaxed);
+        let matters = self.are_taken.load(Ordering::SeqCst);
         matters && self.state.lock().used.insert((peer, conversation))
     }
 
@@ -105,6 +109,7 @@ mod tests {
         let conversations = Conversations::starting_at(5);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         assert!(!conversations.note(peer, 6), "nobody asks for any");
+        assert!(conversations.begin() && !conversations.begin());
         assert_eq!(conversations.take(peer), Some(5));
         assert!(conversations.note(peer, 6));
         assert!(!conversations.note(peer, 5), "it is not the peer's");

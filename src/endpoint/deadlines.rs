@@ -56,8 +56,8 @@ impl Deadlines {
 
     /// The earliest time at which `pop_expired` may have something to say.
     pub(super) fn next(&mut self) -> Option<Instant> {
-        let firsts = [self.near.first(), self.far.first()];
-        let first = firsts.into_iter().flatten().min()?;
+        let near = self.near.first();
+        let first = self.first_far_before(near).or(near)?;
         Some(self.start?.instant(first))
     }
 
@@ -74,6 +74,27 @@ impl Deadlines {
                 }
                 Some(wanted) if !self.comes_up_by(wanted, index) => self.push(now, wanted, index),
                 _ => {}
+            }
+        }
+    }
+
+    /// When the first of the far ones comes up, unless a near one does before. Nobody is to wake for
+    /// a deadline that has moved: as long as its entry is the first, that is moved as well.
+    fn first_far_before(&mut self, near: Option<Moment>) -> Option<Moment> {
+        loop {
+            let (when, index) = self.far.first_entry()?;
+            if near.is_some_and(|near| near <= when) {
+                return None;
+            }
+            let wanted = self.wanted[index];
+            if wanted == Some(when) {
+                return wanted;
+            }
+            self.far.forget(index);
+            if let Some(wanted) = wanted
+                && !self.near.comes_up_by(wanted, index)
+            {
+                self.far.push(wanted, index);
             }
         }
     }
@@ -133,9 +154,14 @@ impl Queue {
 
     /// When the first slot comes up.
     fn first(&mut self) -> Option<Moment> {
+        Some(self.first_entry()?.0)
+    }
+
+    /// The same, and which it is.
+    fn first_entry(&mut self) -> Option<(Moment, usize)> {
         while let Some(&Reverse((when, index))) = self.heap.peek() {
             if self.queued[index as usize] == Some(when) {
-                return Some(when);
+                return Some((when, index as usize));
             }
             self.heap.pop();
         }
@@ -234,5 +260,26 @@ mod tests {
         deadlines.arm(start, slot(0), Some(far + millis(1)));
         assert_eq!(deadlines.pop_expired(far), None);
         assert_eq!(deadlines.pop_expired(far + millis(1)), Some(0));
+    }
+
+    #[test]
+    fn a_far_deadline_that_moves_wakes_nobody_before_it_comes() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::default();
+        for round in 0..100 {
+            let now = start + millis(1000 * round);
+            let far = now + Duration::from_secs(10);
+            for at in [now + millis(1), far] {
+                deadlines.arm(now, slot(0), Some(at));
+                let next = deadlines.next();
+                assert_eq!(next, Some(at), "round {round}");
+                if at < far {
+                    assert_eq!(deadlines.pop_expired(at), Some(0));
+                }
+            }
+        }
+        for queue in [&deadlines.near, &deadlines.far] {
+            assert!(queue.heap.len() <= 70, "{}", queue.heap.len());
+        }
     }
 }

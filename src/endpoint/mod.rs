@@ -239,6 +239,9 @@ impl Endpoint {
     /// Opens a session to a peer. Nothing is sent before the application writes.
     pub(crate) fn open_session(&self, peer: SocketAddr) -> io::Result<Arc<SessionHandle>> {
         let Inner { runtime, port } = &*self.inner;
+        if port.begins_to_open() {
+            runtime.note_ids(port.id);
+        }
         let permit = port.admit_own(reachable(port.local, peer)?)?;
         let id = permit.id();
         let shard = runtime.shared().shard(port, &id);

@@ -251,6 +251,12 @@ impl Port {
         Ok(permit)
     }
 
+    /// A session is about to be opened from this side. Returns whether it is the first, and peers may
+    /// have opened some: their ids are to be noted.
+    pub(super) fn begins_to_open(&self) -> bool {
+        self.conversations.begin() && self.accept_queue().is_some()
+    }
+
     /// A peer opens a session under this id. Returns whether it is to be given back.
     fn note_chosen(&self, id: ConnectionId) -> bool {
         self.conversations.note(id.remote(), id.conversation)
@@ -444,6 +450,11 @@ impl Permit {
         self.holds_id = self.port.note_chosen(id);
         self.validated = false;
         Ok(())
+    }
+
+    /// The port has begun to choose ids itself.
+    pub(super) fn note_id(&mut self) {
+        self.holds_id = self.holds_id || self.port.note_chosen(self.id);
     }
 
     fn release_id(&mut self) {

@@ -133,6 +133,14 @@ impl Runtime {
         &self.shared
     }
 
+    /// Has the ids noted of all sessions of a port.
+    pub(super) fn note_ids(&self, port: PortId) {
+        for shard in &self.shared.shards {
+            // A worker that is gone has no sessions.
+            let _ = shard.command(Command::NoteIds(port));
+        }
+    }
+
     /// Ends all sessions of a port.
     pub(super) fn end_sessions(&self, port: &Arc<Port>, ending: Ending) {
         for shard in &self.shared.shards {

@@ -133,6 +133,11 @@ impl Session {
         self.permit.port()
     }
 
+    /// The id is not to be given to another.
+    pub(super) fn note_id(&mut self) {
+        self.permit.note_id();
+    }
+
     /// Gives a datagram to the connection. Where memory is limited, each counts before the next
     /// comes.
     pub(super) fn handle_datagram(&mut self, now: Instant, plaintext: &[u8]) {

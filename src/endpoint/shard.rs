@@ -36,6 +36,8 @@ pub(super) enum Command {
     Refused(ConnectionId),
     /// This socket of this port takes datagrams again.
     Writable(PortId, usize),
+    /// This port begins to choose ids: those that peers have chosen are not free.
+    NoteIds(PortId),
     /// End all sessions of this port.
     Close(Arc<Port>, Ending),
     /// End everything, and then the thread.

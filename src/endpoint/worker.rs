@@ -170,6 +170,7 @@ impl Worker {
                     }
                 }
                 Command::Writable(port, lane) => self.resume(port, lane),
+                Command::NoteIds(port) => self.note_ids(port),
                 Command::Close(port, ending) => self.close_port(now, &port, ending),
                 Command::Stop(error) => self.stop(now, error),
             }
@@ -256,15 +257,22 @@ impl Worker {
         self.after(now, &session);
     }
 
+    fn slots_of(&self, port: PortId) -> Vec<Slot> {
+        let of_port = |(_, session): &(Slot, &Session)| session.id().port == port;
+        let sessions = self.table.iter().filter(of_port);
+        sessions.map(|(slot, _)| slot).collect()
+    }
+
+    fn note_ids(&mut self, port: PortId) {
+        for slot in self.slots_of(port) {
+            if let Some(session) = self.table.get_mut(slot) {
+                session.note_id();
+            }
+        }
+    }
+
     fn close_port(&mut self, now: Instant, port: &Arc<Port>, ending: Ending) {
-        let of_port = |(_, session): &(Slot, &Session)| session.id().port == port.id;
-        let slots: Vec<Slot> = self
-            .table
-            .iter()
-            .filter(of_port)
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in slots {
+        for slot in self.slots_of(port.id) {
             self.touch_with(slot, |session| match ending {
                 Ending::Graceful => session.close(ConnectionError::EndpointClosed),
                 Ending::Abort => session.abort(now, ConnectionError::EndpointClosed),
@@ -339,6 +347,9 @@ impl Worker {
             self.transmitter.flush(now, slot, session, next)
         };
         session.blocked = flushed == Flushed::Blocked;
+        if session.blocked {
+            session.connection.on_blocked();
+        }
         session.settle(now);
         let lines_up = session.falls_silent().then(|| session.id().port);
         if session.is_over() && flushed != Flushed::More {

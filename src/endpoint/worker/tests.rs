@@ -106,6 +106,9 @@ impl Lab {
 
     /// An application opens a session.
     fn open(&self) -> Arc<SessionHandle> {
+        if self.port.begins_to_open() {
+            self.shard.command(Command::NoteIds(self.port.id)).unwrap();
+        }
         let permit = self.port.admit_own(address(2)).unwrap();
         let way = Way::default();
         let handle = new_handle(&self.port, &self.shard, permit.id(), way);

@@ -50,9 +50,10 @@ const INITIAL_SPREAD: u64 = 32;
 const STARTUP_GAIN: u64 = 277;
 const DRAIN_GAIN: u64 = 35;
 const UP_GAIN: u64 = 125;
-/// On a short path, a search sends so many segments more in a round trip at least, or in this time
-/// if that is longer. A share of a few segments would not show among what late threads do to them,
-/// and who has little beside others that have much would never get more.
+/// On a short path without a queue, a search sends so many segments more in a round trip at least,
+/// or in this time if that is longer, up to twice as many as arrive. A share of a few segments would
+/// not show among what late threads do to them, and who has little beside others that have much
+/// would never get more.
 const LEAST_MORE: u64 = 8;
 const LEAST_MORE_TIME: Duration = Duration::from_millis(5);
 const DOWN_GAIN: u64 = 75;
@@ -121,6 +122,8 @@ pub(super) struct Bbr {
     /// changed.
     burst_share: u8,
     calm_spans: u8,
+    /// The same of what leaves at once because a late thread has kept it waiting.
+    late_share: u8,
     span: Span,
     latest_rtt: Micros,
     /// Spreads the searches of connections that share a path.
@@ -139,6 +142,7 @@ impl Bbr {
             silent: false,
             burst_share: WHOLE,
             calm_spans: 0,
+            late_share: WHOLE,
             span: Span::default(),
             latest_rtt: Micros::default(),
             dice: seed as u32,
@@ -285,15 +289,19 @@ impl Bbr {
 
     /// On a short path, a queue that overflows is told by what it loses: it delays no more than
     /// threads that are late, and every sender's bursts seem to pass at the rate of the whole path.
+    /// On a long path, a shallow one may overflow by what late threads send at once.
     fn judge_span(&mut self, now: Moment, past: Past) {
         if !past.overflowed(self.path.ambient_loss()) {
             self.on_calm_span();
         } else if self.path.is_short() {
             self.on_overflow(now, past.bandwidth(self.max_payload.into()));
+        } else {
+            self.late_share = (self.late_share * 7 / 8).max(1);
         }
     }
 
     fn on_calm_span(&mut self) {
+        self.late_share = (self.late_share + 1).min(WHOLE);
         if self.burst_share == WHOLE {
             return;
         }
@@ -345,7 +353,9 @@ impl Bbr {
         let arrives = self.path.sending_rate();
         let rate = scale(arrives, self.gain(), 100);
         let searched = match self.mode {
-            Mode::Up { .. } if self.path.is_short() => arrives + self.least_more(),
+            Mode::Up { .. } if self.path.is_short() && !self.path.has_queue() => {
+                arrives + self.least_more().min(arrives)
+            }
             _ => 0,
         };
         rate.max(searched).max(self.least_rate())
@@ -441,6 +451,10 @@ impl Controller for Bbr {
     }
 
     fn bursts(&self) -> Bursts {
-        Bursts::new(self.path.known_min_rtt(), self.burst_share)
+        let usual = Bursts::new(self.path.known_min_rtt(), self.burst_share);
+        Bursts {
+            late: self.late_share,
+            ..usual
+        }
     }
 }

@@ -51,3 +51,18 @@ fn an_id_that_a_peer_has_chosen_is_passed_over_here() {
     lab.settle();
     assert_eq!(second.take_error(), None);
 }
+
+#[test]
+fn ids_that_peers_had_chosen_before_are_passed_over_once_they_are_known() {
+    let mut lab = Lab::new();
+    let _queue = lab.port.start_listening().unwrap();
+    for chosen in 8..12 {
+        lab.receive(chosen, marked(chosen, Options::OPENER));
+    }
+    let first = lab.open();
+    lab.settle();
+    assert_eq!(first.conversation(), 7);
+    let second = lab.open();
+    lab.settle();
+    assert_eq!((second.conversation(), second.take_error()), (12, None));
+}
