@@ -177,6 +177,22 @@ fn flows_share_a_busy_machine() {
     }
 }
 
+/// What waits for a late thread leaves at once, but does not flood a queue that has no room for it.
+#[test]
+fn late_threads_fill_a_long_path() {
+    let goals = [Goodput(0.93), Wire(1.5), Jain(0.93)];
+    expect(&rows::late_threads(), &goals);
+}
+
+/// The least window is more than the path holds.
+#[test]
+fn a_slow_short_path_keeps_its_queue_short() {
+    for mbit in [5, 10] {
+        let goals = [Goodput(0.97), Wire(CLEAN_WIRE), QueueingP95(8 * MS)];
+        expect(&rows::short_slow(mbit), &goals);
+    }
+}
+
 /// Losses on a short path that are no queue's are made up for as on a long one.
 #[test]
 fn chance_losses_on_a_short_path_are_no_queue() {

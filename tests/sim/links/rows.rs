@@ -277,6 +277,31 @@ pub fn busy_machine(turn_ms: u32) -> Row {
     row
 }
 
+/// Four flows whose threads are up to 10 ms late, over a long path with a queue of 5 ms.
+pub fn late_threads() -> Row {
+    let mut row = bulk("4flows-100m-50ms-late10ms", 100, 50)
+        .queue(62_500)
+        .seconds(6);
+    row.flows = (0..4)
+        .map(|_| flow(Time::ZERO, bbr(), bbr(), Work::Bulk))
+        .collect();
+    row.driver = Driver {
+        lateness: 10 * MS,
+        batch: 1000,
+        ..Driver::REAL
+    };
+    row
+}
+
+/// A short path that carries less in a round trip than the least window.
+pub fn short_slow(mbit: u64) -> Row {
+    let mut row = bulk(format!("{mbit}m-1ms"), mbit, 1)
+        .queue(200 * PACKET)
+        .seconds(6);
+    row.link.delay = Duration::from_micros(500);
+    row
+}
+
 /// A short path that loses such a share by chance, with a queue that has room.
 pub fn short_lossy(share: f64) -> Row {
     let mut row = bulk(format!("200m-0.5ms-{}%", percent(share)), 200, 1)
@@ -431,6 +456,9 @@ pub fn all() -> Vec<Row> {
         short_lossy(0.2),
         busy_machine(0),
         busy_machine(3),
+        late_threads(),
+        short_slow(5),
+        short_slow(10),
         ten_flows(),
         late_comer(),
         beside_greedy(),

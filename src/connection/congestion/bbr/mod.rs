@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use super::{
     super::{
-        amount::{per_second, scale},
+        amount::scale,
         pacing::{Bursts, WHOLE},
     },
     AckEvent, Controller, LossEvent,
@@ -50,12 +50,6 @@ const INITIAL_SPREAD: u64 = 32;
 const STARTUP_GAIN: u64 = 277;
 const DRAIN_GAIN: u64 = 35;
 const UP_GAIN: u64 = 125;
-/// On a short path without a queue, a search sends so many segments more in a round trip at least,
-/// or in this time if that is longer, up to twice as many as arrive. A share of a few segments would
-/// not show among what late threads do to them, and who has little beside others that have much
-/// would never get more.
-const LEAST_MORE: u64 = 8;
-const LEAST_MORE_TIME: Duration = Duration::from_millis(5);
 const DOWN_GAIN: u64 = 75;
 /// A little less than was measured: the largest of several samples is a little too large.
 const CRUISE_GAIN: u64 = 99;
@@ -296,7 +290,7 @@ impl Bbr {
         } else if self.path.is_short() {
             self.on_overflow(now, past.bandwidth(self.max_payload.into()));
         } else {
-            self.late_share = (self.late_share * 7 / 8).max(1);
+            self.late_share = (self.late_share * 3 / 4).max(1);
         }
     }
 
@@ -350,21 +344,8 @@ impl Bbr {
 
     /// Payload bytes per second that leave.
     fn paced(&self) -> u64 {
-        let arrives = self.path.sending_rate();
-        let rate = scale(arrives, self.gain(), 100);
-        let searched = match self.mode {
-            Mode::Up { .. } if self.path.is_short() && !self.path.has_queue() => {
-                arrives + self.least_more().min(arrives)
-            }
-            _ => 0,
-        };
-        rate.max(searched).max(self.least_rate())
-    }
-
-    /// What a search sends more at least.
-    fn least_more(&self) -> u64 {
-        let time = self.latest_rtt.get().max(LEAST_MORE_TIME);
-        per_second(self.bytes(LEAST_MORE), time)
+        let rate = scale(self.path.sending_rate(), self.gain(), 100);
+        rate.max(self.least_rate())
     }
 
     /// What leaves whatever the model says.

@@ -226,23 +226,3 @@ fn on_a_long_path_losses_shrink_only_what_late_threads_send_at_once() {
     pipe.run(500);
     assert_eq!(pipe.bbr.bursts().late, WHOLE);
 }
-
-/// A quarter of nearly nothing would be nothing; where much arrives already, it is more than that.
-#[test]
-fn on_a_short_path_a_search_adds_some_segments_at_least() {
-    let searched = |rate: u64, rtt: Duration| {
-        let mut pipe = Pipe::new();
-        (pipe.rate, pipe.rtt) = (rate, rtt);
-        pipe.run(40);
-        pipe.bbr.mode = pipe.bbr.search(pipe.now);
-        pipe.bbr.pacing_rate().unwrap() - pipe.bbr.path.sending_rate()
-    };
-    let short = Duration::from_millis(4);
-    let least = per_second(LEAST_MORE * PAYLOAD, LEAST_MORE_TIME);
-    let rate = 4 * RATE;
-    assert!((rate * 3 / 10..=least).contains(&searched(rate, short)));
-    // There, the least window is more than the path holds.
-    assert!(searched(RATE, short) <= RATE / 4, "into a queue");
-    assert!(searched(100 * RATE, short) > 20 * RATE);
-    assert!(searched(RATE, RTT) <= RATE / 4);
-}
