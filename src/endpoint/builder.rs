@@ -221,8 +221,8 @@ impl EndpointBuilder {
 
     /// How many sessions one source may have: an IPv4 address, or an IPv6 network of 64 bits.
     ///
-    /// Default: no limit, because many users can share an address; at least 1. A server that is open to
-    /// strangers should set one, lest a single host take all of
+    /// Default: no limit, because many users can share an address; at least 1. A server that is
+    /// open to strangers should set one, lest a single host take all of
     /// [`max_sessions`](Self::max_sessions).
     pub fn max_per_source(mut self, n: usize) -> Self {
         self.limits.per_source = n;
