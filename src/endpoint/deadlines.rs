@@ -16,16 +16,45 @@ use crate::moment::{Moment, Start};
 
 /// No further ahead than this, a deadline is near: acknowledgements wait for less.
 const NEAR: Duration = Duration::from_millis(30);
+/// Room for so many entries is not given back.
+const ROOM_KEPT: usize = 256;
 
 /// The deadlines of one worker's sessions, one each, by the indices of their slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Deadlines {
     /// When the first was armed.
     start: Option<Start>,
-    /// What wants anything is in one of the queues, and comes up no later.
-    wanted: Vec<Option<Moment>>,
+    timers: Vec<Timer>,
     near: Queue,
     far: Queue,
+}
+
+/// A session's deadline, and what is queued for it: together, for another session's are seldom in
+/// the same line of memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Timer {
+    /// What wants anything is in one of the queues, and comes up no later.
+    wanted: Option<Moment>,
+    /// When it comes up in each of the queues. Other entries of it do not count.
+    queued: [Option<Moment>; 2],
+}
+
+/// The queues, as indices.
+#[derive(Clone, Copy, Debug)]
+enum Distance {
+    Near,
+    Far,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            start: None,
+            timers: Vec::new(),
+            near: Queue::new(Distance::Near),
+            far: Queue::new(Distance::Far),
+        }
+    }
 }
 
 impl Deadlines {
@@ -34,12 +63,13 @@ impl Deadlines {
         let start = *self.start.get_or_insert_with(|| Start::new(now));
         let wanted = wanted.map(|wanted| start.moment(wanted));
         let index = slot.index();
-        if index >= self.wanted.len() {
-            self.wanted.resize(index + 1, None);
+        if index >= self.timers.len() {
+            self.timers.resize(index + 1, Timer::default());
         }
-        self.wanted[index] = wanted;
+        let timer = &mut self.timers[index];
+        timer.wanted = wanted;
         if let Some(wanted) = wanted
-            && !self.comes_up_by(wanted, index)
+            && !timer.comes_up_by(wanted)
         {
             self.push(start.moment(now), wanted, index);
         }
@@ -47,16 +77,16 @@ impl Deadlines {
 
     /// Forgets a session that is gone.
     pub(super) fn disarm(&mut self, slot: Slot) {
-        if let Some(wanted) = self.wanted.get_mut(slot.index()) {
-            *wanted = None;
-            self.near.forget(slot.index());
-            self.far.forget(slot.index());
+        if let Some(timer) = self.timers.get_mut(slot.index()) {
+            timer.wanted = None;
+            self.near.forget(timer);
+            self.far.forget(timer);
         }
     }
 
     /// The earliest time at which `pop_expired` may have something to say.
     pub(super) fn next(&mut self) -> Option<Instant> {
-        let near = self.near.first();
+        let near = self.near.first(&self.timers).map(|(when, _)| when);
         let first = self.first_far_before(near).or(near)?;
         Some(self.start?.instant(first))
     }
@@ -65,14 +95,15 @@ impl Deadlines {
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<usize> {
         let now = self.start?.moment(now);
         loop {
-            let expired = self.near.pop_expired(now);
-            let index = expired.or_else(|| self.far.pop_expired(now))?;
-            match self.wanted[index] {
+            let near = self.near.pop_expired(&mut self.timers, now);
+            let index = near.or_else(|| self.far.pop_expired(&mut self.timers, now))?;
+            let timer = &mut self.timers[index];
+            match timer.wanted {
                 Some(wanted) if wanted <= now => {
-                    self.wanted[index] = None;
+                    timer.wanted = None;
                     return Some(index);
                 }
-                Some(wanted) if !self.comes_up_by(wanted, index) => self.push(now, wanted, index),
+                Some(wanted) if !timer.comes_up_by(wanted) => self.push(now, wanted, index),
                 _ => {}
             }
         }
@@ -82,25 +113,21 @@ impl Deadlines {
     /// a deadline that has moved: as long as its entry is the first, that is moved as well.
     fn first_far_before(&mut self, near: Option<Moment>) -> Option<Moment> {
         loop {
-            let (when, index) = self.far.first_entry()?;
+            let (when, index) = self.far.first(&self.timers)?;
             if near.is_some_and(|near| near <= when) {
                 return None;
             }
-            let wanted = self.wanted[index];
-            if wanted == Some(when) {
-                return wanted;
+            let timer = &mut self.timers[index];
+            if timer.wanted == Some(when) {
+                return Some(when);
             }
-            self.far.forget(index);
-            if let Some(wanted) = wanted
-                && !self.near.comes_up_by(wanted, index)
+            self.far.forget(timer);
+            if let Some(wanted) = timer.wanted
+                && !timer.comes_up_by(wanted)
             {
-                self.far.push(wanted, index);
+                self.far.push(&mut self.timers, wanted, index);
             }
         }
-    }
-
-    fn comes_up_by(&self, wanted: Moment, index: usize) -> bool {
-        self.near.comes_up_by(wanted, index) || self.far.comes_up_by(wanted, index)
     }
 
     fn push(&mut self, now: Moment, when: Moment, index: usize) {
@@ -110,69 +137,79 @@ impl Deadlines {
         } else {
             &mut self.far
         };
-        queue.push(when, index);
+        queue.push(&mut self.timers, when, index);
+    }
+}
+
+impl Timer {
+    fn comes_up_by(&self, time: Moment) -> bool {
+        self.queued.iter().flatten().any(|&queued| queued <= time)
     }
 }
 
 /// Slots in the order of their times.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    distance: Distance,
     heap: BinaryHeap<Reverse<(Moment, u32)>>,
-    /// When each slot comes up. Other entries of it do not count.
-    queued: Vec<Option<Moment>>,
-    /// How many do.
+    /// How many entries count.
     live: usize,
 }
 
 impl Queue {
-    /// Puts a slot at this time in place of the one at which it is.
-    fn push(&mut self, when: Moment, index: usize) {
-        if index >= self.queued.len() {
-            self.queued.resize(index + 1, None);
+    fn new(distance: Distance) -> Self {
+        Self {
+            distance,
+            heap: BinaryHeap::new(),
+            live: 0,
         }
-        let before = self.queued[index].replace(when);
+    }
+
+    /// Puts a slot at this time in place of the one at which it is.
+    fn push(&mut self, timers: &mut [Timer], when: Moment, index: usize) {
+        let before = timers[index].queued[self.distance as usize].replace(when);
         self.live += usize::from(before.is_none());
         self.heap.push(Reverse((when, index as u32)));
         // Entries that do not count would otherwise pile up under a far one that is replaced again
         // and again.
         if self.heap.len() > 64 + 4 * self.live {
-            let queued = &self.queued;
-            self.heap
-                .retain(|&Reverse((when, index))| queued[index as usize] == Some(when));
+            self.heap.retain(|&Reverse((when, index))| {
+                timers[index as usize].queued[self.distance as usize] == Some(when)
+            });
         }
     }
 
-    fn forget(&mut self, index: usize) {
-        let queued = self.queued.get_mut(index).and_then(Option::take);
+    fn forget(&mut self, timer: &mut Timer) {
+        let queued = timer.queued[self.distance as usize].take();
         self.live -= usize::from(queued.is_some());
     }
 
-    fn comes_up_by(&self, time: Moment, index: usize) -> bool {
-        let queued = self.queued.get(index).copied().flatten();
-        queued.is_some_and(|queued| queued <= time)
-    }
-
-    /// When the first slot comes up.
-    fn first(&mut self) -> Option<Moment> {
-        Some(self.first_entry()?.0)
-    }
-
-    /// The same, and which it is.
-    fn first_entry(&mut self) -> Option<(Moment, usize)> {
+    /// When the first slot comes up, and which it is.
+    fn first(&mut self, timers: &[Timer]) -> Option<(Moment, usize)> {
         while let Some(&Reverse((when, index))) = self.heap.peek() {
-            if self.queued[index as usize] == Some(when) {
-                return Some((when, index as usize));
+            let index = index as usize;
+            if timers[index].queued[self.distance as usize] == Some(when) {
+                return Some((when, index));
             }
-            self.heap.pop();
+            self.pop();
         }
         None
     }
 
-    fn pop_expired(&mut self, now: Moment) -> Option<usize> {
-        self.first().filter(|&first| first <= now)?;
-        let Reverse((_, index)) = self.heap.pop()?;
-        self.forget(index as usize);
-        Some(index as usize)
+    fn pop_expired(&mut self, timers: &mut [Timer], now: Moment) -> Option<usize> {
+        let (_, index) = self.first(timers).filter(|&(first, _)| first <= now)?;
+        self.pop();
+        self.forget(&mut timers[index]);
+        Some(index)
+    }
+
+    /// Takes the first entry off. A heap that has had many more keeps room for some.
+    fn pop(&mut self) {
+        self.heap.pop();
+        let (len, room) = (self.heap.len(), self.heap.capacity());
+        if room > ROOM_KEPT && len < room / 8 {
+            self.heap.shrink_to(ROOM_KEPT.max(2 * len));
+        }
     }
 }
 
@@ -281,5 +318,20 @@ mod tests {
         for queue in [&deadlines.near, &deadlines.far] {
             assert!(queue.heap.len() <= 70, "{}", queue.heap.len());
         }
+    }
+
+    #[test]
+    fn a_queue_that_was_long_gives_its_memory_back() {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::default();
+        for index in 0..10_000 {
+            deadlines.arm(start, slot(index), Some(start + millis(10)));
+        }
+        assert!(deadlines.near.heap.capacity() >= 10_000);
+        for _ in 0..10_000 {
+            assert!(deadlines.pop_expired(start + millis(10)).is_some());
+        }
+        let room = deadlines.near.heap.capacity();
+        assert!(room <= ROOM_KEPT, "room for {room}");
     }
 }
