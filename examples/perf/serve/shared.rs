@@ -1,7 +1,6 @@
 //! Few threads for all sessions, each of which a selector tells what to do.
 
 use std::{
-    collections::HashMap,
     io::{self, ErrorKind, Read, Write},
     mem,
     sync::{
@@ -14,6 +13,7 @@ use std::{
 
 use mkcp::{Event, Listener, Readiness, Selector, v2ray::MaybeTlsStream};
 use parking_lot::Mutex;
+use slab::Slab;
 
 use super::{
     Mode, Wrap,
@@ -24,8 +24,8 @@ use crate::payload;
 const BUFFER: usize = 64 * 1024;
 /// Reads of one session before others have their turn.
 const TURN: usize = 16;
-/// By which the listener is watched; sessions have other keys.
-const LISTENER: usize = 0;
+/// By which the listener is watched; the keys of sessions are their places.
+const LISTENER: usize = usize::MAX;
 
 /// A thread as seen by the one that accepts.
 #[derive(Default)]
@@ -136,8 +136,7 @@ impl Porter {
 /// Who serves the sessions of a desk.
 struct Clerk {
     mode: Mode,
-    sessions: HashMap<usize, Session>,
-    last_key: usize,
+    sessions: Slab<Session>,
     /// Sessions that have had their turn, and more to do.
     again: Vec<usize>,
     events: Vec<Event>,
@@ -165,8 +164,7 @@ impl Clerk {
     fn new(mode: Mode, outcomes: Sender<Outcome>) -> Self {
         Self {
             mode,
-            sessions: HashMap::new(),
-            last_key: LISTENER,
+            sessions: Slab::new(),
             again: Vec::new(),
             events: Vec::new(),
             buffer: vec![0; BUFFER],
@@ -210,19 +208,17 @@ impl Clerk {
     }
 
     fn take_in(&mut self, stream: MaybeTlsStream, selector: &Selector) {
-        self.last_key += 1;
-        let session = Session {
+        let key = self.sessions.insert(Session {
             stream,
             moved: Moved::default(),
             unsent: Vec::new(),
-        };
-        self.sessions.insert(self.last_key, session);
-        self.serve(self.last_key, selector);
+        });
+        self.serve(key, selector);
     }
 
     /// Does what can be done for a session, and has the selector tell when there is more.
     fn serve(&mut self, key: usize, selector: &Selector) {
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get_mut(key) else {
             return;
         };
         let next = session.advance(self.mode, &mut self.buffer);
@@ -234,7 +230,7 @@ impl Clerk {
             Ok(Next::Never) => Ok(()),
             Err(error) => Err(error),
         };
-        if let Some(session) = self.sessions.remove(&key) {
+        if let Some(session) = self.sessions.try_remove(key) {
             let stats = session.stream.get_ref().stats();
             let outcome = Outcome::new(session.moved, result, stats);
             let _ = self.outcomes.send(outcome);
