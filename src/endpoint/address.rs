@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    hash::{Hash, Hasher},
     net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
 
@@ -37,12 +36,15 @@ impl From<CompactAddr> for SocketAddr {
     }
 }
 
-impl Hash for CompactAddr {
-    /// In two pieces: each takes a hasher as long as the bytes in it.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let scope = u32::from_ne_bytes(self.scope);
-        state.write_u128(self.ip.to_bits());
-        state.write_u64(u64::from(self.port) << 32 | u64::from(scope));
+impl CompactAddr {
+    pub(super) const LEN: usize = 22;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..16].copy_from_slice(&self.ip.octets());
+        bytes[16..18].copy_from_slice(&self.port.to_ne_bytes());
+        bytes[18..].copy_from_slice(&self.scope);
+        bytes
     }
 }
 

@@ -33,10 +33,13 @@ impl ConnectionId {
 }
 
 impl Hash for ConnectionId {
-    /// In few pieces, for it is done for every datagram.
+    /// In one piece of whole words, for it is done for every datagram.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.port.0) << 16 | u64::from(self.conversation));
-        self.remote.hash(state);
+        let mut bytes = [0; 10 + CompactAddr::LEN];
+        bytes[..8].copy_from_slice(&u64::from(self.port.0).to_ne_bytes());
+        bytes[8..10].copy_from_slice(&self.conversation.to_ne_bytes());
+        bytes[10..].copy_from_slice(&self.remote.to_bytes());
+        state.write(&bytes);
     }
 }
 
