@@ -102,6 +102,13 @@ impl From<Span> for Micros {
     }
 }
 
+impl From<Micros> for u32 {
+    #[inline]
+    fn from(time: Micros) -> Self {
+        time.0
+    }
+}
+
 impl Default for Span {
     fn default() -> Self {
         Self(NonZeroU64::MIN)

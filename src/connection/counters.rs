@@ -1,8 +1,11 @@
 //! What a connection counts itself, and what it reads off its parts.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use crate::{
@@ -45,6 +48,7 @@ pub struct Counters {
     /// does not wait.
     mishaps: OnceLock<Box<Mishaps>>,
     pub(super) wakes: Wakes,
+    pub(super) levels: Levels,
 }
 
 /// What got lost, came twice, or was dropped.
@@ -71,47 +75,46 @@ pub(super) struct Wakes {
     pub(super) lifetime: Count,
 }
 
-/// The fields of [`ConnectionStats`] that say how things stand, and count nothing.
+/// How things stand: as the fields of [`ConnectionStats`] with these names that count nothing. The
+/// connection says so when it is asked to.
 ///
 /// They are kept for each session, whether or not anybody looks, and therefore take little.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Levels {
-    pub(super) rtt: Micros,
-    pub(super) min_rtt: Micros,
-    pub(super) rtt_variation: Micros,
-    pub(super) rto: Micros,
-    pub(super) congestion_window: Amount,
-    pub(super) bytes_in_flight: Amount,
-    pub(super) pacing_rate: u64,
-    pub(super) send_queue: Amount,
-    pub(super) receive_queue: Amount,
-    pub(super) peer_window: Amount,
+#[derive(Debug, Default)]
+pub(super) struct Levels {
+    pub(super) rtt: Level,
+    pub(super) min_rtt: Level,
+    pub(super) rtt_variation: Level,
+    pub(super) rto: Level,
+    pub(super) congestion_window: Level,
+    pub(super) bytes_in_flight: Level,
+    pub(super) pacing_rate: AtomicU64,
+    pub(super) send_queue: Level,
+    pub(super) receive_queue: Level,
+    pub(super) peer_window: Level,
 }
 
-/// A number of bytes, or of segments. Of more than 4 GiB, so much is told.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Amount(u32);
+/// A number of bytes, of segments, or of microseconds. Of one that is too large, so much is told.
+#[derive(Debug, Default)]
+pub(super) struct Level(AtomicU32);
 
-#[cfg(test)]
-impl Levels {
-    pub(crate) fn of_queues(send: u64, receive: u64) -> Self {
-        Self {
-            send_queue: send.into(),
-            receive_queue: receive.into(),
-            ..Self::default()
-        }
+impl Level {
+    #[inline]
+    pub(super) fn set(&self, number: u64) {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.0.store(number, Ordering::Relaxed);
     }
-}
 
-impl Amount {
-    fn get(self) -> u64 {
-        self.0.into()
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).into()
     }
-}
 
-impl From<u64> for Amount {
-    fn from(number: u64) -> Self {
-        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    #[inline]
+    pub(super) fn set_time(&self, time: Micros) {
+        self.0.store(time.into(), Ordering::Relaxed);
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_micros(self.get())
     }
 }
 
@@ -126,21 +129,22 @@ impl Counters {
         self.mishaps.get().map(|mishaps| &**mishaps)
     }
 
-    /// All that there is to say, with these levels.
-    pub fn with(&self, levels: &Levels) -> ConnectionStats {
+    /// All that there is to say.
+    pub fn stats(&self) -> ConnectionStats {
+        let levels = &self.levels;
         let mishap = |kind: fn(&Mishaps) -> &Count| {
             self.past_mishaps().map_or(0, |mishaps| kind(mishaps).get())
         };
         let fast = mishap(|mishaps| &mishaps.retransmits_fast);
         let timeout = mishap(|mishaps| &mishaps.retransmits_timeout);
         ConnectionStats {
-            rtt: levels.rtt.get(),
-            min_rtt: levels.min_rtt.get(),
-            rtt_variation: levels.rtt_variation.get(),
-            rto: levels.rto.get(),
+            rtt: levels.rtt.time(),
+            min_rtt: levels.min_rtt.time(),
+            rtt_variation: levels.rtt_variation.time(),
+            rto: levels.rto.time(),
             congestion_window: levels.congestion_window.get(),
             bytes_in_flight: levels.bytes_in_flight.get(),
-            pacing_rate: levels.pacing_rate,
+            pacing_rate: levels.pacing_rate.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.get(),
             bytes_read: self.bytes_read.get(),
             datagrams_sent: self.datagrams_sent.get(),
@@ -163,6 +167,13 @@ impl Counters {
             peer_window: levels.peer_window.get(),
             wakes: self.wakes.stats(),
         }
+    }
+
+    /// Says how long the queues of a connection would be.
+    #[cfg(test)]
+    pub(crate) fn set_queues(&self, send: u64, receive: u64) {
+        self.levels.send_queue.set(send);
+        self.levels.receive_queue.set(receive);
     }
 }
 

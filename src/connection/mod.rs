@@ -69,7 +69,7 @@ use crate::{
 };
 
 pub use bytes::ByteQueue;
-pub use counters::{Counters, Levels};
+pub use counters::Counters;
 pub(crate) use queue::shrink as shrink_queue;
 pub use state::{State, Trigger};
 pub use timer::Timer;

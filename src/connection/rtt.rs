@@ -1,6 +1,6 @@
 //! Round-trip time and retransmission timeout (RFC 6298).
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use crate::moment::{Micros, Span};
 
@@ -13,22 +13,37 @@ const MAX_RTO: Duration = Duration::from_millis(12_500);
 const GRANULARITY: Duration = Duration::from_millis(1);
 /// The variation that RFC 6298 takes from the first sample is a guess, which triples the timeout;
 /// so many further samples outweigh it, since a short connection is over before it would fade.
-const WEIGHTY_SAMPLES: u32 = 3;
+const WEIGHTY_SAMPLES: u8 = 3;
 
 /// Estimates from samples of our own send records; never from a repeated segment whose copies
 /// cannot be told apart (Karn's rule is the caller's).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct RttEstimator {
     smoothed: Option<Span>,
     variation: Micros,
     /// How many samples followed the first, as far as they weigh more than later ones.
-    followed: u32,
+    followed: u8,
     min: Option<Span>,
     latest: Option<Span>,
+    has_news: bool,
+}
+
+impl Default for RttEstimator {
+    fn default() -> Self {
+        Self {
+            smoothed: None,
+            variation: Micros::default(),
+            followed: 0,
+            min: None,
+            latest: None,
+            has_news: true,
+        }
+    }
 }
 
 impl RttEstimator {
     pub(super) fn sample(&mut self, rtt: Duration) {
+        self.has_news = true;
         let sample = Span::from(rtt);
         self.latest = Some(sample);
         self.min = Some(self.min.map_or(sample, |min| min.min(sample)));
@@ -62,6 +77,12 @@ impl RttEstimator {
 
     pub(super) fn variation(&self) -> Duration {
         self.variation.get()
+    }
+
+    /// Whether any of it may have changed since this was asked last.
+    #[inline]
+    pub(super) fn take_news(&mut self) -> bool {
+        mem::take(&mut self.has_news)
     }
 
     /// The smoothed one, the least and the variation, as they are shown.

@@ -1,10 +1,11 @@
 //! How a connection stands, for whoever drives it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use std::sync::Arc;
-
-use super::{Connection, Counters, Levels, Side, State, send::Discarded};
+use super::{Connection, Counters, Side, State, send::Discarded};
 use crate::{
     error::ConnectionError,
     stats::ConnectionStats,
@@ -99,28 +100,42 @@ impl Connection {
     }
 
     pub fn stats(&self) -> ConnectionStats {
-        self.stats.with(&self.levels())
+        self.show_times();
+        self.show_amounts();
+        self.stats.stats()
     }
 
-    /// What it has counted, and goes on to count.
+    /// What it has counted, and goes on to count. How it stands they say as of the last `show`.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.stats
     }
 
-    pub fn levels(&self) -> Levels {
-        let [rtt, min_rtt, rtt_variation] = self.rtt.shown();
-        Levels {
-            rtt,
-            min_rtt,
-            rtt_variation,
-            rto: self.rtt.rto().into(),
-            congestion_window: self.controller.window().into(),
-            bytes_in_flight: self.send.in_flight().into(),
-            pacing_rate: self.pacer.rate().unwrap_or(0),
-            send_queue: (self.send.len() as u64).into(),
-            receive_queue: (self.receive.ready_bytes() as u64).into(),
-            peer_window: u64::from(self.send.window()).into(),
+    /// Shows how it stands.
+    pub fn show(&mut self) {
+        if self.rtt.take_news() {
+            self.show_times();
         }
+        self.show_amounts();
+    }
+
+    fn show_times(&self) {
+        let levels = &self.stats.levels;
+        let [rtt, min_rtt, rtt_variation] = self.rtt.shown();
+        levels.rtt.set_time(rtt);
+        levels.min_rtt.set_time(min_rtt);
+        levels.rtt_variation.set_time(rtt_variation);
+        levels.rto.set_time(self.rtt.rto().into());
+    }
+
+    fn show_amounts(&self) {
+        let levels = &self.stats.levels;
+        let rate = self.pacer.rate().unwrap_or(0);
+        levels.pacing_rate.store(rate, Ordering::Relaxed);
+        levels.congestion_window.set(self.controller.window());
+        levels.bytes_in_flight.set(self.send.in_flight());
+        levels.send_queue.set(self.send.len() as u64);
+        levels.receive_queue.set(self.receive.ready_bytes() as u64);
+        levels.peer_window.set(self.send.window().into());
     }
 
     /// After how long without an acknowledgement something is sent again.

@@ -9,7 +9,7 @@ use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut},
     net::{Shutdown, SocketAddr},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::{Config, derive},
-    connection::{Counters, Levels},
+    connection::Counters,
     error::ConnectionError,
     moment::Span,
     stats::ConnectionStats,
@@ -83,20 +83,13 @@ pub(crate) struct SessionHandle {
     receive: ReceivePipe,
     wishes: Mutex<Wishes>,
     progress: Monitor<Progress>,
-    shown: Mutex<Shown>,
+    /// What the connection counts, from the time on at which a worker has taken the session up.
+    counters: OnceLock<Arc<Counters>>,
     /// Whether it waits to be accepted.
     queued: AtomicBool,
     /// Whether `take_error` has nothing to tell any more.
     error_taken: AtomicBool,
     default_linger: Span,
-}
-
-/// What the application is shown of its connection.
-#[derive(Debug, Default)]
-struct Shown {
-    /// None before the worker has taken the session up.
-    counters: Option<Arc<Counters>>,
-    levels: Levels,
 }
 
 /// How far the session has come.
@@ -134,7 +127,7 @@ impl SessionHandle {
                 drop_waits: false,
             }),
             progress: Monitor::default(),
-            shown: Mutex::default(),
+            counters: OnceLock::new(),
             queued: AtomicBool::new(false),
             error_taken: AtomicBool::new(false),
             default_linger: config.linger().into(),
@@ -227,14 +220,9 @@ impl SessionHandle {
         self.set_closed(Err(error));
     }
 
-    /// Shows to the application what the connection counts.
+    /// Shows to the application what the connection counts, and how it stands.
     pub(crate) fn show(&self, counters: Arc<Counters>) {
-        self.shown.lock().counters = Some(counters);
-    }
-
-    /// Shows to the application how the connection stands.
-    pub(crate) fn publish(&self, levels: Levels) {
-        self.shown.lock().levels = levels;
+        let _ = self.counters.set(counters);
     }
 }
 
@@ -425,7 +413,8 @@ impl SessionHandle {
     /// What the connection counts, how it stood when the worker looked last, and what the pipes
     /// know better.
     pub(crate) fn stats(&self) -> ConnectionStats {
-        let mut stats = self.shown.lock().stats();
+        let counters = self.counters.get();
+        let mut stats = counters.map_or_else(ConnectionStats::default, |counters| counters.stats());
         stats.bytes_written = self.send.written();
         stats.bytes_read = self.receive.bytes_read();
         stats.send_queue += self.send.len() as u64;
@@ -448,15 +437,6 @@ impl From<Ends> for Addresses {
         Self {
             local: local.into(),
             peer: peer.into(),
-        }
-    }
-}
-
-impl Shown {
-    fn stats(&self) -> ConnectionStats {
-        match &self.counters {
-            Some(counters) => counters.with(&self.levels),
-            None => Counters::default().with(&self.levels),
         }
     }
 }

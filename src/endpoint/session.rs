@@ -183,7 +183,7 @@ impl Session {
             self.told.flushed = true;
             self.handle.set_flushed();
         }
-        self.handle.publish(self.connection.levels());
+        self.connection.show();
         self.count_drops();
         if self.connection.has_ended() && self.connection.read().is_empty() {
             self.finish();

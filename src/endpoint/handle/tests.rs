@@ -226,9 +226,9 @@ fn statistics_add_what_the_pipes_know() {
     let (handle, _) = handle();
     write(&handle, b"12345").unwrap();
     handle.receive_pipe().push(b"123");
-    handle.publish(Levels::of_queues(10, 20));
     let counters = Arc::new(Counters::default());
     handle.show(counters.clone());
+    counters.set_queues(10, 20);
     counters.mishaps().beyond_window.add(7);
     let stats = handle.stats();
     assert_eq!((stats.bytes_written, stats.bytes_read), (5, 0));
