@@ -12,6 +12,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use super::table::shrink_set;
+
 /// The ids that one port has in use towards each peer.
 #[derive(Debug)]
 pub(super) struct Conversations {
@@ -64,7 +66,10 @@ impl Conversations {
     }
 
     pub(super) fn give_back(&self, peer: SocketAddr, conversation: u16) {
-        self.state.lock().used.remove(&(peer, conversation));
+        let used = &mut self.state.lock().used;
+        used.remove(&(peer, conversation));
+        // The memory of a flood is given back when it is over.
+        shrink_set(used);
     }
 }
 
@@ -116,5 +121,22 @@ mod tests {
         assert_eq!(conversations.take(peer), Some(7));
         conversations.give_back(peer, 6);
         assert!(conversations.note(peer, 6));
+    }
+
+    #[test]
+    fn the_memory_of_a_flood_is_given_back_though_others_stay() {
+        let conversations = Conversations::starting_at(0);
+        conversations.begin();
+        let peer = |number: u32| SocketAddr::from((number.to_be_bytes(), 1));
+        for number in 0..100_000 {
+            assert!(conversations.note(peer(number), 7));
+        }
+        for number in 1..100_000 {
+            conversations.give_back(peer(number), 7);
+        }
+        assert!(!conversations.note(peer(0), 7), "it is still in use");
+        let used = &conversations.state.lock().used;
+        assert_eq!(used.len(), 1);
+        assert!(used.capacity() <= 2048, "{}", used.capacity());
     }
 }

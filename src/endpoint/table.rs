@@ -1,7 +1,7 @@
 //! Where a worker finds its sessions.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::{Hash, Hasher},
     net::SocketAddr,
 };
@@ -206,10 +206,21 @@ impl<T: Tenant> Table<T> {
 
 /// Gives memory back when most of it is unused.
 pub(super) fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
-    const KEPT: usize = 1024;
-    if map.len() < map.capacity() / 8 && map.capacity() > KEPT {
+    if is_mostly_unused(map.len(), map.capacity()) {
         map.shrink_to(2 * map.len());
     }
+}
+
+/// The same for a set.
+pub(super) fn shrink_set<T: Eq + Hash>(set: &mut HashSet<T>) {
+    if is_mostly_unused(set.len(), set.capacity()) {
+        set.shrink_to(2 * set.len());
+    }
+}
+
+fn is_mostly_unused(len: usize, capacity: usize) -> bool {
+    const KEPT: usize = 1024;
+    len < capacity / 8 && capacity > KEPT
 }
 
 #[cfg(test)]
