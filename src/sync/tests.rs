@@ -184,3 +184,28 @@ fn a_list_goes_with_who_takes_from_it() {
     events.take(Some(DEADLINE), &mut taken);
     assert_eq!(taken.len(), 1);
 }
+
+#[test]
+fn a_list_that_nobody_takes_from_holds_no_more_than_is_watched() {
+    let events = Arc::<Events>::default();
+    let states: Vec<_> = (0..1000).map(|_| Monitor::new(0)).collect();
+    let watch = |state: &Monitor<u32>, key| {
+        state.watch(&events, Event::new(key, Readiness::Readable), |_| true);
+    };
+    for turn in 0..100 {
+        for (number, state) in states.iter().enumerate() {
+            watch(state, turn * states.len() + number);
+            assert!(events.kept() <= 2 * states.len(), "{}", events.kept());
+        }
+    }
+    for state in &states[1..] {
+        state.unwatch(None);
+    }
+    for key in 0..100_000 {
+        watch(&states[0], key);
+    }
+    assert!(events.kept() <= 2 * states.len(), "{}", events.kept());
+    let mut taken = Vec::new();
+    events.take(Some(DEADLINE), &mut taken);
+    assert_eq!(taken, [Event::new(99_999, Readiness::Readable)]);
+}

@@ -43,6 +43,9 @@ pub(crate) struct Events {
 #[derive(Debug, Default)]
 struct List {
     told: VecDeque<Arc<Watch>>,
+    /// Beyond so many, those that were cancelled leave: who watches under ever new keys may never
+    /// wait.
+    many: usize,
     /// How many waits are to return although nothing has happened.
     notified: u32,
 }
@@ -102,9 +105,26 @@ impl Events {
     pub(super) fn waiting(&self) -> u32 {
         super::primitives::lock(&self.list.inner).waiting
     }
+
+    /// How many watches are on the list, cancelled or not.
+    pub(super) fn kept(&self) -> usize {
+        self.list.read(|list| list.told.len())
+    }
 }
 
 impl List {
+    /// Fewer are never too many.
+    const FEW: usize = 256;
+
+    /// Adds a watch that was told.
+    fn add(&mut self, watch: Arc<Watch>) {
+        if self.told.len() >= self.many.max(Self::FEW) {
+            self.told.retain(|watch| !watch.is_cancelled());
+            self.many = 2 * self.told.len();
+        }
+        self.told.push_back(watch);
+    }
+
     /// One wait is woken for each event, so the one that leaves some behind passes it on.
     fn wake_next(&self) -> Wake {
         match self.told.is_empty() && self.notified == 0 {
@@ -142,7 +162,7 @@ impl Watch {
                 false => Wake::One,
             };
             events.list.update(|list| {
-                list.told.push_back(self);
+                list.add(self);
                 ((), wake)
             });
         }
@@ -151,6 +171,10 @@ impl Watch {
     /// Nothing is taken of it any more, told or not.
     pub(super) fn cancel(&self) {
         self.state.store(CANCELLED, Ordering::SeqCst);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CANCELLED
     }
 
     fn take(&self) -> Option<Event> {
