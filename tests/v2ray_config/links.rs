@@ -161,6 +161,39 @@ fn pins_beside_an_insecure_connection_are_refused() {
 }
 
 #[test]
+fn names_of_one_setting_that_disagree_are_refused() {
+    let tls = "type=kcp&seed=s&security=tls";
+    let cases = [
+        (
+            "allowInsecure=1&insecure=0",
+            "insecure is \"0\", must be absent or the same as allowInsecure, which is \"1\"",
+        ),
+        (
+            "insecure=1&allowInsecure=false",
+            "insecure is \"1\", must be absent or the same as allowInsecure, which is \"false\"",
+        ),
+        (
+            "allow_insecure=1&insecure=maybe",
+            "insecure is \"maybe\", must be absent or the same as allow_insecure, which is \"1\"",
+        ),
+        (
+            "sni=a.org&peer=b.org",
+            "peer is \"b.org\", must be absent or the same as sni, which is \"a.org\"",
+        ),
+    ];
+    for (params, expected) in cases {
+        let link = format!("{tls}&{params}");
+        let error = v2ray::read_share_params(&link, &ReadOptions::new()).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    let agreed = "allowInsecure=1&allow_insecure=&insecure=true&sni=a.org&peer=A.org";
+    let reading = read(&format!("{tls}&{agreed}"));
+    let expected = TlsSettings::client("a.org").with_allow_insecure(true);
+    assert_eq!(reading.settings().tls(), Some(&expected));
+    assert_eq!(warned(&reading), [""; 0]);
+}
+
+#[test]
 fn masks_come_as_json() {
     let fm = "%7B%22udp%22%3A%5B%7B%22type%22%3A%22mkcp-legacy%22%2C%22settings%22%3A%7B%22value%22%3A%22s%22%7D%7D%5D%7D";
     let reading = read(&format!("type=kcp&fm={fm}&mtu=1300"));

@@ -12,21 +12,22 @@ use crate::v2ray::{
     ports, read, settings,
 };
 
-/// Parameters of TLS that are texts, by the names that they have in `tlsSettings`.
-const TLS_TEXTS: [(&str, &str); 5] = [
-    ("sni", "serverName"),
-    ("peer", "serverName"),
-    ("alpn", "alpn"),
-    ("pcs", "pinnedPeerCertSha256"),
-    ("vcn", "verifyPeerCertByName"),
+/// Settings of TLS that are texts: as `tlsSettings` has them, and as links do.
+const TLS_TEXTS: [(&str, &[&str]); 4] = [
+    ("serverName", &["sni", "peer"]),
+    ("alpn", &["alpn"]),
+    ("pinnedPeerCertSha256", &["pcs"]),
+    ("verifyPeerCertByName", &["vcn"]),
 ];
+const ALLOW_INSECURE: [&str; 3] = ["allowInsecure", "allow_insecure", "insecure"];
 
 /// Reads the parameters of a share link with `type=kcp`, or the whole link.
 ///
 /// Known are `type`, `headerType` (and `host`, the domain of the header `dns`), `seed`, `mtu`,
 /// `tti`, `fm` (Xray's `finalmask` as JSON), `security`, `sni`, `alpn`, `allowInsecure` or
 /// `insecure`, and the pins `pcs` and `vcn`, which are refused beside the former. Those of the
-/// proxy are passed over. An empty parameter is as good as none. Without `security` there is no
+/// proxy are passed over. An empty parameter is as good as none. One setting under two names is
+/// refused where these disagree. Without `security` there is no
 /// TLS, but a `trojan://` link means it.
 ///
 /// Of the options only the dialect is used. Without one a link with `fm` is read as a file with
@@ -289,21 +290,50 @@ fn read_tls(
 
 fn tls_settings(params: &mut Params<'_>) -> Result<Map<String, Value>, Error> {
     let mut tls = Map::new();
-    for (param, key) in TLS_TEXTS {
-        if let Some(text) = params.take(param) {
-            tls.entry(key).or_insert_with(|| text.into());
+    for (key, names) in TLS_TEXTS {
+        if let Some((_, text)) = take_agreed(params, names, str::eq_ignore_ascii_case)? {
+            tls.insert(key.to_owned(), text.into());
         }
     }
-    for key in ["allowInsecure", "allow_insecure", "insecure"] {
-        let allow = match params.take(key).as_deref() {
-            None => continue,
-            Some("1" | "true") => true,
-            Some("0" | "false") => false,
-            Some(other) => return Err(Error::new(key, quote(other), "1 or 0")),
-        };
+    let agree = |one: &str, other: &str| flag(one) == flag(other);
+    if let Some((name, text)) = take_agreed(params, &ALLOW_INSECURE, agree)? {
+        let allow = flag(&text).ok_or_else(|| Error::new(name, quote(&text), "1 or 0"))?;
         tls.insert("allowInsecure".to_owned(), allow.into());
     }
     Ok(tls)
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// What a setting is by the first of its names that is there. Where they disagree, nobody knows
+/// which is meant.
+fn take_agreed(
+    params: &mut Params<'_>,
+    names: &[&'static str],
+    agree: impl Fn(&str, &str) -> bool,
+) -> Result<Option<(&'static str, String)>, Error> {
+    let mut found: Option<(&str, String)> = None;
+    for &name in names {
+        let Some(text) = params.take(name) else {
+            continue;
+        };
+        match &found {
+            None => found = Some((name, text)),
+            Some((first, said)) if !agree(said, &text) => {
+                let said = quote(said);
+                let expected = format!("absent or the same as {first}, which is {said}");
+                return Err(Error::new(name, quote(&text), expected));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(found)
 }
 
 /// The parameter that a place in the settings came from.
