@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::port::Port;
+use crate::error::DropReason;
 
 /// How many datagrams are handed over in one go, if there are as many.
 pub(super) const BATCH: usize = 64;
@@ -114,6 +115,14 @@ impl DatagramBatch {
                 plaintext,
             }
         })
+    }
+
+    /// Empties the batch for want of somebody who takes it.
+    pub(super) fn discard(&mut self, reason: DropReason) {
+        for datagram in self.iter() {
+            datagram.port.counters.drop_one(reason);
+        }
+        self.clear();
     }
 
     /// Empties the batch, keeping its memory for the next use unless a burst bloated it.

@@ -315,11 +315,7 @@ impl Batches {
     fn post(&mut self, index: usize) {
         let batch = &mut self.batches[index];
         if self.shared.shards[index].post(batch).is_err() {
-            for datagram in batch.iter() {
-                let counters = &datagram.port.counters;
-                counters.drop_one(DropReason::WorkerBehind);
-            }
-            batch.clear();
+            batch.discard(DropReason::WorkerBehind);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, DropReason};
 
 use super::{
     batch::{BATCH, DatagramBatch},
@@ -53,7 +53,7 @@ pub(super) enum Ending {
     Abort,
 }
 
-/// The worker's inbox is full.
+/// The worker's inbox is full, or nobody empties it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WorkerBehind;
 
@@ -72,6 +72,8 @@ struct Inbox {
     datagrams: usize,
     bytes: usize,
     spare: Vec<DatagramBatch>,
+    /// The worker is gone.
+    closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -91,14 +93,14 @@ impl Shard {
         })
     }
 
-    /// Exchanges a batch for an empty one, unless the worker is so far behind that there is no room
-    /// for it.
+    /// Exchanges a batch for an empty one, unless the worker is gone, or so far behind that there is
+    /// no room for it.
     pub(super) fn post(&self, batch: &mut DatagramBatch) -> Result<(), WorkerBehind> {
         {
             let mut inbox = self.inbox.lock();
             let datagrams = inbox.datagrams + batch.len();
             let bytes = inbox.bytes + batch.bytes();
-            if datagrams > MAX_DATAGRAMS || bytes > MAX_BYTES {
+            if inbox.closed || datagrams > MAX_DATAGRAMS || bytes > MAX_BYTES {
                 return Err(WorkerBehind);
             }
             (inbox.datagrams, inbox.bytes) = (datagrams, bytes);
@@ -150,8 +152,13 @@ impl Shard {
         batches.clear();
     }
 
-    /// For the worker, at its end: takes the last commands and refuses all others.
+    /// For the worker, at its end: takes the last commands and refuses all others. What waits in the
+    /// inbox is dropped.
     pub(super) fn close(&self, error: ConnectionError) -> Vec<Command> {
+        let mut unread = self.inbox.lock().close();
+        for batch in &mut unread {
+            batch.discard(DropReason::WorkerBehind);
+        }
         let mut commands = self.commands.lock();
         commands.closed.get_or_insert(error);
         std::mem::take(&mut commands.list)
@@ -174,6 +181,15 @@ impl Inbox {
     fn empty_into(&mut self, batches: &mut Vec<DatagramBatch>) {
         (self.datagrams, self.bytes) = (0, 0);
         std::mem::swap(batches, &mut self.batches);
+    }
+
+    /// Gives up what waits, and all memory.
+    fn close(&mut self) -> Vec<DatagramBatch> {
+        let closed = Self {
+            closed: true,
+            ..Self::default()
+        };
+        std::mem::replace(self, closed).batches
     }
 }
 

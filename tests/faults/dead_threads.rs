@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use mkcp::{ConnectionError, Decision, Endpoint, EndpointBuilder, Listener, Stream};
+use mkcp::{ConnectionError, Decision, DropReason, Endpoint, EndpointBuilder, Listener, Stream};
 
 use super::{
     cause,
@@ -199,6 +199,21 @@ fn sessions_of_other_workers_go_on() {
     });
     drop(sessions);
     fragile.endpoint().clone().shutdown(PATIENCE).unwrap();
+}
+
+/// Long before its inbox would be full.
+#[test]
+fn what_comes_for_a_dead_worker_is_counted() {
+    let fragile = Fragile::new(Endpoint::builder().workers(2));
+    let sessions: Vec<_> = (0..32).map(|_| fragile.session()).collect();
+    fragile.kill_worker();
+    for (here, _) in &sessions {
+        (&*here).write_all(b"still there?").unwrap();
+    }
+    eventually("it is counted", PATIENCE, || {
+        let stats = fragile.endpoint().stats();
+        stats.drops.get(DropReason::WorkerBehind) > 0
+    });
 }
 
 /// All streams on sockets of their own share a thread; it dies of what one of their peers sends.

@@ -33,6 +33,7 @@ use crate::{
         bell::Bell,
         conversation::Conversations,
         port::Lane,
+        shard::WorkerBehind,
         tombstones::Tombstones,
         transmit::SendDatagrams,
     },
@@ -146,6 +147,17 @@ impl Lab {
     }
 
     fn post_copy(&self, remote: SocketAddr, conversation: u16, plaintext: &[u8], replayed: bool) {
+        let mut batch = self.batch(remote, conversation, plaintext, replayed);
+        self.shard.post(&mut batch).unwrap();
+    }
+
+    fn batch(
+        &self,
+        remote: SocketAddr,
+        conversation: u16,
+        plaintext: &[u8],
+        replayed: bool,
+    ) -> DatagramBatch {
         let mut batch = DatagramBatch::default();
         batch.push(Datagram {
             port: &self.port,
@@ -158,7 +170,7 @@ impl Lab {
             replayed,
             plaintext,
         });
-        self.shard.post(&mut batch).unwrap();
+        batch
     }
 
     fn turn(&mut self) {
@@ -392,6 +404,20 @@ fn stopping_aborts_every_session_with_a_word_to_its_peer() {
     }
     let late = lab.shard.command(Command::Dirty(Slot::new(0, 0)));
     assert_eq!(late.unwrap_err(), ConnectionError::EndpointClosed);
+}
+
+#[test]
+fn what_waits_for_a_dead_worker_is_dropped_and_what_still_comes_refused() {
+    let lab = Lab::new();
+    let dropped = || {
+        let stats = lab.port.counters.snapshot();
+        stats.drops.get(DropReason::WorkerBehind)
+    };
+    lab.post(address(2), 7, b"in time");
+    lab.worker.fail_all(ConnectionError::Internal);
+    assert_eq!(dropped(), 1);
+    let mut late = lab.batch(address(2), 7, b"late", false);
+    assert_eq!(lab.shard.post(&mut late), Err(WorkerBehind));
 }
 
 #[test]
