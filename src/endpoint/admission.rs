@@ -181,8 +181,8 @@ impl Admission {
     }
 
     /// Addresses that were proven lately.
-    pub(super) fn known(&self) -> usize {
-        self.sources.lock().known.len()
+    pub(super) fn known(&self, now: Instant) -> usize {
+        self.sources.lock().known.len(now)
     }
 
     /// Whether the user's hook lets this peer in. It runs without any lock held.

@@ -63,7 +63,9 @@ impl KnownAddresses {
         self.young.contains_key(&network) || self.old.contains_key(&network)
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many are known. While nobody comes, this alone gives back the memory of those that are not.
+    pub(super) fn len(&mut self, now: Instant) -> usize {
+        self.age(now);
         self.young.len() + self.old.len()
     }
 
@@ -114,7 +116,19 @@ mod tests {
         assert!(!known.has_advance(start + 10 * minute, address(1)));
         assert!(known.has_advance(start + 14 * minute, address(2)));
         assert!(!known.has_advance(start + 30 * minute, address(2)));
-        assert_eq!(known.len(), 0);
+        assert_eq!(known.len(start + 30 * minute), 0);
+    }
+
+    #[test]
+    fn who_counts_them_finds_none_that_are_forgotten_and_leaves_no_memory_to_them() {
+        let start = Instant::now();
+        let mut known = KnownAddresses::default();
+        for number in 0..1000 {
+            known.prove(start, address(number));
+        }
+        assert_eq!(known.len(start + GENERATION), 1000);
+        assert_eq!(known.len(start + 2 * GENERATION), 0);
+        assert_eq!((known.young.capacity(), known.old.capacity()), (0, 0));
     }
 
     #[test]
@@ -137,7 +151,7 @@ mod tests {
         let mut known = KnownAddresses::default();
         for number in 0..5 * MOST as u32 {
             known.prove(now, address(number));
-            assert!(known.len() <= 2 * MOST);
+            assert!(known.len(now) <= 2 * MOST);
         }
         for number in 4 * MOST as u32..5 * MOST as u32 {
             assert!(known.has_advance(now, address(number)));

@@ -166,7 +166,7 @@ impl Endpoint {
         EndpointStats {
             sessions: self.active_sessions() as u64,
             sessions_unvalidated: admission.unvalidated() as u64,
-            addresses_known: admission.known() as u64,
+            addresses_known: admission.known(Instant::now()) as u64,
             memory: self.inner.port.memory.held(),
             threads_lost: self.inner.runtime.shared().threads_lost(),
             ..self.inner.port.counters.snapshot()

@@ -80,7 +80,8 @@ fn acquainted() -> Town {
     town.run_while(limit, |town| town.clients[client].received < 100);
     town.run_until(town.lab.now + limit);
     let admission = &town.lab.port.admission;
-    assert_eq!((admission.known(), admission.unvalidated()), (1, 0));
+    let known = admission.known(town.lab.now);
+    assert_eq!((known, admission.unvalidated()), (1, 0));
     town
 }
 
