@@ -133,6 +133,11 @@ impl Session {
         self.permit.port()
     }
 
+    /// The connection, the port by which it sends, and whether the kernel refused something.
+    pub(super) fn sending(&mut self) -> (&Arc<Port>, &mut Connection, &mut bool) {
+        (self.permit.port(), &mut self.connection, &mut self.refused)
+    }
+
     /// The id is not to be given to another.
     pub(super) fn note_id(&mut self) {
         self.permit.note_id();

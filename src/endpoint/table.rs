@@ -14,7 +14,7 @@ use super::{address::CompactAddr, port::PortId};
 pub(super) struct ConnectionId {
     pub(super) port: PortId,
     pub(super) conversation: u16,
-    remote: CompactAddr,
+    pub(super) remote: CompactAddr,
 }
 
 impl ConnectionId {

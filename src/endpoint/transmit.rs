@@ -12,12 +12,13 @@ use std::{
 };
 
 use crate::{
+    connection::Connection,
     packet::NonceSource,
     wire::{Command, Segment},
 };
 
 use super::{
-    address::{canonical, native},
+    address::{CompactAddr, canonical},
     batch::Origin,
     handle::Addresses,
     port::{Port, PortId},
@@ -37,7 +38,7 @@ const MOST_ASKED: usize = 16;
 const MAX_TRAIN: usize = 65_507;
 
 /// How datagrams to a peer leave here.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Way {
     /// The address of ours that the peer knows.
     pub(super) source: Option<IpAddr>,
@@ -70,27 +71,28 @@ impl From<Origin> for Way {
 /// The way to a peer, all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Path {
-    lane: usize,
-    destination: SocketAddr,
-    source: Option<IpAddr>,
+    way: Way,
+    peer: CompactAddr,
 }
 
 impl Path {
     fn of(session: &Session) -> Self {
         Self {
-            lane: session.way.lane.into(),
-            destination: native(session.port().local, session.id().remote()),
-            source: session.way.source,
+            way: session.way,
+            peer: session.id().remote,
         }
+    }
+
+    fn lane(&self) -> usize {
+        self.way.lane.into()
     }
 }
 
 impl From<Origin> for Path {
     fn from(origin: Origin) -> Self {
         Self {
-            lane: origin.lane,
-            destination: origin.remote,
-            source: origin.local_ip,
+            way: origin.into(),
+            peer: origin.remote.into(),
         }
     }
 }
@@ -181,44 +183,44 @@ impl Transmitter {
         session: &mut Session,
         next: Next,
     ) -> Flushed {
-        let port = session.port().clone();
         let path = Path::of(session);
-        if !self.is_forming_for(&port, &path) {
+        let (port, connection, refused) = session.sending();
+        if !self.is_forming_for(port, &path) {
             self.depart();
         }
-        if self.blocked.contains_key(&(port.id, path.lane)) {
-            return self.wait(slot, &port, &path);
+        if self.blocked.contains_key(&(port.id, path.lane())) {
+            return self.wait(slot, port, &path);
         }
         let mut flushed = Flushed::More;
         for _ in 0..BUDGET {
             let start = self.buffer.len();
-            let Some(length) = self.append(now, &port, session) else {
+            let Some(length) = self.append(now, port, connection) else {
                 flushed = Flushed::Done;
                 break;
             };
-            match self.couple(&port, &path, start, length) {
+            match self.couple(port, &path, start, length) {
                 Sent::Yes => {}
-                Sent::Refused => session.refused = true,
-                Sent::Blocked => return self.wait(slot, &port, &path),
+                Sent::Refused => *refused = true,
+                Sent::Blocked => return self.wait(slot, port, &path),
             }
-            if !session.connection.has_more() {
+            if !connection.has_more() {
                 flushed = Flushed::Done;
                 break;
             }
         }
         // Of a socket with one peer it is told below whom a refusal means. And a last word does not
         // wait, for once it is told that all is over the process may end.
-        let may_wait = port.peer.is_none() && !session.connection.has_ended();
+        let may_wait = port.peer.is_none() && !connection.has_ended();
         if next == Next::Others && may_wait && self.may_wait() {
             return flushed;
         }
         match self.depart() {
             Sent::Yes => flushed,
             Sent::Refused => {
-                session.refused = true;
+                *refused = true;
                 flushed
             }
-            Sent::Blocked => self.wait(slot, &port, &path),
+            Sent::Blocked => self.wait(slot, port, &path),
         }
     }
 
@@ -242,7 +244,7 @@ impl Transmitter {
 
     /// The session is told when the kernel takes datagrams again.
     fn wait(&mut self, slot: Slot, port: &Port, path: &Path) -> Flushed {
-        if let Some(held) = self.blocked.get_mut(&(port.id, path.lane)) {
+        if let Some(held) = self.blocked.get_mut(&(port.id, path.lane())) {
             held.waiting.push(slot);
         }
         Flushed::Blocked
@@ -266,7 +268,7 @@ impl Transmitter {
                 path: *path,
                 segment: length,
                 count: 0,
-                most: port.lanes[path.lane].max_segments(),
+                most: port.lanes[path.lane()].max_segments(),
                 asked: 0,
             });
         }
@@ -286,9 +288,9 @@ impl Transmitter {
     }
 
     /// Appends one datagram, to be sealed with the others of its train; returns its length.
-    fn append(&mut self, now: Instant, port: &Port, session: &mut Session) -> Option<usize> {
+    fn append(&mut self, now: Instant, port: &Port, connection: &mut Connection) -> Option<usize> {
         let start = port.codec.begin(&mut self.buffer);
-        let written = session.connection.poll_transmit(now, &mut self.buffer);
+        let written = connection.poll_transmit(now, &mut self.buffer);
         if written.is_none() {
             self.buffer.truncate(start);
             return None;
@@ -366,8 +368,8 @@ impl Transmitter {
             trains,
             waiting: Vec::new(),
         };
-        self.blocked.insert((port.id, path.lane), held);
-        port.lanes[path.lane].ask_writable(port.id, path.lane, self.worker);
+        self.blocked.insert((port.id, path.lane()), held);
+        port.lanes[path.lane()].ask_writable(port.id, path.lane(), self.worker);
     }
 
     /// The kernel takes datagrams again: sends what was held. Returns the sessions that wait, if

@@ -5,7 +5,7 @@ use std::{fmt, io, time::Instant};
 use quinn_udp::Transmit;
 
 use super::Path;
-use crate::endpoint::port::Port;
+use crate::endpoint::{address::native, port::Port};
 
 /// Where datagrams leave: a socket, or a test's list.
 pub(in crate::endpoint) trait SendDatagrams: Send + Sync {
@@ -27,16 +27,16 @@ pub(super) enum Passed {
 
 /// Gives a train to the kernel and counts what becomes of it.
 pub(super) fn send(port: &Port, path: &Path, train: &[u8], segment: usize) -> Passed {
-    let Some(sender) = port.lanes[path.lane].sender() else {
+    let Some(sender) = port.lanes[path.lane()].sender() else {
         return Passed::Yes; // Nobody would hear of an answer.
     };
     let counters = &port.counters;
     let transmit = Transmit {
-        destination: path.destination,
+        destination: native(port.local, path.peer.into()),
         ecn: None,
         contents: train,
         segment_size: (train.len() > segment).then_some(segment),
-        src_ip: path.source,
+        src_ip: path.way.source,
     };
     counters.send_calls.add(1);
     let mut result = sender.send(&transmit);
@@ -97,7 +97,7 @@ fn is_refusal(error: &io::Error) -> bool {
 pub(super) fn lose(port: &Port, path: &Path, error: &dyn fmt::Display) {
     port.counters.send_errors.add(1);
     if port.counters.warnings.allows(Instant::now()) {
-        log::warn!("cannot send to {}: {error}", path.destination);
+        log::warn!("cannot send to {:?}: {error}", path.peer);
     }
 }
 
