@@ -13,8 +13,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
+
+use super::tally::Tally;
 
 /// What each place of a session may hold however scarce memory is. TLS waits for so much room.
 pub(crate) const LEAST: usize = 4 * 1024;
@@ -25,23 +27,36 @@ const FLOOR: u64 = 4 * LEAST as u64;
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: Option<u64>,
-    held: AtomicU64,
+    held: Tally,
     sessions: AtomicUsize,
 }
 
 impl Memory {
     /// At most so many bytes; `usize::MAX` is no limit.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Self::counted_by(limit, Tally::whole())
+    }
+
+    /// The same for many sessions: without a limit only statistics ask how much is held.
+    pub(crate) fn of_many(limit: usize) -> Arc<Self> {
+        let held = match limit {
+            usize::MAX => Tally::in_parts(),
+            _ => Tally::whole(),
+        };
+        Self::counted_by(limit, held)
+    }
+
+    fn counted_by(limit: usize, held: Tally) -> Arc<Self> {
         Arc::new(Self {
             limit: (limit < usize::MAX).then_some(limit as u64),
-            held: AtomicU64::new(0),
+            held,
             sessions: AtomicUsize::new(0),
         })
     }
 
     /// Bytes held in all.
     pub(crate) fn held(&self) -> u64 {
-        self.held.load(Relaxed)
+        self.held.sum()
     }
 
     pub(crate) fn is_limited(&self) -> bool {
@@ -79,9 +94,9 @@ impl Memory {
     /// A holder of so many bytes has another number of them now.
     pub(crate) fn replace(&self, before: usize, now: usize) {
         if now > before {
-            self.held.fetch_add((now - before) as u64, Relaxed);
+            self.held.add((now - before) as u64);
         } else if now < before {
-            self.held.fetch_sub((before - now) as u64, Relaxed);
+            self.held.subtract((before - now) as u64);
         }
     }
 
@@ -160,11 +175,12 @@ mod tests {
 
     #[test]
     fn without_a_limit_it_is_only_counted() {
-        let memory = Memory::new(usize::MAX);
-        let mut holding = Holding::new(memory.clone());
-        holding.set(usize::MAX / 2);
-        assert_eq!(memory.share(), usize::MAX);
-        assert!(!memory.is_used_up() && !memory.is_limited());
-        assert_eq!(memory.held(), usize::MAX as u64 / 2);
+        for memory in [Memory::new(usize::MAX), Memory::of_many(usize::MAX)] {
+            let mut holding = Holding::new(memory.clone());
+            holding.set(usize::MAX / 2);
+            assert_eq!(memory.share(), usize::MAX);
+            assert!(!memory.is_used_up() && !memory.is_limited());
+            assert_eq!(memory.held(), usize::MAX as u64 / 2);
+        }
     }
 }

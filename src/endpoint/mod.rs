@@ -55,6 +55,7 @@ mod socket;
 #[cfg_attr(not(feature = "internal"), allow(unreachable_pub))]
 pub(crate) mod strangers;
 mod table;
+mod tally;
 mod tombstones;
 mod transmit;
 mod turnstile;

@@ -101,6 +101,11 @@ impl Port {
         conversations: Conversations,
         lanes: Vec<Lane>,
     ) -> Self {
+        let limit = admission.limits.memory;
+        let memory = match peer {
+            Some(_) => Memory::new(limit),
+            None => Memory::of_many(limit),
+        };
         Self {
             id: PortId::new(),
             local,
@@ -111,7 +116,7 @@ impl Port {
             config,
             lanes,
             counters: Counters::default(),
-            memory: Memory::new(admission.limits.memory),
+            memory,
             admission,
             replays: Replays::default(),
             accepting: Mutex::new(Accepting::NotYet),
