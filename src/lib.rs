@@ -78,6 +78,7 @@ mod moment;
 #[allow(missing_docs, clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #[cfg_attr(not(feature = "internal"), allow(dead_code, unreachable_pub))]
 mod packet;
+mod prefetch;
 mod selector;
 mod stats;
 mod stream;

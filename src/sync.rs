@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::prefetch::prefetch;
 pub(crate) use gather::Gathering;
 use primitives::{Condvar, Mutex, MutexGuard};
 pub(crate) use watch::Events;
@@ -108,6 +109,12 @@ impl<S> Monitor<S> {
             }),
             changed: Condvar::new(),
         }
+    }
+
+    /// Has its memory brought.
+    pub(crate) fn prefetch(&self) {
+        prefetch(self);
+        prefetch(&self.changed);
     }
 
     /// Looks at the state.

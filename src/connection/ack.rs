@@ -11,6 +11,7 @@ use arrayvec::ArrayVec;
 use super::{queue::shrink, relist::Relist};
 use crate::{
     moment::Moment,
+    prefetch::prefetch,
     wire::{Ack, Numbers, Options, SeqNum, Timestamp},
 };
 
@@ -190,6 +191,12 @@ impl AckQueue {
 
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.due
+    }
+
+    pub(super) fn prefetch_parts(&self) {
+        if let Some(lists) = self.lists.as_deref() {
+            prefetch(lists);
+        }
     }
 
     pub(super) fn is_due(&self, now: Moment) -> bool {

@@ -6,6 +6,8 @@
 
 use std::{collections::VecDeque, fmt, io::IoSliceMut, iter, mem, ops::Range};
 
+use crate::prefetch::prefetch;
+
 /// The longest chunk.
 const CHUNK: usize = 64 * 1024;
 /// The shortest one: small messages should not grow theirs step by step.
@@ -53,6 +55,12 @@ struct Chunk {
 }
 
 impl ByteQueue {
+    pub(super) fn prefetch(&self) {
+        if let Some(held) = self.held.as_deref() {
+            prefetch(held);
+        }
+    }
+
     /// Bytes in the queue.
     #[inline]
     pub fn len(&self) -> usize {

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     moment::Micros,
+    prefetch::prefetch,
     stats::{ConnectionStats, WakeStats},
 };
 
@@ -127,6 +128,13 @@ impl Counters {
     /// What there was of them, if there was any.
     pub(crate) fn past_mishaps(&self) -> Option<&Mishaps> {
         self.mishaps.get().map(|mishaps| &**mishaps)
+    }
+
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.bytes_written);
+        prefetch(&self.bytes_on_wire_received);
+        prefetch(&self.wakes);
+        prefetch(&self.levels);
     }
 
     /// All that there is to say.

@@ -6,6 +6,7 @@ use super::{
     Connection, Side, State, Trigger,
     ack::Urgency,
     congestion::{AckEvent, rate::Sampled},
+    counters::{Count, Mishaps},
     keepalive::news_delay,
     receive::Accepted,
     send::{Sent, Status},
@@ -50,7 +51,7 @@ impl Connection {
             }
             if !heard {
                 if segment.options().contains(self.side.mark()) {
-                    self.stats.mishaps().reflected.add(1);
+                    self.count_drop(|mishaps| &mishaps.reflected);
                     return;
                 }
                 heard = true;
@@ -155,12 +156,12 @@ impl Connection {
         let accepted = self.receive.accept(data.number, data.payload);
         let urgency = match accepted {
             Accepted::BeyondWindow => {
-                self.stats.mishaps().beyond_window.add(1);
+                self.count_drop(|mishaps| &mishaps.beyond_window);
                 // The peer probes a window that it believes closed, or does not know its limit.
                 return self.acks.request(now);
             }
             Accepted::OverMemory => {
-                self.stats.mishaps().over_memory.add(1);
+                self.count_drop(|mishaps| &mishaps.over_memory);
                 return self.acks.request(now);
             }
             Accepted::Duplicate => {
@@ -218,6 +219,11 @@ impl Connection {
     fn could_be_own(&self, command: &Command) -> bool {
         let is_closing = self.life.state == State::ReadyToClose;
         is_closing && command.kind == CommandKind::Ping && command.options == Options::CLOSE
+    }
+
+    fn count_drop(&mut self, reason: fn(&Mishaps) -> &Count) {
+        reason(self.stats.mishaps()).add(1);
+        self.has_dropped = true;
     }
 
     /// Tells a peer that floods to send less. Only a proven peer gets more room for what it sends

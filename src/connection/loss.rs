@@ -21,7 +21,7 @@ use super::{
     rtt::RttEstimator,
     send::{SendHalf, Status},
 };
-use crate::{moment::Moment, wire::SeqNum};
+use crate::{moment::Moment, prefetch::prefetch, wire::SeqNum};
 
 /// How old a segment is when it is given up, in eighths of the round-trip time: at first, and when
 /// needless repetitions have shown that the path reorders more.
@@ -73,6 +73,10 @@ pub(super) struct LossDetector {
 }
 
 impl LossDetector {
+    pub(super) fn prefetch_parts(&self) {
+        prefetch(&*self.log);
+    }
+
     pub(super) fn new() -> Self {
         Self {
             log: Queue::default(),

@@ -42,6 +42,7 @@ mod loss;
 mod migration;
 mod output;
 mod pacing;
+mod prefetch;
 mod queue;
 mod receive;
 mod relist;
@@ -156,6 +157,8 @@ pub struct Connection {
     validation: validation::Validation,
     path: migration::PathStart,
     output: output::Output,
+    /// Something that came has been dropped, and nobody has asked yet.
+    has_dropped: bool,
     stats: Arc<Counters>,
 }
 
@@ -228,6 +231,7 @@ impl Connection {
             validation: validation::Validation::new(now, mtu),
             path: migration::PathStart::default(),
             output: output::Output::default(),
+            has_dropped: false,
             stats: Arc::default(),
             config,
         };

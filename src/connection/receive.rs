@@ -80,6 +80,10 @@ pub(super) struct ReceiveHalf {
 }
 
 impl ReceiveHalf {
+    pub(super) fn prefetch_parts(&self) {
+        self.ready.prefetch();
+    }
+
     /// `budget` bytes may be on their way at first, and `max_budget` may be held.
     pub(super) fn new(
         first: SeqNum,

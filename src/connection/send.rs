@@ -8,6 +8,7 @@ use std::{collections::VecDeque, ops::Range};
 use super::{UNPROVEN_BYTES, bytes::ByteQueue, congestion::rate::Snapshot, queue::shrink};
 use crate::{
     moment::Moment,
+    prefetch::prefetch,
     wire::{SeqNum, Timestamp},
 };
 pub(super) use discarded::Discarded;
@@ -111,6 +112,13 @@ struct Repetition {
 }
 
 impl SendHalf {
+    pub(super) fn prefetch_parts(&self) {
+        self.bytes.prefetch();
+        if let Some(first) = self.segments.front() {
+            prefetch(first);
+        }
+    }
+
     /// `max_held` bounds the bytes held for repetition, and `UNPROVEN_BYTES` as long as the peer
     /// has not proven its address.
     pub(super) fn new(first: SeqNum, max_payload: usize, max_held: usize) -> Self {

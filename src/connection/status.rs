@@ -1,6 +1,7 @@
 //! How a connection stands, for whoever drives it.
 
 use std::{
+    mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -108,6 +109,11 @@ impl Connection {
     /// What it has counted, and goes on to count. How it stands they say as of the last `show`.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.stats
+    }
+
+    /// Whether it has dropped anything that came, since this was asked last.
+    pub fn take_dropped(&mut self) -> bool {
+        mem::take(&mut self.has_dropped)
     }
 
     /// Shows how it stands.

@@ -26,6 +26,7 @@ use crate::{
     connection::Counters,
     error::ConnectionError,
     moment::Span,
+    prefetch::prefetch,
     stats::ConnectionStats,
     sync::{AtomicBool, AtomicU64, Event, Events, Monitor, Patience, Readiness, Wake},
 };
@@ -218,6 +219,14 @@ impl SessionHandle {
     /// Ends the session at once, for every reader, writer and waiter.
     pub(crate) fn fail(&self, error: ConnectionError) {
         self.set_closed(Err(error));
+    }
+
+    pub(crate) fn prefetch(&self) {
+        prefetch(self);
+        prefetch(&self.dirty);
+        prefetch(&self.wishes);
+        self.send.prefetch();
+        self.receive.prefetch();
     }
 
     /// Shows to the application what the connection counts, and how it stands.

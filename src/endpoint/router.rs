@@ -185,44 +185,44 @@ impl Router {
             let datagrams = train.chunks_mut(meta.stride.max(1));
             datagrams.map(move |datagram| ((origin, port.codec.nonce(datagram)), datagram))
         });
-        for ((origin, nonce), opened) in port.codec.open_each(datagrams) {
+        let opened = port.codec.open_each(datagrams);
+        let datagrams = opened.filter_map(|((origin, nonce), opened)| {
             count += 1;
-            let routed =
-                opened.and_then(|plaintext| self.route(now, port, origin, nonce, plaintext));
-            if let Err(reason) = routed {
-                log::trace!("datagram from {} dropped: {reason}", origin.remote);
-                port.counters.drop_one(reason);
-            }
+            let datagram = opened.and_then(|plaintext| read(port, origin, nonce, plaintext));
+            datagram
+                .inspect_err(|reason| {
+                    log::trace!("datagram from {} dropped: {reason}", origin.remote);
+                    port.counters.drop_one(*reason);
+                })
+                .ok()
+        });
+        match &mut self.outlet {
+            Outlet::Batches(batches) => datagrams.for_each(|datagram| batches.push(datagram)),
+            Outlet::Resident(worker) => worker.handle_datagrams(now, datagrams),
         }
         (count, bytes)
     }
+}
 
-    fn route(
-        &mut self,
-        now: Instant,
-        port: &Arc<Port>,
-        origin: Origin,
-        nonce: Option<Nonce>,
-        plaintext: &[u8],
-    ) -> Result<(), DropReason> {
-        // mKCP: the first segment says to which connection a datagram belongs. Where a later one
-        // does not parse, those before it count.
-        let first = Segments::new(plaintext)
-            .next()
-            .ok_or(DropReason::BadSegment)?;
-        let datagram = Datagram {
-            port,
-            origin,
-            conversation: first.conversation(),
-            replayed: nonce.is_some_and(|nonce| port.is_replay(nonce, plaintext)),
-            plaintext,
-        };
-        match &mut self.outlet {
-            Outlet::Batches(batches) => batches.push(datagram),
-            Outlet::Resident(worker) => worker.handle_datagram(now, datagram),
-        }
-        Ok(())
-    }
+/// What a datagram says of itself.
+fn read<'a>(
+    port: &'a Arc<Port>,
+    origin: Origin,
+    nonce: Option<Nonce>,
+    plaintext: &'a [u8],
+) -> Result<Datagram<'a>, DropReason> {
+    // mKCP: the first segment says to which connection a datagram belongs. Where a later one does
+    // not parse, those before it count.
+    let first = Segments::new(plaintext)
+        .next()
+        .ok_or(DropReason::BadSegment)?;
+    Ok(Datagram {
+        port,
+        origin,
+        conversation: first.conversation(),
+        replayed: nonce.is_some_and(|nonce| port.is_replay(nonce, plaintext)),
+        plaintext,
+    })
 }
 
 // The rounds of the poll thread.

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     connection::{Connection, Side},
     error::{ConnectionError, DropReason},
+    prefetch::prefetch,
 };
 
 use super::{
@@ -138,6 +139,22 @@ impl Session {
         (self.permit.port(), &mut self.connection, &mut self.refused)
     }
 
+    /// Has its memory brought.
+    pub(super) fn prefetch(&self) {
+        prefetch(self);
+        prefetch(&self.touched);
+        prefetch(&self.told);
+        prefetch(&self.permit);
+        prefetch(&self.keeping);
+        self.connection.prefetch();
+    }
+
+    /// Has that brought to which it leads, once its own is there.
+    pub(super) fn prefetch_parts(&self) {
+        self.handle.prefetch();
+        self.connection.prefetch_parts();
+    }
+
     /// The id is not to be given to another.
     pub(super) fn note_id(&mut self) {
         self.permit.note_id();
@@ -198,6 +215,9 @@ impl Session {
     }
 
     fn count_drops(&mut self) {
+        if !self.connection.take_dropped() {
+            return;
+        }
         let Some(mishaps) = self.connection.counters().past_mishaps() else {
             return;
         };

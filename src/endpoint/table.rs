@@ -158,6 +158,11 @@ impl<T: Tenant> Table<T> {
         place.tenant.as_deref()
     }
 
+    /// How many sessions there are.
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
     pub(super) fn find(&self, id: &ConnectionId) -> Option<Slot> {
         Some(self.slot(*self.by_id.get(id)? as usize))
     }

@@ -4,6 +4,7 @@
 //! loop around it is a thread of its own ([`thread`]), or that of the poll thread.
 
 mod admit;
+mod input;
 mod migrate;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use crate::{connection::Side, error::ConnectionError, sync::Gathering};
 
 use super::{
-    batch::{Datagram, DatagramBatch},
+    batch::DatagramBatch,
     deadlines::Deadlines,
     handle::SessionHandle,
     port::{Port, PortId},
@@ -33,6 +34,12 @@ const MAX_VISITS: usize = 256;
 /// After so many visits the threads are woken that wait for many sessions: each visit may take as
 /// long as sending two trains.
 const MAX_GATHERED: usize = 16;
+/// The memory of so many sessions is near the processor anyway.
+const CROWD: usize = 128;
+/// So many sessions lie between the one that is visited and the one whose memory is brought: first
+/// its own, then that to which it leads.
+const OWN_AHEAD: usize = 3;
+const PARTS_AHEAD: usize = 1;
 /// Deadlines looked at in one turn.
 const MAX_DEADLINES: usize = 1024;
 
@@ -44,6 +51,8 @@ pub(super) struct Worker {
     gate: Gate,
     deadlines: Deadlines,
     touched: VecDeque<Slot>,
+    /// How many sessions datagrams have put on that list since it was looked at.
+    warm: usize,
     transmitter: Transmitter,
     seeds: RandomState,
     /// Sessions, ever.
@@ -63,6 +72,7 @@ impl Worker {
             gate: Gate::new(),
             deadlines: Deadlines::default(),
             touched: VecDeque::new(),
+            warm: 0,
             transmitter: Transmitter::new(index),
             seeds: RandomState::new(),
             taken_up: 0,
@@ -85,7 +95,7 @@ impl Worker {
         self.take_batches(now);
         self.take_commands(now);
         self.fire_deadlines(now);
-        self.visit_touched(now);
+        self.visit_touched(now, MAX_VISITS);
         self.forget_old(now);
     }
 
@@ -126,35 +136,9 @@ impl Worker {
             return;
         }
         let mut batches = std::mem::take(&mut self.batches);
-        for datagram in batches.iter().flat_map(DatagramBatch::iter) {
-            self.handle_datagram(now, datagram);
-        }
+        self.handle_datagrams(now, batches.iter().flat_map(DatagramBatch::iter));
         self.shard.recycle(&mut batches);
         self.batches = batches;
-    }
-
-    /// Gives a datagram to its session. What follows from it is done in the next turn.
-    pub(super) fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
-        let id = ConnectionId::new(
-            datagram.port.id,
-            datagram.origin.remote,
-            datagram.conversation,
-        );
-        let slot = match self.latest {
-            Some((same, slot)) if same == id => slot,
-            _ => match self.find_or_admit(now, id, datagram) {
-                Ok(slot) => slot,
-                Err(reason) => {
-                    log::trace!("datagram of {id:?} dropped: {reason}");
-                    datagram.port.counters.drop_one(reason);
-                    return;
-                }
-            },
-        };
-        self.latest = Some((id, slot));
-        self.touch_with(slot, |session| {
-            session.handle_datagram(now, datagram.plaintext);
-        });
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -162,7 +146,9 @@ impl Worker {
         self.commands.reverse();
         while let Some(command) = self.commands.pop() {
             match command {
-                Command::Dirty(slot) => self.touch_with(slot, |session| session.dirty = true),
+                Command::Dirty(slot) => {
+                    self.touch_with(slot, |session| session.dirty = true);
+                }
                 Command::Open(opening) => self.open(now, *opening),
                 Command::Refused(id) => {
                     if let Some(slot) = self.table.find(&id) {
@@ -198,14 +184,17 @@ impl Worker {
         self.touch_with(slot, |_| {});
     }
 
-    fn touch_with(&mut self, slot: Slot, change: impl FnOnce(&mut Session)) {
+    /// Changes a session and has it visited. Returns whether it was not to be visited already.
+    fn touch_with(&mut self, slot: Slot, change: impl FnOnce(&mut Session)) -> bool {
         let Some(session) = self.table.get_mut(slot) else {
-            return;
+            return false;
         };
         change(session);
-        if !std::mem::replace(&mut session.touched, true) {
+        let is_new = !std::mem::replace(&mut session.touched, true);
+        if is_new {
             self.touched.push_back(slot);
         }
+        is_new
     }
 }
 
@@ -298,11 +287,12 @@ impl Worker {
 
 // Work on sessions.
 impl Worker {
-    /// Visits sessions in the order in which they were touched. One that has more to send goes to
-    /// the end of the line.
-    fn visit_touched(&mut self, now: Instant) {
+    /// Visits sessions in the order in which they were touched, at most so many. One that has more
+    /// to send goes to the end of the line.
+    fn visit_touched(&mut self, now: Instant, most: usize) {
+        self.warm = 0;
         let mut gathering = None;
-        for visit in 0..self.touched.len().min(MAX_VISITS) {
+        for visit in 0..self.touched.len().min(most) {
             if visit % MAX_GATHERED == 0 {
                 // Those who have missed something are woken before others are kept waiting.
                 drop(gathering.take());
@@ -311,9 +301,32 @@ impl Worker {
             let Some(slot) = self.touched.pop_front() else {
                 break;
             };
+            self.prefetch_next();
             self.visit(now, slot);
         }
         self.transmitter.depart();
+    }
+
+    /// Whether there are so many sessions that their memory may be far away.
+    fn is_crowded(&self) -> bool {
+        self.table.len() > CROWD
+    }
+
+    /// A session whose memory may be far away.
+    fn far(&self, slot: Slot) -> Option<&Session> {
+        let session = self.is_crowded().then(|| self.table.get(slot));
+        session.flatten()
+    }
+
+    /// Has the memory of the next sessions to be visited brought, step by step.
+    fn prefetch_next(&self) {
+        let next = |ahead: usize| self.far(*self.touched.get(ahead)?);
+        if let Some(session) = next(OWN_AHEAD) {
+            session.prefetch();
+        }
+        if let Some(session) = next(PARTS_AHEAD) {
+            session.prefetch_parts();
+        }
     }
 
     /// Between the application and the connection. A session whose peer proves its address by what

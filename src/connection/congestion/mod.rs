@@ -30,6 +30,9 @@ pub(super) trait Controller: Debug + Send {
     /// Payload bytes that may be in flight.
     fn window(&self) -> u64;
 
+    /// Has its memory brought.
+    fn prefetch(&self) {}
+
     /// Payload bytes per second at which datagrams leave, or `None` to not pace them.
     fn pacing_rate(&self) -> Option<u64>;
 

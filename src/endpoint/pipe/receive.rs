@@ -61,6 +61,10 @@ impl ReceivePipe {
         }
     }
 
+    pub(crate) fn prefetch(&self) {
+        self.incoming.prefetch();
+    }
+
     /// Lets at most so many bytes wait, and more as the reader takes some; those that do already
     /// stay.
     pub(crate) fn limit_to(&self, bytes: usize) {

@@ -54,6 +54,10 @@ impl SendPipe {
         }
     }
 
+    pub(crate) fn prefetch(&self) {
+        self.outgoing.prefetch();
+    }
+
     /// Lets at most so many bytes wait; those that do already stay.
     pub(crate) fn limit_to(&self, bytes: usize) {
         self.outgoing.update(|outgoing| {

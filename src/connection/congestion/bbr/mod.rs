@@ -28,7 +28,10 @@ use super::{
     },
     AckEvent, Controller, LossEvent,
 };
-use crate::moment::{Micros, Moment};
+use crate::{
+    moment::{Micros, Moment},
+    prefetch::prefetch,
+};
 use aggregation::Aggregation;
 use path::PathModel;
 use span::{Past, Span};
@@ -425,6 +428,14 @@ impl Controller for Bbr {
             }
             _ => self.window.into(),
         }
+    }
+
+    fn prefetch(&self) {
+        prefetch(self);
+        prefetch(&self.path);
+        prefetch(&self.span);
+        prefetch(&self.aggregation);
+        prefetch(&self.burst_share);
     }
 
     fn pacing_rate(&self) -> Option<u64> {

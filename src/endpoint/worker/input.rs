@@ -1,0 +1,92 @@
+//! Datagrams on their way to their sessions.
+
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use super::Worker;
+use crate::endpoint::{
+    batch::Datagram,
+    session::Session,
+    table::{ConnectionId, Slot, Tenant},
+};
+
+/// So many sessions are looked up before the first of them gets its datagram: their memory is
+/// brought meanwhile.
+const AHEAD: usize = 8;
+/// After datagrams for so many sessions these are visited before others are looked at: what was
+/// read of them is in the processor's cache still.
+const WARM: usize = 32;
+
+/// A datagram whose session has been looked up.
+struct Expected<'a> {
+    id: ConnectionId,
+    /// Where the session is, if it was there.
+    slot: Option<Slot>,
+    datagram: Datagram<'a>,
+}
+
+impl Worker {
+    /// Gives datagrams to their sessions. What follows from them is done in the next turn, or once
+    /// they have come for many sessions.
+    pub(in crate::endpoint) fn handle_datagrams<'a>(
+        &mut self,
+        now: Instant,
+        datagrams: impl Iterator<Item = Datagram<'a>>,
+    ) {
+        let mut datagrams = datagrams.fuse();
+        loop {
+            let next = datagrams.by_ref().take(AHEAD);
+            let group: ArrayVec<_, AHEAD> = next.map(|next| self.expect(next)).collect();
+            if group.is_empty() {
+                return;
+            }
+            for (place, expected) in group.iter().enumerate() {
+                let next = group.get(place + 1).and_then(|next| self.far(next.slot?));
+                next.inspect(|session| session.prefetch_parts());
+                self.handle_datagram(now, expected);
+            }
+        }
+    }
+
+    /// Looks for the session of a datagram, and has its memory brought.
+    fn expect<'a>(&mut self, datagram: Datagram<'a>) -> Expected<'a> {
+        let id = ConnectionId::new(
+            datagram.port.id,
+            datagram.origin.remote,
+            datagram.conversation,
+        );
+        let slot = match self.latest {
+            Some((same, slot)) if same == id => Some(slot),
+            _ => self.table.find(&id).inspect(|&slot| {
+                self.latest = Some((id, slot));
+                self.far(slot).inspect(|session| session.prefetch());
+            }),
+        };
+        Expected { id, slot, datagram }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, expected: &Expected<'_>) {
+        let &Expected { id, datagram, .. } = expected;
+        // Those before it may have ended the session, or made it move.
+        let is_there = |slot: &Slot| self.table.get(*slot).map(Session::id) == Some(id);
+        let slot = match expected.slot.filter(is_there) {
+            Some(slot) => slot,
+            None => match self.find_or_admit(now, id, datagram) {
+                Ok(slot) => slot,
+                Err(reason) => {
+                    log::trace!("datagram of {id:?} dropped: {reason}");
+                    datagram.port.counters.drop_one(reason);
+                    return;
+                }
+            },
+        };
+        let is_new = self.touch_with(slot, |session| {
+            session.handle_datagram(now, datagram.plaintext);
+        });
+        self.warm += usize::from(is_new);
+        if self.warm >= WARM && self.is_crowded() {
+            self.visit_touched(now, WARM);
+        }
+    }
+}
