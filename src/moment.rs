@@ -44,6 +44,12 @@ impl Start {
 impl Moment {
     pub(crate) const START: Self = Self(NonZeroU64::MIN);
 
+    /// Nanoseconds, not from the start but such that those of a later moment are more.
+    #[inline]
+    pub(crate) fn nanos(self) -> u64 {
+        self.0.get()
+    }
+
     #[inline]
     pub(crate) fn since_start(self) -> Duration {
         self - Self::START

@@ -1,21 +1,20 @@
-//! When which session wants its timers looked at: heaps that are cheap to re-arm.
+//! When which session wants its timers looked at: queues that are cheap to re-arm.
 //!
-//! Nearly every datagram moves a session's deadline, nearly always later. So a heap is touched
+//! Nearly every datagram moves a session's deadline, nearly always later. So a queue is touched
 //! only when a deadline moves earlier; an entry that comes up too early is put back. What is due
-//! soon, as acknowledgements are, has a heap of its own: it holds few, and the entries of what will
-//! hardly ever be due stay where they are meanwhile.
+//! soon, as acknowledgements are, lies in a wheel, which takes and gives an entry in no time; what
+//! will hardly ever be due stays where it is in a heap meanwhile.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    time::{Duration, Instant},
-};
+mod heap;
+mod wheel;
+
+use std::time::Instant;
 
 use super::table::Slot;
 use crate::moment::{Moment, Start};
+use heap::Heap;
+use wheel::Wheel;
 
-/// No further ahead than this, a deadline is near: acknowledgements wait for less.
-const NEAR: Duration = Duration::from_millis(30);
 /// Room for so many entries is not given back.
 const ROOM_KEPT: usize = 256;
 
@@ -25,8 +24,8 @@ pub(super) struct Deadlines {
     /// When the first was armed.
     start: Option<Start>,
     timers: Vec<Timer>,
-    near: Queue,
-    far: Queue,
+    near: Queue<Wheel>,
+    far: Queue<Heap>,
 }
 
 /// A session's deadline, and what is queued for it: together, for another session's are seldom in
@@ -71,7 +70,7 @@ impl Deadlines {
         if let Some(wanted) = wanted
             && !timer.comes_up_by(wanted)
         {
-            self.push(start.moment(now), wanted, index);
+            self.push(wanted, index);
         }
     }
 
@@ -94,6 +93,7 @@ impl Deadlines {
     /// The index of a session whose deadline has come. It has none until it is armed again.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<usize> {
         let now = self.start?.moment(now);
+        self.near.entries.turn(now);
         loop {
             let near = self.near.pop_expired(&mut self.timers, now);
             let index = near.or_else(|| self.far.pop_expired(&mut self.timers, now))?;
@@ -103,7 +103,7 @@ impl Deadlines {
                     timer.wanted = None;
                     return Some(index);
                 }
-                Some(wanted) if !timer.comes_up_by(wanted) => self.push(now, wanted, index),
+                Some(wanted) if !timer.comes_up_by(wanted) => self.push(wanted, index),
                 _ => {}
             }
         }
@@ -130,14 +130,12 @@ impl Deadlines {
         }
     }
 
-    fn push(&mut self, now: Moment, when: Moment, index: usize) {
-        let is_near = when <= now + NEAR;
-        let queue = if is_near {
-            &mut self.near
+    fn push(&mut self, when: Moment, index: usize) {
+        if self.near.entries.reaches(when) {
+            self.near.push(&mut self.timers, when, index);
         } else {
-            &mut self.far
-        };
-        queue.push(&mut self.timers, when, index);
+            self.far.push(&mut self.timers, when, index);
+        }
     }
 }
 
@@ -147,20 +145,34 @@ impl Timer {
     }
 }
 
+/// Entries in the order of their times.
+trait Entries: Default {
+    fn push(&mut self, when: Moment, index: u32);
+
+    fn first(&mut self) -> Option<(Moment, u32)>;
+
+    /// Takes the first off.
+    fn pop(&mut self);
+
+    fn len(&self) -> usize;
+
+    fn retain(&mut self, counts: impl FnMut(Moment, u32) -> bool);
+}
+
 /// Slots in the order of their times.
 #[derive(Debug)]
-struct Queue {
+struct Queue<E> {
     distance: Distance,
-    heap: BinaryHeap<Reverse<(Moment, u32)>>,
-    /// How many entries count.
+    entries: E,
+    /// How many of them count.
     live: usize,
 }
 
-impl Queue {
+impl<E: Entries> Queue<E> {
     fn new(distance: Distance) -> Self {
         Self {
             distance,
-            heap: BinaryHeap::new(),
+            entries: E::default(),
             live: 0,
         }
     }
@@ -169,11 +181,11 @@ impl Queue {
     fn push(&mut self, timers: &mut [Timer], when: Moment, index: usize) {
         let before = timers[index].queued[self.distance as usize].replace(when);
         self.live += usize::from(before.is_none());
-        self.heap.push(Reverse((when, index as u32)));
+        self.entries.push(when, index as u32);
         // Entries that do not count would otherwise pile up under a far one that is replaced again
         // and again.
-        if self.heap.len() > 64 + 4 * self.live {
-            self.heap.retain(|&Reverse((when, index))| {
+        if self.entries.len() > 64 + 4 * self.live {
+            self.entries.retain(|when, index| {
                 timers[index as usize].queued[self.distance as usize] == Some(when)
             });
         }
@@ -186,36 +198,34 @@ impl Queue {
 
     /// When the first slot comes up, and which it is.
     fn first(&mut self, timers: &[Timer]) -> Option<(Moment, usize)> {
-        while let Some(&Reverse((when, index))) = self.heap.peek() {
+        while let Some((when, index)) = self.entries.first() {
             let index = index as usize;
             if timers[index].queued[self.distance as usize] == Some(when) {
                 return Some((when, index));
             }
-            self.pop();
+            self.entries.pop();
         }
         None
     }
 
     fn pop_expired(&mut self, timers: &mut [Timer], now: Moment) -> Option<usize> {
         let (_, index) = self.first(timers).filter(|&(first, _)| first <= now)?;
-        self.pop();
+        self.entries.pop();
         self.forget(&mut timers[index]);
         Some(index)
     }
+}
 
-    /// Takes the first entry off. A heap that has had many more keeps room for some.
-    fn pop(&mut self) {
-        self.heap.pop();
-        let (len, room) = (self.heap.len(), self.heap.capacity());
-        if room > ROOM_KEPT && len < room / 8 {
-            self.heap.shrink_to(ROOM_KEPT.max(2 * len));
-        }
-    }
+/// Whether a list that has had many more entries is to give room back.
+fn is_roomy(len: usize, room: usize) -> bool {
+    room > ROOM_KEPT && len < room / 8
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{iter, time::Duration};
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -277,8 +287,8 @@ mod tests {
             deadlines.arm(start, slot(0), Some(now));
             assert_eq!(deadlines.pop_expired(now), Some(0));
         }
-        for queue in [&deadlines.near, &deadlines.far] {
-            assert!(queue.heap.len() <= 70, "{}", queue.heap.len());
+        for len in [deadlines.near.entries.len(), deadlines.far.entries.len()] {
+            assert!(len <= 70, "{len}");
         }
     }
 
@@ -293,7 +303,7 @@ mod tests {
             deadlines.arm(now, slot(0), Some(now + millis(1)));
             assert_eq!(deadlines.pop_expired(now + millis(1)), Some(0));
         }
-        assert_eq!(deadlines.far.heap.len(), 1);
+        assert_eq!(deadlines.far.entries.len(), 1);
         deadlines.arm(start, slot(0), Some(far + millis(1)));
         assert_eq!(deadlines.pop_expired(far), None);
         assert_eq!(deadlines.pop_expired(far + millis(1)), Some(0));
@@ -315,23 +325,83 @@ mod tests {
                 }
             }
         }
-        for queue in [&deadlines.near, &deadlines.far] {
-            assert!(queue.heap.len() <= 70, "{}", queue.heap.len());
+        for len in [deadlines.near.entries.len(), deadlines.far.entries.len()] {
+            assert!(len <= 70, "{len}");
         }
     }
 
     #[test]
-    fn a_queue_that_was_long_gives_its_memory_back() {
+    fn queues_that_were_long_give_their_memory_back() {
         let start = Instant::now();
-        let mut deadlines = Deadlines::default();
-        for index in 0..10_000 {
-            deadlines.arm(start, slot(index), Some(start + millis(10)));
+        for ahead in [millis(10), millis(1000)] {
+            let mut deadlines = Deadlines::default();
+            for index in 0..10_000 {
+                deadlines.arm(start, slot(index), Some(start + ahead));
+            }
+            let room = |deadlines: &Deadlines| {
+                deadlines.near.entries.room() + deadlines.far.entries.room()
+            };
+            assert!(room(&deadlines) >= 10_000);
+            for _ in 0..10_000 {
+                assert!(deadlines.pop_expired(start + ahead).is_some());
+            }
+            assert!(room(&deadlines) <= 2 * ROOM_KEPT, "{}", room(&deadlines));
+            assert_eq!(
+                deadlines.pop_expired(start + 2 * ahead + millis(1000)),
+                None
+            );
+            assert!(deadlines.near.entries.room() == 0);
         }
-        assert!(deadlines.near.heap.capacity() >= 10_000);
-        for _ in 0..10_000 {
-            assert!(deadlines.pop_expired(start + millis(10)).is_some());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Arm(u32, Option<u64>),
+        Disarm(u32),
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let micros = || prop_oneof![0..2000_u64, 0..50_000_u64, 0..20_000_000_u64];
+        prop_oneof![
+            4 => (0..8_u32, proptest::option::weighted(0.9, micros())).prop_map(|(index, at)| Step::Arm(index, at)),
+            1 => (0..8_u32).prop_map(Step::Disarm),
+            2 => micros().prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn each_deadline_comes_when_it_is_wanted(steps in proptest::collection::vec(step(), 1..200)) {
+            let mut now = Instant::now();
+            let mut deadlines = Deadlines::default();
+            let mut wanted = [None; 8];
+            for step in steps {
+                match step {
+                    Step::Arm(index, after) => {
+                        let at = after.map(|after| now + Duration::from_micros(after));
+                        wanted[index as usize] = at;
+                        deadlines.arm(now, slot(index), at);
+                    }
+                    Step::Disarm(index) => {
+                        wanted[index as usize] = None;
+                        deadlines.disarm(slot(index));
+                    }
+                    Step::Pass(after) => now += Duration::from_micros(after),
+                }
+                let first = wanted.iter().flatten().min().copied();
+                let next = deadlines.next();
+                prop_assert!(first.is_none_or(|first| next.is_some_and(|next| next <= first)));
+                if next.is_none_or(|next| next > now) {
+                    prop_assert_eq!(deadlines.pop_expired(now), None);
+                }
+                let mut due: Vec<_> = (0..8).filter(|&index| wanted[index].is_some_and(|at| at <= now)).collect();
+                let mut popped: Vec<_> = iter::from_fn(|| deadlines.pop_expired(now)).collect();
+                popped.iter().for_each(|&index| wanted[index] = None);
+                due.sort_unstable();
+                popped.sort_unstable();
+                prop_assert_eq!(due, popped);
+            }
         }
-        let room = deadlines.near.heap.capacity();
-        assert!(room <= ROOM_KEPT, "room for {room}");
     }
 }

@@ -92,6 +92,7 @@ impl Memory {
     }
 
     /// A holder of so many bytes has another number of them now.
+    #[inline]
     pub(crate) fn replace(&self, before: usize, now: usize) {
         if now > before {
             self.held.add((now - before) as u64);
@@ -131,6 +132,7 @@ impl Holding {
     }
 
     /// How many bytes the holder has now.
+    #[inline]
     pub(crate) fn set(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.bytes, bytes);
         self.memory.replace(before, bytes);

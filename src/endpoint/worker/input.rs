@@ -34,18 +34,22 @@ impl Worker {
         now: Instant,
         datagrams: impl Iterator<Item = Datagram<'a>>,
     ) {
-        let mut datagrams = datagrams.fuse();
-        loop {
-            let next = datagrams.by_ref().take(AHEAD);
-            let group: ArrayVec<_, AHEAD> = next.map(|next| self.expect(next)).collect();
-            if group.is_empty() {
-                return;
+        let mut group = ArrayVec::<_, AHEAD>::new();
+        for datagram in datagrams {
+            group.push(self.expect(datagram));
+            if group.is_full() {
+                self.handle_group(now, &group);
+                group.clear();
             }
-            for (place, expected) in group.iter().enumerate() {
-                let next = group.get(place + 1).and_then(|next| self.far(next.slot?));
-                next.inspect(|session| session.prefetch_parts());
-                self.handle_datagram(now, expected);
-            }
+        }
+        self.handle_group(now, &group);
+    }
+
+    fn handle_group(&mut self, now: Instant, group: &[Expected<'_>]) {
+        for (place, expected) in group.iter().enumerate() {
+            let next = group.get(place + 1).and_then(|next| self.far(next.slot?));
+            next.inspect(|session| session.prefetch_parts());
+            self.handle_datagram(now, expected);
         }
     }
 
