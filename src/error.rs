@@ -176,7 +176,7 @@ drop_reasons! {
     Reflected = "reflected",
     /// A Data segment beyond the window that was advertised.
     BeyondWindow = "beyond_window",
-    /// The worker thread is behind with its input, or has died.
+    /// The worker thread is behind with its input, or has ended.
     WorkerBehind = "worker_behind",
     /// The application does not accept fast enough.
     AcceptQueueFull = "accept_queue_full",

@@ -7,7 +7,8 @@ use crate::error::DropReason;
 /// What one connection has done and how it sees its path.
 ///
 /// What is counted only ever grows. Of the moment are times, rates and windows, and the bytes in
-/// flight and in the queues.
+/// flight and in the queues. While a connection is at work they may be of moments that lie a little
+/// apart.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ConnectionStats {

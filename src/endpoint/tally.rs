@@ -8,24 +8,21 @@ use crossbeam_utils::CachePadded;
 const PARTS: usize = 8;
 
 /// A number that is often changed and seldom read. To change one that another processor has just
-/// changed takes many times as long, so each thread changes a part of its own.
+/// changed takes many times as long, so each thread may change a part of its own.
 #[derive(Debug)]
-pub(super) struct Tally {
-    parts: Box<[CachePadded<AtomicU64>]>,
+pub(super) enum Tally {
+    Whole(AtomicU64),
+    Parts(Box<[CachePadded<AtomicU64>; PARTS]>),
 }
 
 impl Tally {
     /// All threads change the same number, which is read more quickly.
     pub(super) fn whole() -> Self {
-        Self {
-            parts: Box::new([CachePadded::default()]),
-        }
+        Self::Whole(AtomicU64::new(0))
     }
 
     pub(super) fn in_parts() -> Self {
-        Self {
-            parts: (0..PARTS).map(|_| CachePadded::default()).collect(),
-        }
+        Self::Parts(Box::default())
     }
 
     #[inline]
@@ -42,18 +39,21 @@ impl Tally {
     /// The sum. While threads change it, it is out by what they do meanwhile.
     #[inline]
     pub(super) fn sum(&self) -> u64 {
+        let parts = match self {
+            Self::Whole(whole) => return whole.load(Relaxed),
+            Self::Parts(parts) => parts.iter().map(|part| part.load(Relaxed)),
+        };
         // Parts may be below zero. The sum only seems so if something was seen to go that was not
         // seen to come.
-        let parts = self.parts.iter().map(|part| part.load(Relaxed));
         let sum = parts.fold(0, u64::wrapping_add);
         if sum > i64::MAX as u64 { 0 } else { sum }
     }
 
     #[inline]
     fn part(&self) -> &AtomicU64 {
-        match &*self.parts {
-            [whole] => whole,
-            parts => &parts[thread_number() % parts.len()],
+        match self {
+            Self::Whole(whole) => whole,
+            Self::Parts(parts) => &parts[thread_number() % PARTS],
         }
     }
 }
@@ -65,6 +65,7 @@ fn thread_number() -> usize {
     thread_local! {
         static NUMBER: usize = ASKED.fetch_add(1, Relaxed);
     }
+    // A number has no destructor, so it is there for those of others.
     NUMBER.with(|number| *number)
 }
 

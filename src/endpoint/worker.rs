@@ -1,7 +1,8 @@
 //! A worker: the only owner of its sessions, and the order in which it does its work.
 //!
-//! [`Worker::turn`] is the whole of it, without threads or clocks, so that tests can drive it. The
-//! loop around it is a thread of its own ([`thread`]), or that of the poll thread.
+//! [`Worker::turn`] is the whole of it, but for what comes to a worker in the poll thread, without
+//! threads or clocks, so that tests can drive it. The loop around it is a thread of its own
+//! ([`thread`]), or that of the poll thread.
 
 mod admit;
 mod input;
@@ -29,7 +30,7 @@ use super::{
 
 use admit::Gate;
 
-/// Sessions visited in one turn; the others come first in the next.
+/// Sessions visited in one turn, and as many before it; the others come first in the next.
 const MAX_VISITS: usize = 256;
 /// After so many visits the threads are woken that wait for many sessions: each visit may take as
 /// long as sending two trains.
@@ -52,7 +53,9 @@ pub(super) struct Worker {
     deadlines: Deadlines,
     touched: VecDeque<Slot>,
     /// How many sessions datagrams have put on that list since it was looked at.
-    warm: usize,
+    fresh: usize,
+    /// How many have been visited since the last turn.
+    visited: usize,
     transmitter: Transmitter,
     seeds: RandomState,
     /// Sessions, ever.
@@ -72,7 +75,8 @@ impl Worker {
             gate: Gate::new(),
             deadlines: Deadlines::default(),
             touched: VecDeque::new(),
-            warm: 0,
+            fresh: 0,
+            visited: 0,
             transmitter: Transmitter::new(index),
             seeds: RandomState::new(),
             taken_up: 0,
@@ -96,6 +100,7 @@ impl Worker {
         self.take_commands(now);
         self.fire_deadlines(now);
         self.visit_touched(now, MAX_VISITS);
+        self.visited = 0;
         self.forget_old(now);
     }
 
@@ -290,7 +295,7 @@ impl Worker {
     /// Visits sessions in the order in which they were touched, at most so many. One that has more
     /// to send goes to the end of the line.
     fn visit_touched(&mut self, now: Instant, most: usize) {
-        self.warm = 0;
+        self.fresh = 0;
         let mut gathering = None;
         for visit in 0..self.touched.len().min(most) {
             if visit % MAX_GATHERED == 0 {
@@ -303,6 +308,7 @@ impl Worker {
             };
             self.prefetch_next();
             self.visit(now, slot);
+            self.visited += 1;
         }
         self.transmitter.depart();
     }

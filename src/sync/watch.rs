@@ -93,6 +93,9 @@ impl Events {
             }
             let events = std::iter::from_fn(|| list.told.pop_front());
             taken.extend(events.filter_map(|watch| watch.take()).take(Self::MOST));
+            if list.told.is_empty() {
+                list.many = 0;
+            }
             (!taken.is_empty()).then(|| ((), list.wake_next()))
         });
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
-use super::Worker;
+use super::{MAX_VISITS, Worker};
 use crate::endpoint::{
     batch::Datagram,
     session::Session,
@@ -14,14 +14,14 @@ use crate::endpoint::{
 /// So many sessions are looked up before the first of them gets its datagram: their memory is
 /// brought meanwhile.
 const AHEAD: usize = 8;
-/// After datagrams for so many sessions these are visited before others are looked at: what was
-/// read of them is in the processor's cache still.
+/// After datagrams for so many sessions these are visited before others get theirs, unless older
+/// ones wait: what was read of them is in the processor's cache still.
 const WARM: usize = 32;
 
 /// A datagram whose session has been looked up.
 struct Expected<'a> {
     id: ConnectionId,
-    /// Where the session is, if it was there.
+    /// Where the session is, if it was there and there was reason to look.
     slot: Option<Slot>,
     datagram: Datagram<'a>,
 }
@@ -62,10 +62,11 @@ impl Worker {
         );
         let slot = match self.latest {
             Some((same, slot)) if same == id => Some(slot),
-            _ => self.table.find(&id).inspect(|&slot| {
+            _ if self.is_crowded() => self.table.find(&id).inspect(|&slot| {
                 self.latest = Some((id, slot));
                 self.far(slot).inspect(|session| session.prefetch());
             }),
+            _ => None,
         };
         Expected { id, slot, datagram }
     }
@@ -77,7 +78,10 @@ impl Worker {
         let slot = match expected.slot.filter(is_there) {
             Some(slot) => slot,
             None => match self.find_or_admit(now, id, datagram) {
-                Ok(slot) => slot,
+                Ok(slot) => {
+                    self.latest = Some((id, slot));
+                    slot
+                }
                 Err(reason) => {
                     log::trace!("datagram of {id:?} dropped: {reason}");
                     datagram.port.counters.drop_one(reason);
@@ -88,9 +92,15 @@ impl Worker {
         let is_new = self.touch_with(slot, |session| {
             session.handle_datagram(now, datagram.plaintext);
         });
-        self.warm += usize::from(is_new);
-        if self.warm >= WARM && self.is_crowded() {
+        self.fresh += usize::from(is_new);
+        if self.fresh >= WARM && self.may_visit_early() {
             self.visit_touched(now, WARM);
         }
+    }
+
+    /// Whether none but the sessions of the latest datagrams wait, and few enough have been visited
+    /// for commands and timers to have their turn soon.
+    fn may_visit_early(&self) -> bool {
+        self.is_crowded() && self.fresh == self.touched.len() && self.visited < MAX_VISITS
     }
 }

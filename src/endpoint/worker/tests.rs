@@ -13,6 +13,7 @@ use quinn_udp::Transmit;
 mod backlog;
 mod both_ways;
 mod closing;
+mod crowd;
 mod flood;
 mod leaving;
 mod memory;

@@ -24,11 +24,11 @@ const ALLOW_INSECURE: [&str; 3] = ["allowInsecure", "allow_insecure", "insecure"
 /// Reads the parameters of a share link with `type=kcp`, or the whole link.
 ///
 /// Known are `type`, `headerType` (and `host`, the domain of the header `dns`), `seed`, `mtu`,
-/// `tti`, `fm` (Xray's `finalmask` as JSON), `security`, `sni`, `alpn`, `allowInsecure` or
-/// `insecure`, and the pins `pcs` and `vcn`, which are refused beside the former. Those of the
-/// proxy are passed over. An empty parameter is as good as none. One setting under two names is
-/// refused where these disagree. Without `security` there is no
-/// TLS, but a `trojan://` link means it.
+/// `tti`, `fm` (Xray's `finalmask` as JSON), `security`, `sni` or `peer`, `alpn`, `allowInsecure`,
+/// `allow_insecure` or `insecure`, and the pins `pcs` and `vcn`, which are refused beside the former.
+/// Those of the proxy are passed over. An empty parameter is as good as none. One setting under two
+/// names is refused where these disagree. Without `security` there is no TLS, but a `trojan://` link
+/// means it.
 ///
 /// Of the options only the dialect is used. Without one a link with `fm` is read as a file with
 /// `finalmask`, any other as V2Ray 4 or, with the header `dns`, Xray 25.
