@@ -14,7 +14,7 @@
 //!
 //! Of the latter two, whoever finds no room takes the place of the oldest session of which nothing
 //! was heard but its beginning, or which was sent data and has not proven its address
-//! (`newcomers.rs`); in the queue, of one that waits there too.
+//! (`newcomers.rs`); in the queue, of one that has waited there for a while.
 
 use std::{
     collections::HashMap,

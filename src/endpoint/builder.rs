@@ -62,7 +62,7 @@ const MAX_BUFFER: usize = i32::MAX as usize;
 ///
 /// Of the latter two, who still finds no room takes the place of the oldest session of which
 /// nothing was heard but its beginning, or which was sent data and has not proven since that it gets
-/// any (of those that wait to be accepted, if these are too many);
+/// any (of those that have waited to be accepted for a second, if these are too many);
 /// that one ends with [`TimedOut`](crate::ConnectionError::TimedOut). Sessions whose peers have
 /// proven their address never have to go, nor those whose peers say that they have heard something
 /// and have not been sent any data yet, which alone could prove it. So of a server that sends

@@ -1,7 +1,7 @@
 //! Sessions that may have to make room, because nothing shows that anybody is behind them, however
 //! long somebody goes on talking in their name.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use super::{port::PortId, table::Slot};
 use crate::connection::shrink_queue;
@@ -25,6 +25,7 @@ pub(super) struct Newcomers {
 pub(super) struct Newcomer {
     pub(super) port: PortId,
     pub(super) slot: Slot,
+    pub(super) since: Instant,
     /// It seemed to answer meanwhile: its earlier place counts no more.
     pub(super) again: bool,
 }
@@ -40,10 +41,12 @@ impl Newcomers {
         self.queue.push_back(newcomer);
     }
 
-    /// The oldest of this port that is silent and makes room by going.
+    /// The oldest of this port that is silent and makes room by going, if it has been so since
+    /// `latest` at least.
     pub(super) fn oldest(
         &mut self,
         port: PortId,
+        latest: Instant,
         is_silent: impl Fn(&Newcomer) -> bool,
         makes_room: impl Fn(Slot) -> bool,
     ) -> Option<Slot> {
@@ -51,7 +54,7 @@ impl Newcomers {
             let oldest = *self.queue.front()?;
             if is_silent(&oldest) {
                 if oldest.port == port && makes_room(oldest.slot) {
-                    return Some(oldest.slot);
+                    return (oldest.since <= latest).then_some(oldest.slot);
                 }
                 self.queue.push_back(oldest);
             }
@@ -89,6 +92,7 @@ mod tests {
         Newcomer {
             port: PortId(port),
             slot: slot(index),
+            since: Instant::now(),
             again: false,
         }
     }
@@ -99,7 +103,7 @@ mod tests {
         port: u32,
         is_silent: impl Fn(&Newcomer) -> bool,
     ) -> Option<Slot> {
-        let oldest = newcomers.oldest(PortId(port), &is_silent, |_| true);
+        let oldest = newcomers.oldest(PortId(port), Instant::now(), &is_silent, |_| true);
         newcomers.prune(|newcomer| Some(newcomer.slot) != oldest && is_silent(newcomer));
         oldest
     }

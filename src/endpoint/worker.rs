@@ -380,7 +380,7 @@ impl Worker {
             self.deadlines.arm(now, slot, deadline);
         }
         if let Some(port) = lines_up {
-            self.line_up(port, slot, true);
+            self.line_up(now, port, slot, true);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! How a peer's datagram opens a session, or what becomes of it otherwise.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     config::derive,
@@ -23,6 +26,11 @@ use crate::endpoint::{
     tombstones::{Late, Tombstones},
     transmit::Way,
 };
+
+/// Whoever waits to be accepted need not make room before. An honest client that has said what it
+/// wants waits in silence, and a program that works off a rush comes to it until then; newcomers
+/// come again. After that it is more likely that nobody is there.
+const WAITS_IN_PEACE: Duration = Duration::from_secs(1);
 
 /// What a worker remembers of those who come, and of those who are gone.
 #[derive(Debug)]
@@ -137,15 +145,20 @@ impl Worker {
         }
         port.counters.sessions_accepted.add(1);
         log::debug!("session {:#06x} of {} opened", id.conversation, id.remote());
-        self.line_up(port.id, slot, false);
+        self.line_up(now, port.id, slot, false);
         Ok(slot)
     }
 
     /// Puts a silent session at the end of those that may have to make room: at first, or `again`
     /// because it seemed to answer meanwhile.
-    pub(super) fn line_up(&mut self, port: PortId, slot: Slot, again: bool) {
+    pub(super) fn line_up(&mut self, now: Instant, port: PortId, slot: Slot, again: bool) {
         let table = &self.table;
-        let newcomer = Newcomer { port, slot, again };
+        let newcomer = Newcomer {
+            port,
+            slot,
+            since: now,
+            again,
+        };
         let newcomers = &mut self.gate.newcomers;
         newcomers.add(newcomer, |newcomer| is_silent(table, newcomer));
     }
@@ -172,7 +185,7 @@ impl Worker {
         let standing = standing.max(Standing::Persistent);
         let find = || {
             let backlogged = port.admission.is_backlogged(standing, queue.len() + 1);
-            self.oldest_silent(port, backlogged)
+            self.oldest_silent(now, port, backlogged)
         };
         let (permit, displaced) = port.admit_peer(now, id, standing, queue, find)?;
         if let Some(slot) = displaced {
@@ -181,12 +194,18 @@ impl Worker {
         Ok(permit)
     }
 
-    /// The oldest silent session of a port; if room is wanted in its queue, one that waits there.
-    fn oldest_silent(&mut self, port: &Port, backlogged: bool) -> Option<Slot> {
+    /// The oldest silent session of a port; if room is wanted in its queue, one that has waited
+    /// there for a while.
+    fn oldest_silent(&mut self, now: Instant, port: &Port, backlogged: bool) -> Option<Slot> {
         let table = &self.table;
         let makes_room = |slot| !backlogged || table.get(slot).is_some_and(Session::is_queued);
+        let is_silent = |newcomer: &Newcomer| is_silent(table, newcomer);
+        let latest = match backlogged {
+            true => now.checked_sub(WAITS_IN_PEACE)?,
+            false => now,
+        };
         let newcomers = &mut self.gate.newcomers;
-        newcomers.oldest(port.id, |newcomer| is_silent(table, newcomer), makes_room)
+        newcomers.oldest(port.id, latest, is_silent, makes_room)
     }
 
     /// Ends a session for another one. Its peer, if there is any, learns of it with what it sends
