@@ -60,22 +60,28 @@ impl Worker {
             datagram.origin.remote,
             datagram.conversation,
         );
-        let slot = match self.latest {
-            Some((same, slot)) if same == id => Some(slot),
-            _ if self.is_crowded() => self.table.find(&id).inspect(|&slot| {
+        let slot = match self.slot_of_latest(id) {
+            None if self.is_crowded() => self.table.find(&id).inspect(|&slot| {
                 self.latest = Some((id, slot));
                 self.far(slot).inspect(|session| session.prefetch());
             }),
-            _ => None,
+            slot => slot,
         };
         Expected { id, slot, datagram }
+    }
+
+    /// Where the session is, if the latest datagram was for it.
+    fn slot_of_latest(&self, id: ConnectionId) -> Option<Slot> {
+        let (latest, slot) = self.latest?;
+        (latest == id).then_some(slot)
     }
 
     fn handle_datagram(&mut self, now: Instant, expected: &Expected<'_>) {
         let &Expected { id, datagram, .. } = expected;
         // Those before it may have ended the session, or made it move.
         let is_there = |slot: &Slot| self.table.get(*slot).map(Session::id) == Some(id);
-        let slot = match expected.slot.filter(is_there) {
+        let found = expected.slot.or_else(|| self.slot_of_latest(id));
+        let slot = match found.filter(is_there) {
             Some(slot) => slot,
             None => match self.find_or_admit(now, id, datagram) {
                 Ok(slot) => {
