@@ -4,7 +4,7 @@
 
 use std::{
     alloc::System,
-    io::{self, Read, Write},
+    io::{Read, Write},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -111,7 +111,7 @@ fn connections_in_virtual_time() {
 
 fn streams_over_loopback() {
     const PART: usize = 128 * MIB;
-    const TIMES: usize = 3;
+    const MOST_TIMES: usize = 40;
     let config = Config::builder()
         .security(Security::Simple)
         .build()
@@ -121,15 +121,18 @@ fn streams_over_loopback() {
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut buffer = vec![0; 64 * 1024];
-        for _ in 0..=TIMES {
-            let mut left = PART;
-            while left > 0 {
-                let most = left.min(buffer.len());
-                left -= stream.read(&mut buffer[..most]).unwrap();
+        let mut left = PART;
+        loop {
+            let most = left.min(buffer.len());
+            match stream.read(&mut buffer[..most]).unwrap() {
+                0 => break,
+                count => left -= count,
             }
-            stream.write_all(b"!").unwrap();
+            if left == 0 {
+                stream.write_all(b"!").unwrap();
+                left = PART;
+            }
         }
-        io::copy(&mut stream, &mut io::sink()).unwrap();
     });
     let mut stream = Stream::connect_with(address, &config).unwrap();
     let block = vec![7; 64 * 1024];
@@ -138,15 +141,17 @@ fn streams_over_loopback() {
         stream.read_exact(&mut [0]).unwrap();
     };
     send();
-    // Whatever else the machine does makes for longer queues, never for shorter ones.
-    let counts = (0..TIMES).map(|_| allocations(&mut send));
-    let count = counts.min().unwrap();
-    // Less than one for a thousand datagrams.
+    // Less than one for a thousand datagrams. Whatever else the machine does makes for longer queues,
+    // never for shorter ones, so it is enough if it leaves them alone once.
     let datagrams = PART / 1300;
-    assert!(
-        count * 1000 < datagrams,
-        "{count} for {datagrams} datagrams"
-    );
+    let mut counts = (0..MOST_TIMES).map(|_| allocations(&mut send));
+    let least = counts.try_fold(usize::MAX, |least, count| {
+        let least = least.min(count);
+        (least * 1000 >= datagrams).then_some(least)
+    });
+    if let Some(least) = least {
+        panic!("{least} for {datagrams} datagrams");
+    }
     stream.close().unwrap();
     server.join().unwrap();
 }
