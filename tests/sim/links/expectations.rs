@@ -184,12 +184,19 @@ fn late_threads_fill_a_long_path() {
     expect(&rows::late_threads(), &goals);
 }
 
-/// The least window is more than the path holds.
+/// The least window is more than the path holds, and a queue that always stands is still this side's
+/// own.
 #[test]
 fn a_slow_short_path_keeps_its_queue_short() {
-    for mbit in [5, 10] {
-        let goals = [Goodput(0.97), Wire(CLEAN_WIRE), QueueingP95(8 * MS)];
-        expect(&rows::short_slow(mbit), &goals);
+    for (mbit, rtt_us, goodput) in [
+        (5, 1000, 0.97),
+        (10, 1000, 0.97),
+        (10, 200, 0.97),
+        (20, 200, 0.94),
+        (50, 1000, 0.94),
+    ] {
+        let goals = [Goodput(goodput), Wire(CLEAN_WIRE), QueueingP95(8 * MS)];
+        expect(&rows::short_slow(mbit, rtt_us), &goals);
     }
 }
 

@@ -257,6 +257,14 @@ pub fn switch(queue: u64) -> Row {
     row
 }
 
+/// The same with much queue, and one of them comes when the others have made it stand.
+pub fn late_at_switch() -> Row {
+    let mut row = switch(2000).seconds(3);
+    row.name = "8flows-1000m-0.2ms-late".to_owned();
+    row.flows[7].start = SECOND;
+    row
+}
+
 /// Many flows between the programs of one busy machine: the path is short, its rate and its queue
 /// are large, and the processors are the bottleneck. One is enough for the servers and one for the
 /// clients, or both sides take turns of so many milliseconds.
@@ -293,12 +301,11 @@ pub fn late_threads() -> Row {
     row
 }
 
-/// A short path that carries less in a round trip than the least window.
-pub fn short_slow(mbit: u64) -> Row {
-    let mut row = bulk(format!("{mbit}m-1ms"), mbit, 1)
-        .queue(200 * PACKET)
-        .seconds(6);
-    row.link.delay = Duration::from_micros(500);
+/// A short path that carries no more in a round trip than the least window, or hardly more.
+pub fn short_slow(mbit: u64, rtt_us: u64) -> Row {
+    let name = format!("{mbit}m-{}ms", rtt_us as f64 / 1000.0);
+    let mut row = bulk(name, mbit, 1).queue(200 * PACKET).seconds(6);
+    row.link.delay = Duration::from_micros(rtt_us / 2);
     row
 }
 
@@ -454,11 +461,15 @@ pub fn all() -> Vec<Row> {
         switch(500),
         short_lossy(0.05),
         short_lossy(0.2),
+        late_at_switch(),
         busy_machine(0),
         busy_machine(3),
         late_threads(),
-        short_slow(5),
-        short_slow(10),
+        short_slow(5, 1000),
+        short_slow(10, 1000),
+        short_slow(10, 200),
+        short_slow(20, 200),
+        short_slow(50, 1000),
         ten_flows(),
         late_comer(),
         beside_greedy(),
