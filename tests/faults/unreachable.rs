@@ -49,9 +49,9 @@ fn storm(builder: fn() -> EndpointBuilder) {
     let cut: Vec<_> = (0..SESSIONS)
         .map(|_| client.connect(relay.address).unwrap())
         .collect();
-    let never: Vec<_> = (0..SESSIONS)
-        .map(|_| client.connect(closed_port()).unwrap())
-        .collect();
+    let closed: Vec<_> = (0..SESSIONS).map(|_| ClosedPort::new()).collect();
+    let connect = |port: &ClosedPort| client.connect(port.address()).unwrap();
+    let never: Vec<_> = closed.iter().map(connect).collect();
     let lasting = client.connect(server.address).unwrap();
     for stream in cut.iter().chain([&lasting]) {
         exchange(stream, b"hello");
@@ -98,9 +98,9 @@ fn sockets_of_their_own_learn_of_closed_ports_and_others_go_on() {
     let relay = Relay::towards(server.address, ());
     let cut = Stream::connect_with(relay.address, &impatient()).unwrap();
     exchange(&cut, b"hello");
-    let never: Vec<_> = (0..SESSIONS)
-        .map(|_| Stream::connect(closed_port()).unwrap())
-        .collect();
+    let closed: Vec<_> = (0..SESSIONS).map(|_| ClosedPort::new()).collect();
+    let connect = |port: &ClosedPort| Stream::connect(port.address()).unwrap();
+    let never: Vec<_> = closed.iter().map(connect).collect();
     thread::scope(|scope| {
         let cut = scope.spawn(|| pour(&cut));
         drop(relay);
@@ -117,7 +117,17 @@ fn sockets_of_their_own_learn_of_closed_ports_and_others_go_on() {
     exchange(&lasting, &bytes(500_000));
 }
 
-fn closed_port() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap()
+/// A port that is closed to all, and that nobody else opens meanwhile: its socket hears itself alone.
+struct ClosedPort(UdpSocket);
+
+impl ClosedPort {
+    fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(socket.local_addr().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
 }
