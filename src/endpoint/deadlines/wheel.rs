@@ -3,6 +3,8 @@
 //! To compare the times of all that is in a queue, again and again, would take longer than what is
 //! done about it. Here only those of the first tick are, once.
 
+use std::mem;
+
 use super::{Entries, ROOM_KEPT, is_roomy};
 use crate::moment::Moment;
 
@@ -15,6 +17,8 @@ const TICKS: usize = u64::BITS as usize;
 #[derive(Debug)]
 pub(super) struct Wheel {
     ticks: [Vec<(Moment, u32)>; TICKS],
+    /// What an emptied tick has left to the next that needs room.
+    spare: Vec<(Moment, u32)>,
     /// Which have entries, and which are in order, the earliest last: a bit for each.
     occupied: u64,
     sorted: u64,
@@ -37,6 +41,7 @@ impl Wheel {
         self.present += passed.min(empty);
         if self.len == 0 && passed >= TICKS as u64 {
             self.ticks.fill_with(Vec::new);
+            self.spare = Vec::new();
         }
     }
 
@@ -58,6 +63,9 @@ impl Entries for Wheel {
         let place = place_of(tick_of(when).max(self.present));
         let (tick, bit) = (&mut self.ticks[place], 1 << place);
         let entry = (when, index);
+        if tick.capacity() == 0 {
+            mem::swap(tick, &mut self.spare);
+        }
         if self.occupied & self.sorted & bit != 0 {
             tick.insert(tick.partition_point(|&other| other > entry), entry);
         } else {
@@ -91,6 +99,9 @@ impl Entries for Wheel {
         if is_roomy(tick.len(), tick.capacity()) {
             tick.shrink_to(ROOM_KEPT.max(2 * tick.len()));
         }
+        if tick.is_empty() && self.spare.capacity() == 0 {
+            self.spare = mem::take(tick);
+        }
     }
 
     fn len(&self) -> usize {
@@ -113,6 +124,7 @@ impl Default for Wheel {
     fn default() -> Self {
         Self {
             ticks: [const { Vec::new() }; TICKS],
+            spare: Vec::new(),
             occupied: 0,
             sorted: 0,
             present: 0,
@@ -132,6 +144,7 @@ fn place_of(tick: u64) -> usize {
 #[cfg(test)]
 impl Wheel {
     pub(super) fn room(&self) -> usize {
-        self.ticks.iter().map(Vec::capacity).sum()
+        let ticks = self.ticks.iter().chain([&self.spare]);
+        ticks.map(Vec::capacity).sum()
     }
 }
