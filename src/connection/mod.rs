@@ -21,10 +21,11 @@
 //! | `rtt`, `loss`, `backoff` | how long is the path, what got lost on it, and when to ask again? |
 //! | `thin` | what of that is different for small messages? |
 //! | `congestion`, `pacing`, `validation` | how much may leave, and how fast? |
+//! | `ensemble` | what do others tell that send over the same path? |
 //! | `migration` | where is the peer now? |
 //! | `state`, `life`, `keepalive`, `reminder`, `ending` | how does it begin, go on and end? |
 //! | `status`, `counters` | how does it stand? |
-//! | `clock`, `timer`, `amount` | what time is it, when is it next, and how much until then? |
+//! | `clock`, `timer`, `amount`, `most` | what time is it, when is it next, and how much until then? |
 
 mod ack;
 mod amount;
@@ -34,12 +35,14 @@ mod clock;
 mod congestion;
 mod counters;
 mod ending;
+mod ensemble;
 mod gaps;
 mod input;
 mod keepalive;
 mod life;
 mod loss;
 mod migration;
+mod most;
 mod output;
 mod pacing;
 mod prefetch;
@@ -71,6 +74,7 @@ use crate::{
 
 pub use bytes::ByteQueue;
 pub use counters::Counters;
+pub use ensemble::{Ensembles, Members};
 pub(crate) use queue::shrink as shrink_queue;
 pub use state::{State, Trigger};
 pub use timer::Timer;
@@ -159,6 +163,8 @@ pub struct Connection {
     output: output::Output,
     /// Something that came has been dropped, and nobody has asked yet.
     has_dropped: bool,
+    /// Whether it is among those of its ensemble.
+    is_compared: bool,
     stats: Arc<Counters>,
 }
 
@@ -232,6 +238,7 @@ impl Connection {
             path: migration::PathStart::default(),
             output: output::Output::default(),
             has_dropped: false,
+            is_compared: false,
             stats: Arc::default(),
             config,
         };

@@ -5,6 +5,7 @@
 //! ([`thread`]), or that of the poll thread.
 
 mod admit;
+mod ensemble;
 mod input;
 mod migrate;
 
@@ -15,7 +16,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{connection::Side, error::ConnectionError, sync::Gathering};
+use crate::{
+    connection::{Ensembles, Side},
+    error::ConnectionError,
+    sync::Gathering,
+};
 
 use super::{
     batch::DatagramBatch,
@@ -57,6 +62,7 @@ pub(super) struct Worker {
     /// How many have been visited since the last turn.
     visited: usize,
     transmitter: Transmitter,
+    ensembles: Ensembles<Table<Session>>,
     seeds: RandomState,
     /// Sessions, ever.
     taken_up: u64,
@@ -78,6 +84,7 @@ impl Worker {
             fresh: 0,
             visited: 0,
             transmitter: Transmitter::new(index),
+            ensembles: Ensembles::new(),
             seeds: RandomState::new(),
             taken_up: 0,
             batches: Vec::new(),
@@ -101,6 +108,7 @@ impl Worker {
         self.fire_deadlines(now);
         self.visit_touched(now, MAX_VISITS);
         self.visited = 0;
+        self.ensembles.compare(now, &mut self.table);
         self.forget_old(now);
     }
 
@@ -370,6 +378,7 @@ impl Worker {
             session.connection.on_blocked();
         }
         session.settle(now);
+        self.ensembles.watch(now, slot, &mut session.connection);
         let lines_up = session.falls_silent().then(|| session.id().port);
         if session.is_over() && flushed != Flushed::More {
             self.remove(now, slot);

@@ -14,6 +14,10 @@ use crate::{
 };
 use rate::RateSample;
 
+/// A path is short if its round trip is: threads are late by as much, and a queue may be full before
+/// it is seen.
+pub(super) const SHORT: Duration = Duration::from_millis(5);
+
 /// Decides how much may be in flight. It hears of every acknowledgement and loss.
 pub(super) trait Controller: Debug + Send {
     fn on_ack(&mut self, event: &AckEvent);
@@ -26,6 +30,14 @@ pub(super) trait Controller: Debug + Send {
 
     /// The peer has proven its address, and data waited for nothing else.
     fn on_late_proof(&mut self) {}
+
+    /// What it can tell others on the path, if it has found its share and wants to know of theirs.
+    fn standing(&self) -> Option<Standing> {
+        None
+    }
+
+    /// What they know together; `None` if there is no other.
+    fn set_common(&mut self, _common: Option<Common>) {}
 
     /// Payload bytes that may be in flight.
     fn window(&self) -> u64;
@@ -40,6 +52,22 @@ pub(super) trait Controller: Debug + Send {
     fn bursts(&self) -> Bursts {
         Bursts::default()
     }
+}
+
+/// What a connection knows of its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) least_rtt: Duration,
+    /// A queue has overflowed lately.
+    pub(super) overflowed: bool,
+}
+
+/// What several connections know together that send over the same path at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Common {
+    /// Payload bytes per second on which each may count, at most.
+    pub(super) rate: u64,
+    pub(super) least_rtt: Duration,
 }
 
 /// What an acknowledgement brought.

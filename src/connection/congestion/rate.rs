@@ -92,6 +92,13 @@ impl RateSampler {
         self.app_limited_until = self.delivered + in_flight.max(1);
     }
 
+    /// Whether the application was the limit at any time since so much had been delivered, or was it
+    /// for what was in flight then.
+    #[inline]
+    pub(in crate::connection) fn was_app_limited(&self, delivered: u64) -> bool {
+        self.app_limited_until > delivered
+    }
+
     pub(in crate::connection) fn on_delivered(&mut self, now: Moment, len: u64) {
         self.delivered += len;
         self.delivered_at = now;

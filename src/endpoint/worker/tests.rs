@@ -14,6 +14,7 @@ mod backlog;
 mod both_ways;
 mod closing;
 mod crowd;
+mod ensemble;
 mod flood;
 mod leaving;
 mod memory;

@@ -167,6 +167,34 @@ fn a_switch_of_little_memory_is_shared_and_not_flooded() {
     expect(&rows::switch(500), &[Goodput(0.95), Jain(0.9), Wire(1.15)]);
 }
 
+/// The same for connections of one program, which know of each other.
+#[test]
+fn connections_of_one_program_share_a_switch() {
+    expect(
+        &rows::switch(100).together(),
+        &[Goodput(0.95), Slowest(0.8), Jain(0.98), Wire(1.18)],
+    );
+    let goals = [Goodput(0.95), Slowest(0.7), Jain(0.98), Wire(1.1)];
+    expect(&rows::switch(500).together(), &goals);
+    expect(&rows::switch(2000).together(), &goals);
+    expect(&rows::late_at_switch().together(), &goals);
+}
+
+#[test]
+fn connections_of_one_program_share_a_slow_path_or_one_that_loses() {
+    for row in [rows::many_slow(2, 10), rows::many_slow(8, 20)] {
+        let goals = [Goodput(0.97), Slowest(0.9), Wire(CLEAN_WIRE)];
+        expect(&row.together(), &goals);
+    }
+    let goals = [
+        Goodput(0.95),
+        Slowest(0.9),
+        Wire(1.12),
+        QueueingP95(10 * MS),
+    ];
+    expect(&rows::many_lossy(0.05).together(), &goals);
+}
+
 /// Where threads are late, what they send at once decides how fast a flow is, and the delay that they
 /// make looks like a queue.
 #[test]
@@ -174,6 +202,8 @@ fn flows_share_a_busy_machine() {
     for turn_ms in [0, 3] {
         let goals = [Goodput(0.88), Slowest(0.5), Jain(0.95), Wire(CLEAN_WIRE)];
         expect(&rows::busy_machine(turn_ms), &goals);
+        let goals = [Goodput(0.88), Slowest(0.85), Wire(CLEAN_WIRE)];
+        expect(&rows::busy_machine(turn_ms).together(), &goals);
     }
 }
 
@@ -212,18 +242,16 @@ fn chance_losses_on_a_short_path_are_no_queue() {
 
 #[test]
 fn ten_flows_share() {
-    expect(
-        &rows::ten_flows(),
-        &[Goodput(0.92), Jain(0.9), Wire(1.10), Honest],
-    );
+    for row in [rows::ten_flows(), rows::ten_flows().together()] {
+        expect(&row, &[Goodput(0.92), Jain(0.9), Wire(1.10), Honest]);
+    }
 }
 
 #[test]
 fn a_late_comer_gets_its_share() {
-    expect(
-        &rows::late_comer(),
-        &[Goodput(0.92), Jain(0.9), Wire(1.10), Honest],
-    );
+    for row in [rows::late_comer(), rows::late_comer().together()] {
+        expect(&row, &[Goodput(0.92), Jain(0.9), Wire(1.10), Honest]);
+    }
 }
 
 /// A delay that varies within a round trip is not taken for a queue for long, and a queue behind it

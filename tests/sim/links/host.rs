@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, net::Shutdown, time::Duration};
 
-use mkcp::{ConnectionStats, internal::connection::Side};
+use mkcp::{
+    ConnectionStats,
+    internal::connection::{Connection, Members, Side},
+};
 
 use super::row::{Kind, Work};
 use crate::{
@@ -61,6 +64,21 @@ pub struct Host {
     pub due: Option<Time>,
     pub sent: u64,
     pub received: u64,
+}
+
+/// Two for each flow. Those of a side share their path.
+pub struct Hosts(pub Vec<Host>);
+
+impl Members for Hosts {
+    type Name = usize;
+    type Path = ();
+
+    fn find(&mut self, host: usize) -> Option<((), &mut Connection)> {
+        match &mut self.0[host].peer {
+            Peer::Ours(peer) => Some(((), peer.connection_mut()?)),
+            Peer::Go(_) => None,
+        }
+    }
 }
 
 /// What an end does with its connection.

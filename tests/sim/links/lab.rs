@@ -2,19 +2,22 @@
 //!
 //! Nothing is checked here, and bytes have no pattern: the sweeps do that, and it costs time.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use mkcp::{
     ConnectionStats,
     internal::{
-        connection::Side,
+        connection::{Ensembles, Members, Side},
         wire::{Segment, Segments},
     },
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
-    host::Host,
+    host::{Host, Hosts},
     row::{Driver, OVERHEAD, Row, Work},
 };
 use crate::{
@@ -105,8 +108,10 @@ struct Processor {
 
 struct Lab {
     now: Time,
-    /// Two for each flow.
-    hosts: Vec<Host>,
+    /// What virtual time zero is to ensembles.
+    epoch: Instant,
+    hosts: Hosts,
+    ensembles: Option<[Ensembles<Hosts>; 2]>,
     started: Vec<bool>,
     links: [Link; 2],
     events: EventHeap<Event>,
@@ -170,7 +175,9 @@ impl Lab {
         }
         Self {
             now: Time::ZERO,
-            hosts,
+            epoch: Instant::now(),
+            hosts: Hosts(hosts),
+            ensembles: row.together.then(Default::default),
             started: vec![false; row.flows.len()],
             links: [
                 Link::new(row.link.clone(), seed.wrapping_add(1)),
@@ -191,12 +198,12 @@ impl Lab {
     }
 
     fn next_time(&self) -> Option<Time> {
-        let dues = self.hosts.iter().filter_map(|host| host.due);
+        let dues = self.hosts.0.iter().filter_map(|host| host.due);
         dues.chain(self.events.next_time()).min()
     }
 
     fn is_done(&self) -> bool {
-        self.hosts.iter().all(Host::is_done)
+        self.hosts.0.iter().all(Host::is_done)
     }
 
     /// Whether every request there was to be is answered.
@@ -205,7 +212,7 @@ impl Lab {
             .flows
             .iter()
             .all(|plan| matches!(plan.work, Work::Rounds { .. }));
-        asks && self.started[0] && self.hosts.iter().step_by(2).all(Host::is_done)
+        asks && self.started[0] && self.hosts.0.iter().step_by(2).all(Host::is_done)
     }
 
     fn step(&mut self, next: Time) {
@@ -223,8 +230,8 @@ impl Lab {
             }
             return;
         }
-        for host in 0..self.hosts.len() {
-            if self.hosts[host].due.is_some_and(|due| due <= self.now) {
+        for host in 0..self.hosts.0.len() {
+            if self.hosts.0[host].due.is_some_and(|due| due <= self.now) {
                 self.serve(host);
             }
         }
@@ -237,16 +244,19 @@ impl Lab {
         }
         let side = host % 2;
         if self.is_busy(side) {
-            self.hosts[host].due = None;
+            self.hosts.0[host].due = None;
             let waiting = &mut self.processors[side].waiting;
             if !waiting.contains(&host) {
                 waiting.push_back(host);
             }
             return;
         }
-        let (held, sent) = (self.hosts[host].inbox.len(), self.links[side].counters.sent);
+        let (held, sent) = (
+            self.hosts.0[host].inbox.len(),
+            self.links[side].counters.sent,
+        );
         self.wake(host);
-        let handled = held - self.hosts[host].inbox.len();
+        let handled = held - self.hosts.0[host].inbox.len();
         let datagrams = handled as u32 + (self.links[side].counters.sent - sent) as u32;
         self.occupy(side, self.now + self.driver.work * datagrams.max(1));
     }
@@ -277,19 +287,19 @@ impl Lab {
     }
 
     fn arrive(&mut self, host: usize, datagram: Vec<u8>) {
-        self.hosts[host].inbox.push_back(datagram);
+        self.hosts.0[host].inbox.push_back(datagram);
         if self.driver.lateness.is_zero() {
             return self.serve(host);
         }
         let noticed = self.now + self.driver.lateness.mul_f64(self.rng.random());
-        let due = &mut self.hosts[host].due;
+        let due = &mut self.hosts.0[host].due;
         // A wake that is pending takes this one too.
         *due = Some(due.map_or(noticed, |due| due.min(noticed)));
     }
 
     fn wake(&mut self, host: usize) {
         let now = self.now;
-        let end = &mut self.hosts[host];
+        let end = &mut self.hosts.0[host];
         let node = end.peer.node_mut();
         for _ in 0..self.driver.batch {
             let Some(datagram) = end.inbox.pop_front() else {
@@ -309,9 +319,9 @@ impl Lab {
             return true;
         }
         let notices = self.now + self.driver.program.mul_f64(self.rng.random());
-        let at = *self.hosts[host].program_at.get_or_insert(notices);
+        let at = *self.hosts.0[host].program_at.get_or_insert(notices);
         if at <= self.now {
-            self.hosts[host].program_at = None;
+            self.hosts.0[host].program_at = None;
         }
         at <= self.now
     }
@@ -321,17 +331,18 @@ impl Lab {
         let now = self.now;
         let (flow, side) = (host / 2, host % 2);
         let (read, round) = match self.is_program_awake(host) {
-            true => self.hosts[host].run(now),
+            true => self.hosts.0[host].run(now),
             false => (0, None),
         };
         if side == SERVER && read > 0 {
             self.logs[flow].read.push((now, read));
         }
         self.logs[flow].rounds.extend(round);
-        while let Some(datagram) = self.hosts[host].peer.node_mut().transmit(now) {
+        while let Some(datagram) = self.hosts.0[host].peer.node_mut().transmit(now) {
             self.send(host, datagram);
         }
-        let end = &mut self.hosts[host];
+        self.compare(host);
+        let end = &mut self.hosts.0[host];
         end.timeout = end.peer.node().next_timeout();
         let wakes = [end.timeout, end.next_act(now), end.program_at];
         let mut due = wakes.into_iter().flatten().min();
@@ -342,6 +353,17 @@ impl Lab {
             due = Some(now);
         }
         end.due = due;
+    }
+
+    fn compare(&mut self, host: usize) {
+        let Some(ensembles) = &mut self.ensembles else {
+            return;
+        };
+        let (now, ensemble) = (self.epoch + self.now, &mut ensembles[host % 2]);
+        if let Some((_, connection)) = self.hosts.find(host) {
+            ensemble.watch(now, host, connection);
+        }
+        ensemble.compare(now, &mut self.hosts);
     }
 
     fn send(&mut self, host: usize, datagram: Vec<u8>) {
@@ -394,7 +416,7 @@ impl Lab {
 
     fn sample(&mut self) {
         for (flow, log) in self.logs.iter_mut().enumerate() {
-            let stats = self.hosts[2 * flow].stats();
+            let stats = self.hosts.0[2 * flow].stats();
             if let (true, Some(stats)) = (self.started[flow], stats) {
                 log.samples.push((self.now, stats));
             }
@@ -404,7 +426,7 @@ impl Lab {
 
     fn finish(mut self) -> Run {
         for (flow, log) in self.logs.iter_mut().enumerate() {
-            log.stats = [CLIENT, SERVER].map(|side| self.hosts[2 * flow + side].stats());
+            log.stats = [CLIENT, SERVER].map(|side| self.hosts.0[2 * flow + side].stats());
         }
         Run {
             flows: self.logs,

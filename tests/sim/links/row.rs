@@ -33,6 +33,8 @@ pub struct Row {
     /// From when on goodput counts.
     pub measure_from: Time,
     pub driver: Driver,
+    /// Each side is one program, which compares its connections.
+    pub together: bool,
 }
 
 pub struct FlowPlan {
@@ -134,6 +136,12 @@ impl Row {
         if let Some(rate) = &mut self.link.rate {
             rate.queue_bytes = bytes;
         }
+        self
+    }
+
+    pub fn together(mut self) -> Self {
+        self.name += "-together";
+        self.together = true;
         self
     }
 

@@ -1,5 +1,7 @@
 //! The rows as data.
 
+mod short;
+
 use std::time::Duration;
 
 use mkcp::{Config, Congestion};
@@ -10,6 +12,10 @@ use crate::{
     go_peer::config::GoConfig,
     network::{Bursts, Change, Late, LinkProfile, Rate},
     radio::Radio,
+};
+
+pub use short::{
+    busy_machine, late_at_switch, many_lossy, many_slow, short_lossy, short_slow, switch,
 };
 
 const MBIT: u64 = 1_000_000 / 8;
@@ -42,6 +48,7 @@ fn bulk(name: impl Into<String>, mbit: u64, rtt_ms: u32) -> Row {
         time: 10 * SECOND,
         measure_from: Time::ZERO,
         driver: Driver::IDEAL,
+        together: false,
     }
 }
 
@@ -243,48 +250,6 @@ pub fn loss_rises() -> Row {
     row
 }
 
-/// Eight flows over a switch of a gigabit, as threads in one room see it, with so many packets of
-/// queue.
-pub fn switch(queue: u64) -> Row {
-    let mut row = bulk(format!("8flows-1000m-0.2ms-queue{queue}"), 1000, 1)
-        .queue(queue * PACKET)
-        .seconds(1);
-    row.link.delay = Duration::from_micros(100);
-    row.flows = (0..8)
-        .map(|_| flow(Time::ZERO, bbr(), bbr(), Work::Bulk))
-        .collect();
-    row.driver = Driver::REAL;
-    row
-}
-
-/// The same with much queue, and one of them comes when the others have made it stand.
-pub fn late_at_switch() -> Row {
-    let mut row = switch(2000).seconds(3);
-    row.name = "8flows-1000m-0.2ms-late".to_owned();
-    row.flows[7].start = SECOND;
-    row
-}
-
-/// Many flows between the programs of one busy machine: the path is short, its rate and its queue
-/// are large, and the processors are the bottleneck. One is enough for the servers and one for the
-/// clients, or both sides take turns of so many milliseconds.
-pub fn busy_machine(turn_ms: u32) -> Row {
-    let mut row = bulk(format!("32flows-busy-turns{turn_ms}ms"), 3000, 1)
-        .queue(4 * 1024 * 1024)
-        .seconds(2);
-    row.link.delay = Duration::from_micros(20);
-    // All but the first begin when the others are under way.
-    row.flows = (0..32)
-        .map(|n| flow(n * MS, bbr(), bbr(), Work::Bulk))
-        .collect();
-    row.driver = Driver {
-        work: Duration::from_micros(if turn_ms == 0 { 4 } else { 2 }),
-        turn: turn_ms * MS,
-        ..Driver::REAL
-    };
-    row
-}
-
 /// Four flows whose threads are up to 10 ms late, over a long path with a queue of 5 ms.
 pub fn late_threads() -> Row {
     let mut row = bulk("4flows-100m-50ms-late10ms", 100, 50)
@@ -298,25 +263,6 @@ pub fn late_threads() -> Row {
         batch: 1000,
         ..Driver::REAL
     };
-    row
-}
-
-/// A short path that carries no more in a round trip than the least window, or hardly more.
-pub fn short_slow(mbit: u64, rtt_us: u64) -> Row {
-    let name = format!("{mbit}m-{}ms", rtt_us as f64 / 1000.0);
-    let mut row = bulk(name, mbit, 1).queue(200 * PACKET).seconds(6);
-    row.link.delay = Duration::from_micros(rtt_us / 2);
-    row
-}
-
-/// A short path that loses such a share by chance, with a queue that has room.
-pub fn short_lossy(share: f64) -> Row {
-    let mut row = bulk(format!("200m-0.5ms-{}%", percent(share)), 200, 1)
-        .queue(500 * PACKET)
-        .losing(share)
-        .seconds(3);
-    row.link.delay = Duration::from_micros(250);
-    row.driver = Driver::REAL;
     row
 }
 
@@ -462,8 +408,21 @@ pub fn all() -> Vec<Row> {
         short_lossy(0.05),
         short_lossy(0.2),
         late_at_switch(),
+        switch(100).together(),
+        switch(500).together(),
+        switch(2000).together(),
+        late_at_switch().together(),
         busy_machine(0),
         busy_machine(3),
+        busy_machine(0).together(),
+        busy_machine(3).together(),
+        many_slow(2, 10).together(),
+        many_slow(8, 20).together(),
+        many_slow(8, 20),
+        many_lossy(0.05).together(),
+        many_lossy(0.05),
+        ten_flows().together(),
+        late_comer().together(),
         late_threads(),
         short_slow(5, 1000),
         short_slow(10, 1000),

@@ -26,7 +26,7 @@ use super::{
         amount::scale,
         pacing::{Bursts, WHOLE},
     },
-    AckEvent, Controller, LossEvent,
+    AckEvent, Common, Controller, LossEvent, Standing,
 };
 use crate::{
     moment::{Micros, Moment},
@@ -415,6 +415,22 @@ impl Controller for Bbr {
         if matches!(self.mode, Mode::Startup { .. }) && u64::from(self.window) == initial {
             self.set_window(self.bytes(LATE_SEGMENTS));
         }
+    }
+
+    /// Before it has filled the path once, and while it sends little to measure it, it does not take
+    /// its share.
+    fn standing(&self) -> Option<Standing> {
+        let is_measuring = matches!(self.mode, Mode::ProbeRtt { .. });
+        let takes_its_share = self.was_full && !is_measuring;
+        let least_rtt = self.path.own_min_rtt().filter(|_| takes_its_share)?;
+        Some(Standing {
+            least_rtt,
+            overflowed: self.burst_share < WHOLE,
+        })
+    }
+
+    fn set_common(&mut self, common: Option<Common>) {
+        self.path.set_common(common);
     }
 
     fn window(&self) -> u64 {

@@ -1,14 +1,17 @@
 //! What is known of the path: its bandwidth, its least round-trip time, the queue that stands on
 //! it, and the share of datagrams that get lost without one.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use super::{
-    super::{AckEvent, rate::RateSample},
+    super::{AckEvent, Common, SHORT, rate::RateSample},
     variation::Variation,
 };
 use crate::{
-    connection::amount::{bytes_in, scale},
+    connection::{
+        amount::{bytes_in, scale},
+        most::MaxOverCycles,
+    },
     moment::{Micros, Moment, Span},
 };
 
@@ -17,9 +20,7 @@ const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
 /// A queue is seen when it delays by an eighth of the round trip, within these bounds.
 const LEAST_QUEUE: Duration = Duration::from_millis(2);
 const MOST_QUEUE: Duration = Duration::from_millis(16);
-/// Below this round trip a queue that is seen too late may be full; it is not taken for empty if it
-/// delays by this.
-const SHORT: Duration = Duration::from_millis(5);
+/// On a short path, a queue is not taken for empty if it delays by this.
 const LEAST_SHORT_QUEUE: Duration = Duration::from_micros(250);
 /// The least of so many samples in a row is the delay that they have in common.
 const QUEUE_SAMPLES: u8 = 8;
@@ -51,6 +52,10 @@ pub(super) struct PathModel {
     queue_since: Option<Moment>,
     tick: Micros,
     loss: AmbientLoss,
+    /// What several connections on it know together: how much each may count on, and the least
+    /// round-trip time.
+    common_rate: Option<NonZeroU64>,
+    common_rtt: Micros,
     /// Round trips, which may begin anew, by what was delivered when one ended.
     round: u32,
     round_end: u64,
@@ -72,6 +77,10 @@ impl PathModel {
             return false;
         };
         self.take_rate(&sample);
+        if sample.app_limited {
+            // It is compared no more, and what it knows of the others becomes old.
+            self.common_rate = None;
+        }
         let round_passed = sample.prior_delivered >= self.round_end;
         if round_passed {
             self.round = self.round.wrapping_add(1);
@@ -109,11 +118,8 @@ impl PathModel {
         }
         self.recent_since = Some(now);
         let recent = self.recent.get();
-        if self.has_queue() && self.recent.before > 0 && recent < scale(self.bandwidth(), 3, 4) {
-            self.bandwidth = MaxOverCycles {
-                before: 0,
-                current: recent,
-            };
+        if self.has_queue() && self.recent.before() > 0 && recent < scale(self.bandwidth(), 3, 4) {
+            self.bandwidth = MaxOverCycles::only(recent);
         }
         self.recent.advance();
     }
@@ -139,10 +145,7 @@ impl PathModel {
     pub(super) fn settle(&mut self, bandwidth: u64) {
         let bandwidth = bandwidth.max(scale(self.bandwidth(), 3, 4));
         if bandwidth < self.bandwidth() {
-            self.bandwidth = MaxOverCycles {
-                before: 0,
-                current: bandwidth,
-            };
+            self.bandwidth = MaxOverCycles::only(bandwidth);
         }
     }
 
@@ -162,7 +165,17 @@ impl PathModel {
 
     /// Payload bytes per second that arrive.
     pub(super) fn bandwidth(&self) -> u64 {
-        self.bandwidth.get()
+        let measured = self.bandwidth.get();
+        self.common_rate
+            .map_or(measured, |most| measured.min(most.get()))
+    }
+
+    /// What several connections on the path know together.
+    pub(super) fn set_common(&mut self, common: Option<Common>) {
+        self.common_rate = common.and_then(|common| NonZeroU64::new(common.rate));
+        if let Some(common) = common {
+            self.common_rtt = common.least_rtt.into();
+        }
     }
 
     /// Payload bytes per second that have to leave for that.
@@ -172,7 +185,7 @@ impl PathModel {
 
     /// The bandwidth-delay product in payload bytes, times a gain in percent.
     pub(super) fn bandwidth_delay(&self, gain: u64) -> Option<u64> {
-        let product = bytes_in(self.min_rtt?.rtt.get(), self.sending_rate());
+        let product = bytes_in(self.known_min_rtt()?, self.sending_rate());
         Some(scale(product, gain, 100).min(u64::MAX / 4))
     }
 
@@ -186,7 +199,16 @@ impl PathModel {
         self.known_min_rtt().unwrap_or(Duration::ZERO)
     }
 
+    /// Whoever came when a queue stood has never seen the path without it, but others have.
     pub(super) fn known_min_rtt(&self) -> Option<Duration> {
+        let own = self.own_min_rtt()?;
+        Some(match self.common_rate {
+            Some(_) => own.min(self.common_rtt.get()),
+            None => own,
+        })
+    }
+
+    pub(super) fn own_min_rtt(&self) -> Option<Duration> {
         self.min_rtt.map(|min| min.rtt.get())
     }
 
@@ -394,29 +416,5 @@ impl Share {
     fn get(&self) -> Option<u64> {
         let known = self.total >= LOSS_LEAST;
         known.then(|| u64::from(self.lost) * 1000 / u64::from(self.total))
-    }
-}
-
-/// The largest sample of this span of time and of the one before.
-#[derive(Debug, Default)]
-struct MaxOverCycles {
-    before: u64,
-    current: u64,
-}
-
-impl MaxOverCycles {
-    fn get(&self) -> u64 {
-        self.before.max(self.current)
-    }
-
-    fn update(&mut self, sample: u64) {
-        self.current = self.current.max(sample);
-    }
-
-    /// A cycle without samples says nothing.
-    fn advance(&mut self) {
-        if self.current > 0 {
-            self.before = std::mem::take(&mut self.current);
-        }
     }
 }
