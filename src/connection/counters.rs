@@ -32,6 +32,32 @@ impl Count {
     }
 }
 
+/// A number that somebody else adds to another one, from time to time.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    count: Count,
+    reported: Count,
+}
+
+impl Reported {
+    #[inline]
+    pub(crate) fn add(&self, more: u64) {
+        self.count.add(more);
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// How much has come since this was asked.
+    pub(crate) fn take_news(&self) -> u64 {
+        let news = self.count.get() - self.reported.get();
+        self.reported.add(news);
+        news
+    }
+}
+
 /// As the fields of [`ConnectionStats`] with these names. They are kept once, and whoever wants to
 /// know them shares them.
 #[derive(Debug, Default)]
@@ -59,9 +85,9 @@ pub(crate) struct Mishaps {
     pub(super) retransmits_timeout: Count,
     pub(super) spurious: Count,
     pub(super) duplicates_received: Count,
-    pub(crate) beyond_window: Count,
-    pub(crate) over_memory: Count,
-    pub(crate) reflected: Count,
+    pub(crate) beyond_window: Reported,
+    pub(crate) over_memory: Reported,
+    pub(crate) reflected: Reported,
 }
 
 /// As the fields of [`WakeStats`].
@@ -140,11 +166,9 @@ impl Counters {
     /// All that there is to say.
     pub fn stats(&self) -> ConnectionStats {
         let levels = &self.levels;
-        let mishap = |kind: fn(&Mishaps) -> &Count| {
-            self.past_mishaps().map_or(0, |mishaps| kind(mishaps).get())
-        };
-        let fast = mishap(|mishaps| &mishaps.retransmits_fast);
-        let timeout = mishap(|mishaps| &mishaps.retransmits_timeout);
+        let mishap = |kind: fn(&Mishaps) -> u64| self.past_mishaps().map_or(0, kind);
+        let fast = mishap(|mishaps| mishaps.retransmits_fast.get());
+        let timeout = mishap(|mishaps| mishaps.retransmits_timeout.get());
         ConnectionStats {
             rtt: levels.rtt.time(),
             min_rtt: levels.min_rtt.time(),
@@ -163,11 +187,11 @@ impl Counters {
             segments_retransmitted: fast + timeout,
             retransmits_fast: fast,
             retransmits_timeout: timeout,
-            spurious: mishap(|mishaps| &mishaps.spurious),
-            duplicates_received: mishap(|mishaps| &mishaps.duplicates_received),
-            beyond_window: mishap(|mishaps| &mishaps.beyond_window),
-            over_memory: mishap(|mishaps| &mishaps.over_memory),
-            reflected: mishap(|mishaps| &mishaps.reflected),
+            spurious: mishap(|mishaps| mishaps.spurious.get()),
+            duplicates_received: mishap(|mishaps| mishaps.duplicates_received.get()),
+            beyond_window: mishap(|mishaps| mishaps.beyond_window.get()),
+            over_memory: mishap(|mishaps| mishaps.over_memory.get()),
+            reflected: mishap(|mishaps| mishaps.reflected.get()),
             acks_sent: self.acks_sent.get(),
             acks_received: self.acks_received.get(),
             send_queue: levels.send_queue.get(),

@@ -113,10 +113,10 @@ impl<M: Members> Ensembles<M> {
     /// one of those to be compared.
     #[inline]
     pub fn watch(&mut self, now: Instant, name: M::Name, connection: &mut Connection) {
-        if connection.is_compared || !connection.is_limited_by_path() {
+        if connection.output.is_compared || !connection.is_limited_by_path() {
             return;
         }
-        connection.is_compared = true;
+        connection.output.is_compared = true;
         self.began.get_or_insert(now);
         self.round_trip = self.round_trip.max(connection.round_trip());
         self.members.push(Member {
@@ -176,7 +176,7 @@ impl<M: Members> Ensembles<M> {
             let Some((path, connection)) = members.find(member.name) else {
                 continue;
             };
-            connection.is_compared = false;
+            connection.output.is_compared = false;
             if member.counts {
                 let common = self.paths.get(&path).and_then(Arrivals::common);
                 connection.controller.set_common(common);

@@ -6,7 +6,7 @@ use super::{
     Connection, Side, State, Trigger,
     ack::Urgency,
     congestion::{AckEvent, rate::Sampled},
-    counters::{Count, Mishaps},
+    counters::{Mishaps, Reported},
     keepalive::news_delay,
     receive::Accepted,
     send::{Sent, Status},
@@ -221,7 +221,7 @@ impl Connection {
         is_closing && command.kind == CommandKind::Ping && command.options == Options::CLOSE
     }
 
-    fn count_drop(&mut self, reason: fn(&Mishaps) -> &Count) {
+    fn count_drop(&mut self, reason: fn(&Mishaps) -> &Reported) {
         reason(self.stats.mishaps()).add(1);
         self.has_dropped = true;
     }

@@ -163,8 +163,6 @@ pub struct Connection {
     output: output::Output,
     /// Something that came has been dropped, and nobody has asked yet.
     has_dropped: bool,
-    /// Whether it is among those of its ensemble.
-    is_compared: bool,
     stats: Arc<Counters>,
 }
 
@@ -238,7 +236,6 @@ impl Connection {
             path: migration::PathStart::default(),
             output: output::Output::default(),
             has_dropped: false,
-            is_compared: false,
             stats: Arc::default(),
             config,
         };

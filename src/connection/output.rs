@@ -30,6 +30,8 @@ pub(super) struct Output {
     /// Repetitions are due to later acknowledgements, not to a timer.
     pub(super) repeat_is_fast: bool,
     pub(super) peer_wraps: bool,
+    /// It is being compared with others that the same path keeps back.
+    pub(super) is_compared: bool,
     /// Another datagram may leave at the same time as the last one.
     has_more: bool,
     /// When the small segment at the end stops waiting for company.

@@ -62,18 +62,8 @@ pub(super) struct Session {
     /// empty, or is reset when the linger time, which began then, is over.
     told: Told,
     pipe_linger: Option<Box<Instant>>,
-    /// What the connection had dropped, as of the last visit: the lower halves of the counts.
-    dropped: Dropped,
     keeping: Keeping,
 }
-
-/// What a connection drops, and how often it did so for each of these reasons.
-const DROPS: [DropReason; 3] = [
-    DropReason::BeyondWindow,
-    DropReason::OverMemory,
-    DropReason::Reflected,
-];
-type Dropped = [u32; DROPS.len()];
 
 /// What one side has already told the other, so that it is told once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +115,6 @@ impl Session {
             no_writer: false,
             told: Told::default(),
             pipe_linger: None,
-            dropped: Dropped::default(),
             keeping: Keeping::default(),
         }
     }
@@ -221,17 +210,14 @@ impl Session {
         let Some(mishaps) = self.connection.counters().past_mishaps() else {
             return;
         };
-        let counts = [
-            &mishaps.beyond_window,
-            &mishaps.over_memory,
-            &mishaps.reflected,
-        ];
-        let now = counts.map(|count| count.get() as u32);
-        let before = std::mem::replace(&mut self.dropped, now);
-        for ((reason, now), before) in DROPS.into_iter().zip(now).zip(before) {
-            if now != before {
-                let more = now.wrapping_sub(before);
-                self.port().counters.drop_many(reason, more.into());
+        for (reason, dropped) in [
+            (DropReason::BeyondWindow, &mishaps.beyond_window),
+            (DropReason::OverMemory, &mishaps.over_memory),
+            (DropReason::Reflected, &mishaps.reflected),
+        ] {
+            let more = dropped.take_news();
+            if more > 0 {
+                self.port().counters.drop_many(reason, more);
             }
         }
     }
