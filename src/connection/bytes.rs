@@ -8,14 +8,20 @@ use std::{collections::VecDeque, fmt, io::IoSliceMut, iter, mem, ops::Range};
 
 use crate::prefetch::prefetch;
 
+#[cfg(test)]
+mod tests;
+
 /// The longest chunk.
 const CHUNK: usize = 64 * 1024;
 /// The shortest one: small messages should not grow theirs step by step.
 const SMALLEST: usize = 64;
 /// What is shorter is copied.
 const LEAST_MOVED: usize = 4 * 1024;
-/// Empty chunks that are kept for the next bytes.
+/// Empty chunks that are kept for the next bytes ...
 const SPARES: usize = super::KEPT_BYTES / CHUNK;
+/// ... or as many as were needed while so many bytes passed: where a reader is late now and then, it
+/// will be again.
+const LATELY: u64 = 256 * 1024 * 1024;
 
 /// A queue of bytes. What memory it keeps while it is empty is given back by `release_memory`: then
 /// it is no more than a word, for most queues of most connections are empty most of the time.
@@ -44,8 +50,17 @@ struct Held {
 struct Rest {
     chunks: VecDeque<Chunk>,
     spares: Vec<Vec<u8>>,
+    needed: Needed,
     /// Where bytes are put together that lie apart.
     scratch: Vec<u8>,
+}
+
+/// How many chunks there were at most while the last `LATELY` bytes passed, and the bytes before.
+#[derive(Default)]
+struct Needed {
+    now: usize,
+    before: usize,
+    since: u64,
 }
 
 struct Chunk {
@@ -293,6 +308,7 @@ impl Held {
         if let Some(rest) = &mut self.rest {
             rest.spares = Vec::new();
             rest.scratch = Vec::new();
+            rest.needed = Needed::default();
         }
         self.rest.take_if(|rest| rest.chunks.is_empty());
         self.first.drain(..mem::take(&mut self.gone) as usize);
@@ -321,19 +337,25 @@ impl Held {
         Some(self.rest.as_mut()?.chunks.pop_front()?.bytes)
     }
 
-    fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if self.idle || bytes.capacity() == 0 {
-            return;
-        }
-        let spares = &mut self.rest.get_or_insert_default().spares;
-        if spares.len() < SPARES {
-            bytes.clear();
-            spares.push(bytes);
+    fn recycle(&mut self, bytes: Vec<u8>) {
+        if !self.idle && bytes.capacity() > 0 {
+            self.rest.get_or_insert_default().recycle(bytes, self.start);
         }
     }
 }
 
 impl Rest {
+    /// Keeps an empty chunk, if it may be needed. `passed` is how many bytes have left the queue.
+    fn recycle(&mut self, mut bytes: Vec<u8>, passed: u64) {
+        let most = self.needed.most(passed).max(SPARES);
+        if self.spares.len() < most {
+            bytes.clear();
+            self.spares.push(bytes);
+        } else {
+            self.spares.truncate(most);
+        }
+    }
+
     /// Appends to the last chunk, and in more of them. `come` is how many bytes had come with what
     /// lies before all of these.
     fn extend(&mut self, mut data: &[u8], come: u64) {
@@ -348,14 +370,19 @@ impl Rest {
             }
             let bytes = self.spares.pop().unwrap_or_default();
             let end = self.chunks.back().map_or(come, |chunk| chunk.end);
-            self.chunks.push_back(Chunk { end, bytes });
+            self.push(Chunk { end, bytes });
         }
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        self.chunks.push_back(chunk);
+        self.needed.now = self.needed.now.max(self.chunks.len());
     }
 
     fn append(&mut self, bytes: Vec<u8>, come: u64) {
         let before = self.chunks.back().map_or(come, |chunk| chunk.end);
         let end = before + bytes.len() as u64;
-        self.chunks.push_back(Chunk { end, bytes });
+        self.push(Chunk { end, bytes });
     }
 
     /// Bytes by their places, some of which are behind those of `first`, from `start` on.
@@ -389,6 +416,15 @@ impl Rest {
     }
 }
 
+impl Needed {
+    fn most(&mut self, passed: u64) -> usize {
+        if passed.saturating_sub(self.since) >= LATELY {
+            (self.before, self.now, self.since) = (self.now, 0, passed);
+        }
+        self.before.max(self.now)
+    }
+}
+
 /// Appends to a chunk what fits into it; returns what does not. It grows by doubling.
 fn fill<'a>(chunk: &mut Vec<u8>, data: &'a [u8]) -> &'a [u8] {
     let count = data.len().min(CHUNK.saturating_sub(chunk.len()));
@@ -405,94 +441,5 @@ fn fill<'a>(chunk: &mut Vec<u8>, data: &'a [u8]) -> &'a [u8] {
 impl fmt::Debug for ByteQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn bytes(queue: &ByteQueue) -> Vec<u8> {
-        let mut all = vec![0; queue.len()];
-        let copied = queue.copy_to(&mut [IoSliceMut::new(&mut all)], usize::MAX);
-        assert_eq!(copied, queue.len());
-        all
-    }
-
-    #[test]
-    fn a_full_chunk_is_moved_and_an_empty_one_comes_back() {
-        let (mut from, mut to) = (ByteQueue::default(), ByteQueue::default());
-        from.extend(&[7; CHUNK]);
-        let place = from.front().as_ptr();
-        assert_eq!(to.append_from(&mut from, 1, usize::MAX), CHUNK);
-        assert_eq!(to.front().as_ptr(), place);
-        to.consume(CHUNK);
-        from.extend(&[8; CHUNK]);
-        to.append_from(&mut from, 1, usize::MAX);
-        from.extend(&[9; 1]);
-        assert_eq!(from.front().as_ptr(), place);
-    }
-
-    #[test]
-    fn few_bytes_are_copied() {
-        let (mut from, mut to) = (ByteQueue::default(), ByteQueue::default());
-        for _ in 0..100 {
-            from.extend(&[1; 10]);
-            assert_eq!(to.append_from(&mut from, usize::MAX, usize::MAX), 10);
-        }
-        assert!(to.capacity() <= 1024 && from.capacity() <= SMALLEST);
-    }
-
-    proptest! {
-        /// Two queues, of which one is emptied into the other, behave as queues of bytes; memory is
-        /// at most twice what they hold and what they keep, and nothing after release.
-        #[test]
-        fn queues_keep_every_byte_in_order(
-            steps in prop::collection::vec((0..4u8, 0..200_000usize), 1..40),
-        ) {
-            let (mut first, mut second) = (ByteQueue::default(), ByteQueue::default());
-            let (mut model, mut model2) = (VecDeque::new(), VecDeque::new());
-            let mut next = 0u8;
-            for (step, size) in steps {
-                match step {
-                    0 | 1 => {
-                        let mut draw = || {
-                            next = next.wrapping_mul(5).wrapping_add(1);
-                            next
-                        };
-                        let data: Vec<u8> = (0..size / 4).map(|_| draw()).collect();
-                        first.extend(&data);
-                        model.extend(data);
-                    }
-                    2 => {
-                        let count = second.append_from(&mut first, size / 2, size);
-                        prop_assert!(count <= size && count >= (size / 2).min(model.len()));
-                        model2.extend(model.drain(..count));
-                    }
-                    _ => {
-                        second.consume(size);
-                        model2.drain(..size.min(model2.len()));
-                    }
-                }
-                prop_assert_eq!(bytes(&first), Vec::from(model.clone()));
-                prop_assert_eq!(bytes(&second), Vec::from(model2.clone()));
-                let (from, to) = (model2.len() / 3, model2.len() / 2);
-                let some: Vec<u8> = model2.range(from..to).copied().collect();
-                prop_assert_eq!(second.get(from..to), &some);
-                let mut halves = (vec![0; from / 3], vec![0; to - from / 3]);
-                let mut buffers = [IoSliceMut::new(&mut halves.0), IoSliceMut::new(&mut halves.1)];
-                prop_assert_eq!(second.copy_to(&mut buffers, from), from);
-                let both: Vec<u8> = halves.0.into_iter().chain(halves.1).take(from).collect();
-                prop_assert!(both.iter().eq(model2.range(..from)));
-                let kept = (SPARES + 2) * CHUNK;
-                prop_assert!(first.capacity() <= 2 * first.len() + kept);
-                prop_assert!(second.capacity() <= 2 * second.len() + kept);
-            }
-            first.release_memory();
-            first.consume(usize::MAX);
-            prop_assert_eq!(first.capacity(), 0);
-        }
     }
 }
