@@ -17,6 +17,8 @@
 //!   memory of what could be replayed (`replay`).
 //! * Who may open a session: what is a first datagram (`strangers`), the limits and who comes first
 //!   (`admission`, `known`, `knocks`, `turnstile`, `newcomers`).
+//! * Sessions that send to the same peer at the same time learn of each other how much of the path is
+//!   theirs (`worker/ensemble`).
 //! * A peer that comes from another address than before is followed by its session, if that is
 //!   allowed (`worker/migrate`).
 //! * The threads live in a `runtime`. Addresses have one form (`address`).
