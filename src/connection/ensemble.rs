@@ -238,13 +238,15 @@ impl Arrivals {
     fn common(&self) -> Option<Common> {
         let present = &self.present;
         let (rate, gain) = if present.has_overflowed() {
-            (present.rate, OVERFLOW_GAIN)
+            // A thread that was away for long may have let hardly anything arrive.
+            (present.rate.max(self.most.get() / 2), OVERFLOW_GAIN)
         } else if present.least_rtt < SHORT {
             (self.most.get(), GAIN)
         } else {
             (self.most.get(), LONG_GAIN)
         };
-        (present.connections > 1).then(|| Common {
+        let is_known = present.connections > 1 && rate > 0;
+        is_known.then(|| Common {
             rate: scale(rate / present.connections, gain, 100),
             least_rtt: present.least_rtt,
         })
@@ -313,7 +315,8 @@ mod tests {
                 ..STANDING
             },
         );
-        assert_eq!(told[..2], [Some(4200), Some(1050)]);
+        assert_eq!(told[..2], [Some(4200), Some(2100)]);
+        assert_eq!(told.last(), Some(&Some(1050)));
     }
 
     #[test]

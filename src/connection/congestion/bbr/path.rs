@@ -1,7 +1,7 @@
 //! What is known of the path: its bandwidth, its least round-trip time, the queue that stands on
 //! it, and the share of datagrams that get lost without one.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 
 use super::{
     super::{AckEvent, Common, SHORT, rate::RateSample},
@@ -54,8 +54,7 @@ pub(super) struct PathModel {
     loss: AmbientLoss,
     /// What several connections on it know together: how much each may count on, and the least
     /// round-trip time.
-    common_rate: Option<NonZeroU64>,
-    common_rtt: Micros,
+    common: Bounds,
     /// Round trips, which may begin anew, by what was delivered when one ended.
     round: u32,
     round_end: u64,
@@ -77,9 +76,9 @@ impl PathModel {
             return false;
         };
         self.take_rate(&sample);
-        if sample.app_limited {
+        if sample.app_limited && self.common.rate < u64::MAX {
             // It is compared no more, and what it knows of the others becomes old.
-            self.common_rate = None;
+            self.set_common(None);
         }
         let round_passed = sample.prior_delivered >= self.round_end;
         if round_passed {
@@ -165,17 +164,15 @@ impl PathModel {
 
     /// Payload bytes per second that arrive.
     pub(super) fn bandwidth(&self) -> u64 {
-        let measured = self.bandwidth.get();
-        self.common_rate
-            .map_or(measured, |most| measured.min(most.get()))
+        self.bandwidth.get().min(self.common.rate)
     }
 
     /// What several connections on the path know together.
     pub(super) fn set_common(&mut self, common: Option<Common>) {
-        self.common_rate = common.and_then(|common| NonZeroU64::new(common.rate));
-        if let Some(common) = common {
-            self.common_rtt = common.least_rtt.into();
-        }
+        self.common = common.map_or_else(Bounds::default, |common| Bounds {
+            rate: common.rate,
+            rtt: common.least_rtt.into(),
+        });
     }
 
     /// Payload bytes per second that have to leave for that.
@@ -201,11 +198,7 @@ impl PathModel {
 
     /// Whoever came when a queue stood has never seen the path without it, but others have.
     pub(super) fn known_min_rtt(&self) -> Option<Duration> {
-        let own = self.own_min_rtt()?;
-        Some(match self.common_rate {
-            Some(_) => own.min(self.common_rtt.get()),
-            None => own,
-        })
+        Some(self.min_rtt?.rtt.min(self.common.rtt).get())
     }
 
     pub(super) fn own_min_rtt(&self) -> Option<Duration> {
@@ -286,6 +279,22 @@ impl PathModel {
             Some((_, until @ None)) if !slow => *until = Some(now),
             open @ (None | Some((_, Some(_)))) if slow => *open = Some((now, None)),
             _ => {}
+        }
+    }
+}
+
+/// What neither a bandwidth nor a least round-trip time exceeds.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    rate: u64,
+    rtt: Span,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            rate: u64::MAX,
+            rtt: Duration::MAX.into(),
         }
     }
 }
