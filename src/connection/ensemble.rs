@@ -3,15 +3,12 @@
 //! On a short path each of them sees its bursts pass at the rate of the whole path. Taken for what
 //! it may send, that makes several times what arrives of all together: a queue that stands, losses,
 //! and shares that stay as unequal as they began. How much arrives of all together over some round
-//! trips, no burst changes. So it is counted here, and none counts on much more than its part. On a
-//! long path that only keeps one from taking most of it.
+//! trips, no burst changes. So it is counted here, and none counts on much more than its part.
 //!
-//! While queues overflow, more is sent than arrives, and the latest period is believed. Otherwise it
-//! may be late threads that let less arrive: whoever believed that would slow down ever more. Then
-//! the most of several periods is believed, as in the model of a path.
-//!
-//! Of round-trip times the least counts, for whoever came last may never have seen the path without
-//! a queue.
+//! As in the model of a path, the most of several periods is believed: late threads, losses by
+//! chance and others on the path let less arrive for a while, and whoever believed that would slow
+//! down ever more. Of round-trip times the least counts, for whoever came last may never have seen
+//! the path without a queue.
 
 use std::{
     collections::HashMap,
@@ -22,7 +19,7 @@ use std::{
 use super::{
     Connection,
     amount::{per_second, scale},
-    congestion::{Common, SHORT, Standing},
+    congestion::Common,
     most::MaxOverCycles,
 };
 
@@ -31,22 +28,22 @@ use super::{
 const LEAST_PERIOD: Duration = Duration::from_millis(10);
 /// The same for each connection, where there are many: to count takes time, too.
 const PERIOD_FOR_EACH: Duration = Duration::from_micros(50);
-/// The same in round trips of the slowest.
+/// The same in round trips of the slowest ...
 const ROUND_TRIPS: u32 = 2;
-/// But no longer than this for the sake of a round trip: a peer may make it seem as long as it likes.
-const MOST_PERIOD: Duration = Duration::from_millis(200);
+/// ... but no longer than this for their sake: one that is slow would keep the others waiting.
+const MOST_PERIOD: Duration = Duration::from_millis(50);
+/// Who has a longer round trip than this has a long path, whatever queue stands on it.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(100);
+/// So many are compared at once, for all that is done in one go.
+const MOST_MEMBERS: usize = 1024;
 /// A cycle of so many periods and the one before decide.
 const CYCLE: u8 = 16;
 /// How much each may count on, in percent of its part: it must make up for what it yields while it
 /// takes late threads for a queue, and find out when there is more.
 const GAIN: u64 = 115;
-/// The same on a long path. Bursts are short against it, and a delay that varies looks like a queue for
-/// longer.
-const LONG_GAIN: u64 = 200;
-/// The same while queues overflow.
-const OVERFLOW_GAIN: u64 = 105;
-/// They do if they have for one of so many connections: what one loses may be an accident.
-const OVERFLOW_SHARE: u64 = 4;
+/// Who has so many times less of a round trip than the others in the mean does not wait in their
+/// queue: what keeps them back is behind another one, as another thread of the peer.
+const ELSEWHERE: u32 = 2;
 /// Members whose memory is kept for the next period, whatever their number is.
 const KEPT: usize = 64;
 
@@ -93,8 +90,9 @@ struct Arrivals {
 #[derive(Debug)]
 struct Period {
     rate: u64,
-    connections: u64,
-    overflowed: u64,
+    connections: u32,
+    /// Of all together.
+    round_trips: Duration,
     least_rtt: Duration,
 }
 
@@ -109,11 +107,12 @@ impl<M: Members> Ensembles<M> {
         }
     }
 
-    /// To be called when a connection has sent what it may: if the path keeps the rest back, it is
-    /// one of those to be compared.
+    /// To be called when a connection has sent what it may: if that was not all, it is one of those
+    /// to be compared.
     #[inline]
     pub fn watch(&mut self, now: Instant, name: M::Name, connection: &mut Connection) {
-        if connection.output.is_compared || !connection.is_limited_by_path() {
+        let is_new = !connection.output.is_compared && self.members.len() < MOST_MEMBERS;
+        if !is_new || !connection.is_comparable() {
             return;
         }
         connection.output.is_compared = true;
@@ -135,39 +134,44 @@ impl<M: Members> Ensembles<M> {
         };
         let passed = now.saturating_duration_since(began);
         if passed >= self.period() {
-            self.end_period(now, passed / 2, members);
+            self.count(now, passed / 2, members);
+            // Who sends no more has left a path that may be another next time.
+            self.paths.retain(|_, arrivals| arrivals.end_period());
+            self.tell(members);
+            self.began = None;
+            self.round_trip = Duration::ZERO;
         }
     }
 
     fn period(&self) -> Duration {
         let for_each = PERIOD_FOR_EACH * self.members.len() as u32;
-        let least = LEAST_PERIOD.max(for_each);
-        (ROUND_TRIPS * self.round_trip).clamp(least, least.max(MOST_PERIOD))
+        let for_round_trips = ROUND_TRIPS * self.round_trip;
+        for_round_trips
+            .clamp(LEAST_PERIOD, MOST_PERIOD)
+            .max(for_each)
     }
 
     /// Those count who came at least so long ago and had enough to send ever since.
-    fn end_period(&mut self, now: Instant, least: Duration, members: &mut M) {
+    fn count(&mut self, now: Instant, least: Duration, members: &mut M) {
         for member in &mut self.members {
             let time = now.saturating_duration_since(member.since);
             let Some((path, connection)) = members.find(member.name) else {
                 continue;
             };
             let sampler = &connection.sampler;
-            if let Some(standing) = connection.controller.standing()
+            if let Some(least_rtt) = connection.controller.own_least_rtt()
                 && time >= least
                 && !sampler.was_app_limited(member.delivered)
             {
                 member.counts = true;
                 let bytes = sampler.delivered().saturating_sub(member.delivered);
-                let arrivals = self.paths.entry(path).or_default();
-                arrivals.present.add(per_second(bytes, time), standing);
+                let present = &mut self.paths.entry(path).or_default().present;
+                present.rate = present.rate.saturating_add(per_second(bytes, time));
+                present.connections += 1;
+                present.round_trips += connection.round_trip();
+                present.least_rtt = present.least_rtt.min(least_rtt);
             }
         }
-        // Who sends no more has left a path that may be another next time.
-        self.paths.retain(|_, arrivals| arrivals.end_period());
-        self.tell(members);
-        self.began = None;
-        self.round_trip = Duration::ZERO;
     }
 
     fn tell(&mut self, members: &mut M) {
@@ -178,7 +182,8 @@ impl<M: Members> Ensembles<M> {
             };
             connection.output.is_compared = false;
             if member.counts {
-                let common = self.paths.get(&path).and_then(Arrivals::common);
+                let arrivals = self.paths.get(&path);
+                let common = arrivals.and_then(|those| those.common(connection.round_trip()));
                 connection.controller.set_common(common);
             }
         }
@@ -203,27 +208,14 @@ impl Default for Period {
         Self {
             rate: 0,
             connections: 0,
-            overflowed: 0,
+            round_trips: Duration::ZERO,
             least_rtt: Duration::MAX,
         }
     }
 }
 
-impl Period {
-    fn add(&mut self, rate: u64, standing: Standing) {
-        self.rate = self.rate.saturating_add(rate);
-        self.connections += 1;
-        self.overflowed += u64::from(standing.overflowed);
-        self.least_rtt = self.least_rtt.min(standing.least_rtt);
-    }
-
-    fn has_overflowed(&self) -> bool {
-        self.overflowed * OVERFLOW_SHARE >= self.connections
-    }
-}
-
 impl Arrivals {
-    /// Returns whether there were any.
+    /// Takes what the period has brought; returns whether anybody has counted.
     fn end_period(&mut self) -> bool {
         if self.periods == CYCLE {
             self.most.advance();
@@ -234,31 +226,33 @@ impl Arrivals {
         self.present.connections > 0
     }
 
-    /// `None` of one alone.
-    fn common(&self) -> Option<Common> {
-        let present = &self.present;
-        let (rate, gain) = if present.has_overflowed() {
-            // A thread that was away for long may have let hardly anything arrive.
-            (present.rate.max(self.most.get() / 2), OVERFLOW_GAIN)
-        } else if present.least_rtt < SHORT {
-            (self.most.get(), GAIN)
-        } else {
-            (self.most.get(), LONG_GAIN)
-        };
-        let is_known = present.connections > 1 && rate > 0;
+    /// What one with this round trip is to know. Nothing if it is alone, or in no queue with the
+    /// others, or as long as nothing has arrived.
+    fn common(&self, round_trip: Duration) -> Option<Common> {
+        let Period {
+            connections,
+            round_trips,
+            least_rtt,
+            ..
+        } = self.present;
+        let most = self.most.get();
+        let is_elsewhere = ELSEWHERE * connections * round_trip < round_trips;
+        let is_known = connections > 1 && !is_elsewhere && most > 0;
         is_known.then(|| Common {
-            rate: scale(rate / present.connections, gain, 100),
-            least_rtt: present.least_rtt,
+            rate: scale(most / u64::from(connections), GAIN, 100),
+            least_rtt,
         })
     }
 }
 
 impl Connection {
-    /// Whether nothing but the path keeps back what there is to send.
-    fn is_limited_by_path(&self) -> bool {
+    /// Whether it has had more to send than may leave for as long as what is in flight has been.
+    fn is_comparable(&self) -> bool {
         let sampler = &self.sampler;
-        let limited = self.send.unsent() > 0 && !sampler.was_app_limited(sampler.delivered());
-        limited && self.controller.standing().is_some()
+        self.send.unsent() > 0
+            && !sampler.was_app_limited(sampler.delivered())
+            && self.round_trip() < LONGEST_ROUND_TRIP
+            && self.controller.own_least_rtt().is_some()
     }
 }
 
@@ -266,91 +260,64 @@ impl Connection {
 mod tests {
     use super::*;
 
-    const STANDING: Standing = Standing {
-        least_rtt: Duration::from_millis(1),
-        overflowed: false,
-    };
+    const RTT: Duration = Duration::from_millis(2);
 
-    /// What each of so many gets to know when this arrives of each in turn.
-    fn rates(connections: u64, each: &[u64], standing: Standing) -> Vec<Option<u64>> {
+    /// After a period in which so much arrived of each of so many.
+    fn pass(arrivals: &mut Arrivals, connections: u32, each: u64) {
+        arrivals.present = Period {
+            rate: u64::from(connections) * each,
+            connections,
+            round_trips: connections * RTT,
+            least_rtt: RTT / 2,
+        };
+        assert!(arrivals.end_period());
+    }
+
+    /// What each of so many gets to know when this arrives of each, period by period.
+    fn rates(connections: u32, each: &[u64]) -> Vec<Option<u64>> {
         let mut arrivals = Arrivals::default();
         let period = |&rate: &u64| {
-            arrivals.present = Period::default();
-            (0..connections).for_each(|_| arrivals.present.add(rate, standing));
-            assert!(arrivals.end_period());
-            arrivals.common().map(|common| common.rate)
+            pass(&mut arrivals, connections, rate);
+            arrivals.common(RTT).map(|common| common.rate)
         };
         each.iter().map(period).collect()
     }
 
     #[test]
     fn one_alone_learns_nothing() {
-        assert_eq!(rates(1, &[1000], STANDING), [None]);
+        assert_eq!(rates(1, &[1000]), [None]);
     }
 
     #[test]
     fn several_may_count_on_a_little_more_than_arrives() {
-        assert_eq!(rates(2, &[1000, 2000], STANDING), [Some(1150), Some(2300)]);
-        let least_rtt = SHORT;
-        let long = Standing {
-            least_rtt,
-            ..STANDING
-        };
-        assert_eq!(rates(2, &[1000], long), [Some(2000)]);
+        assert_eq!(rates(2, &[1000, 2000]), [Some(1150), Some(2300)]);
+        assert_eq!(rates(2, &[0]), [None], "nothing has arrived yet");
     }
 
     #[test]
-    fn the_most_of_some_periods_counts_unless_queues_overflow() {
+    fn the_most_of_some_periods_counts() {
         let mut each = [1000; 3 * CYCLE as usize];
         each[0] = 4000;
-        let overflowed = true;
-        let told = rates(8, &each, STANDING);
+        let told = rates(8, &each);
         assert_eq!(told[CYCLE as usize], Some(4600));
         assert_eq!(told.last(), Some(&Some(1150)));
-        let told = rates(
-            8,
-            &each,
-            Standing {
-                overflowed,
-                ..STANDING
-            },
-        );
-        assert_eq!(told[..2], [Some(4200), Some(2100)]);
-        assert_eq!(told.last(), Some(&Some(1050)));
     }
 
     #[test]
-    fn what_overflows_for_few_is_an_accident() {
-        let mut period = Period::default();
-        let overflowed = true;
-        (0..9).for_each(|_| period.add(1000, STANDING));
-        period.add(
-            1000,
-            Standing {
-                overflowed,
-                ..STANDING
-            },
-        );
-        period.add(
-            1000,
-            Standing {
-                overflowed,
-                ..STANDING
-            },
-        );
-        assert!(!period.has_overflowed());
-        period.add(
-            1000,
-            Standing {
-                overflowed,
-                ..STANDING
-            },
-        );
-        assert!(period.has_overflowed());
+    fn more_of_them_share_what_arrived_of_fewer() {
+        let mut arrivals = Arrivals::default();
+        pass(&mut arrivals, 2, 4000);
+        pass(&mut arrivals, 8, 500);
+        assert_eq!(arrivals.common(RTT).map(|common| common.rate), Some(1150));
     }
 
     #[test]
-    fn a_path_that_nobody_uses_is_forgotten() {
-        assert!(!Arrivals::default().end_period());
+    fn who_waits_in_no_queue_with_the_others_goes_by_itself() {
+        let mut arrivals = Arrivals::default();
+        pass(&mut arrivals, 8, 1000);
+        let least_rtt = |round_trip| arrivals.common(round_trip).map(|common| common.least_rtt);
+        assert_eq!(least_rtt(RTT / 2), Some(RTT / 2));
+        assert_eq!(least_rtt(RTT / 3), None);
+        assert_eq!(least_rtt(10 * RTT), Some(RTT / 2));
     }
 }

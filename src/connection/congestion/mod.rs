@@ -14,10 +14,6 @@ use crate::{
 };
 use rate::RateSample;
 
-/// A path is short if its round trip is: threads are late by as much, and a queue may be full before
-/// it is seen.
-pub(super) const SHORT: Duration = Duration::from_millis(5);
-
 /// Decides how much may be in flight. It hears of every acknowledgement and loss.
 pub(super) trait Controller: Debug + Send {
     fn on_ack(&mut self, event: &AckEvent);
@@ -31,8 +27,9 @@ pub(super) trait Controller: Debug + Send {
     /// The peer has proven its address, and data waited for nothing else.
     fn on_late_proof(&mut self) {}
 
-    /// What it can tell others on the path, if it has found its share and wants to know of theirs.
-    fn standing(&self) -> Option<Standing> {
+    /// The least round-trip time that it has seen itself, if it has found its share of the path and
+    /// wants to know of others on it.
+    fn own_least_rtt(&self) -> Option<Duration> {
         None
     }
 
@@ -52,14 +49,6 @@ pub(super) trait Controller: Debug + Send {
     fn bursts(&self) -> Bursts {
         Bursts::default()
     }
-}
-
-/// What a connection knows of its path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
-    pub(super) least_rtt: Duration,
-    /// A queue has overflowed lately.
-    pub(super) overflowed: bool,
 }
 
 /// What several connections know together that send over the same path at the same time.

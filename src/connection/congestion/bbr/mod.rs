@@ -26,7 +26,7 @@ use super::{
         amount::scale,
         pacing::{Bursts, WHOLE},
     },
-    AckEvent, Common, Controller, LossEvent, Standing,
+    AckEvent, Common, Controller, LossEvent,
 };
 use crate::{
     moment::{Micros, Moment},
@@ -419,14 +419,10 @@ impl Controller for Bbr {
 
     /// Before it has filled the path once, and while it sends little to measure it, it does not take
     /// its share.
-    fn standing(&self) -> Option<Standing> {
+    fn own_least_rtt(&self) -> Option<Duration> {
         let is_measuring = matches!(self.mode, Mode::ProbeRtt { .. });
         let takes_its_share = self.was_full && !is_measuring;
-        let least_rtt = self.path.own_min_rtt().filter(|_| takes_its_share)?;
-        Some(Standing {
-            least_rtt,
-            overflowed: self.burst_share < WHOLE,
-        })
+        self.path.own_min_rtt().filter(|_| takes_its_share)
     }
 
     fn set_common(&mut self, common: Option<Common>) {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{AckEvent, Common, SHORT, rate::RateSample},
+    super::{AckEvent, Common, rate::RateSample},
     variation::Variation,
 };
 use crate::{
@@ -20,7 +20,9 @@ const MIN_RTT_LIFETIME: Duration = Duration::from_secs(10);
 /// A queue is seen when it delays by an eighth of the round trip, within these bounds.
 const LEAST_QUEUE: Duration = Duration::from_millis(2);
 const MOST_QUEUE: Duration = Duration::from_millis(16);
-/// On a short path, a queue is not taken for empty if it delays by this.
+/// Below this round trip a queue that is seen too late may be full; it is not taken for empty if it
+/// delays by this.
+const SHORT: Duration = Duration::from_millis(5);
 const LEAST_SHORT_QUEUE: Duration = Duration::from_micros(250);
 /// The least of so many samples in a row is the delay that they have in common.
 const QUEUE_SAMPLES: u8 = 8;
@@ -52,8 +54,7 @@ pub(super) struct PathModel {
     queue_since: Option<Moment>,
     tick: Micros,
     loss: AmbientLoss,
-    /// What several connections on it know together: how much each may count on, and the least
-    /// round-trip time.
+    /// What several connections on it know together, if it is short.
     common: Bounds,
     /// Round trips, which may begin anew, by what was delivered when one ended.
     round: u32,
@@ -167,8 +168,10 @@ impl PathModel {
         self.bandwidth.get().min(self.common.rate)
     }
 
-    /// What several connections on the path know together.
+    /// What several connections on the path know together. On a long one, where bursts are short
+    /// against the round trip, each goes by itself.
     pub(super) fn set_common(&mut self, common: Option<Common>) {
+        let common = common.filter(|common| common.least_rtt < SHORT);
         self.common = common.map_or_else(Bounds::default, |common| Bounds {
             rate: common.rate,
             rtt: common.least_rtt.into(),

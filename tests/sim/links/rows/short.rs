@@ -77,11 +77,11 @@ pub fn many_slow(flows: u32, mbit: u64) -> Row {
     row
 }
 
-/// Eight flows share one that loses.
-pub fn many_lossy(share: f64) -> Row {
+/// So many flows share one that loses.
+pub fn many_lossy(flows: u32, share: f64) -> Row {
     let mut row = short_lossy(share);
-    row.name = format!("8flows-{}", row.name);
-    row.flows = many(8);
+    row.name = format!("{flows}flows-{}", row.name);
+    row.flows = many(flows);
     row
 }
 
