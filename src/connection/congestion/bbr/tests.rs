@@ -18,6 +18,8 @@ struct Pipe {
     passed: u64,
     /// One segment of so many is lost.
     loss: Option<u64>,
+    /// The program sends no more than this.
+    app_limited: bool,
 }
 
 impl Pipe {
@@ -31,6 +33,7 @@ impl Pipe {
             queue: 0,
             passed: 0,
             loss: None,
+            app_limited: false,
         }
     }
 
@@ -68,7 +71,7 @@ impl Pipe {
             tick: Duration::ZERO,
             rate: Some(RateSample {
                 bytes_per_second: acked * 1_000_000 / quarter.as_micros() as u64,
-                app_limited: false,
+                app_limited: self.app_limited,
                 prior_delivered,
             }),
         });
@@ -225,4 +228,44 @@ fn on_a_long_path_losses_shrink_only_what_late_threads_send_at_once() {
     pipe.loss = None;
     pipe.run(500);
     assert_eq!(pipe.bbr.bursts().late, WHOLE);
+}
+
+/// On a path of 4 ms that has been filled.
+fn short_pipe() -> Pipe {
+    let mut pipe = Pipe::new();
+    pipe.rtt = Duration::from_millis(4);
+    pipe.run(100);
+    pipe
+}
+
+#[test]
+fn what_others_know_counts_on_a_short_path_until_there_is_less_to_send() {
+    let common = |least_rtt| {
+        let rate = RATE / 4;
+        Some(Common { rate, least_rtt })
+    };
+    let mut pipe = short_pipe();
+    pipe.bbr.set_common(common(Duration::from_millis(5)));
+    assert!(pipe.bbr.path.bandwidth() > RATE / 2, "the path is long");
+    pipe.bbr.set_common(common(Duration::from_millis(1)));
+    assert_eq!(pipe.bbr.path.bandwidth(), RATE / 4);
+    assert_eq!(pipe.bbr.path.min_rtt(), Duration::from_millis(1));
+    pipe.run(10);
+    assert_eq!(pipe.bbr.path.bandwidth(), RATE / 4);
+    pipe.app_limited = true;
+    pipe.run(1);
+    assert!(pipe.bbr.path.bandwidth() > RATE / 4);
+    assert_eq!(pipe.bbr.path.min_rtt(), pipe.rtt);
+}
+
+#[test]
+fn who_has_not_found_its_share_is_not_compared() {
+    let mut pipe = Pipe::new();
+    pipe.run(1);
+    assert_eq!(pipe.bbr.own_least_rtt(), None, "it is starting");
+    pipe = short_pipe();
+    assert_eq!(pipe.bbr.own_least_rtt(), Some(pipe.rtt));
+    let (until, pause) = (pipe.now + RTT, true);
+    pipe.bbr.mode = Mode::ProbeRtt { until, pause };
+    assert_eq!(pipe.bbr.own_least_rtt(), None, "it sends little");
 }

@@ -66,7 +66,9 @@ impl Path {
                 return;
             };
             let of = |handle: &Arc<SessionHandle>| handle.conversation() == conversation;
-            let session = self.handles.iter().position(of).unwrap();
+            let Some(session) = self.handles.iter().position(of) else {
+                continue;
+            };
             self.arrived[session] += 1;
             let mut plaintext = Vec::new();
             let ack = Segment::Ack(Ack {
@@ -81,6 +83,23 @@ impl Path {
             self.lab.post(address(2), conversation, &plaintext);
         }
     }
+}
+
+/// One that is gone is compared with nobody, and its part falls to those who stay.
+#[test]
+fn what_one_leaves_the_others_take() {
+    let mut path = Path::new();
+    (0..3).for_each(|_| path.open());
+    path.pass(SECOND / 4);
+    let gone = path.handles.remove(0);
+    path.arrived.remove(0);
+    gone.reset();
+    gone.release();
+    path.pass(SECOND / 4);
+    let before: u32 = path.arrived.iter().sum();
+    path.pass(SECOND / 4);
+    let more = path.arrived.iter().sum::<u32>() - before;
+    assert!(more > SECOND / 4 * CARRIED as u32 * 9 / 10, "{more}");
 }
 
 /// Whoever finds a queue takes it for a part of the path, if nobody tells that it is not.
