@@ -70,14 +70,14 @@ impl Path {
                 continue;
             };
             self.arrived[session] += 1;
-            let mut plaintext = Vec::new();
+            let (mut plaintext, numbers) = (Vec::new(), [number]);
             let ack = Segment::Ack(Ack {
                 conversation,
                 options: Options::NONE,
                 receiving_window: SeqNum::new(number.get() + 10_000),
                 receiving_next: number,
                 timestamp,
-                numbers: Numbers::List(&[number]),
+                numbers: Numbers::List(&numbers),
             });
             ack.encode(&mut plaintext);
             self.lab.post(address(2), conversation, &plaintext);
