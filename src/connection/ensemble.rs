@@ -32,7 +32,7 @@ const PERIOD_FOR_EACH: Duration = Duration::from_micros(50);
 const ROUND_TRIPS: u32 = 2;
 /// ... but no longer than this for their sake: one that is slow would keep the others waiting.
 const MOST_PERIOD: Duration = Duration::from_millis(50);
-/// Who has a longer round trip than this has a long path, whatever queue stands on it.
+/// Whose round trip is longer than this does not count for that: few short paths have such a queue.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// So many are compared at once, for all that is done in one go.
 const MOST_MEMBERS: usize = 1024;
@@ -117,7 +117,10 @@ impl<M: Members> Ensembles<M> {
         }
         connection.output.is_compared = true;
         self.began.get_or_insert(now);
-        self.round_trip = self.round_trip.max(connection.round_trip());
+        let round_trip = connection.round_trip();
+        if round_trip < LONGEST_ROUND_TRIP {
+            self.round_trip = self.round_trip.max(round_trip);
+        }
         self.members.push(Member {
             name,
             since: now,
@@ -251,7 +254,6 @@ impl Connection {
         let sampler = &self.sampler;
         self.send.unsent() > 0
             && !sampler.was_app_limited(sampler.delivered())
-            && self.round_trip() < LONGEST_ROUND_TRIP
             && self.controller.own_least_rtt().is_some()
     }
 }
