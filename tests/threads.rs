@@ -15,15 +15,29 @@ use mkcp::{Endpoint, Listener, Stream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether a thread, by its `stat`, has ended. Whoever has joined it may find it there for a moment
+/// still: the kernel tells first and then tidies up.
+fn is_exiting(stat: &str) -> bool {
+    const PF_EXITING: u64 = 4;
+    // Behind the name, which may hold anything, flags are the seventh field.
+    let mut fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    let flags: u64 = fields.nth(6).unwrap().parse().unwrap();
+    flags & PF_EXITING != 0
+}
+
 /// Our threads by name, each with how often it has gone to sleep.
 fn threads() -> BTreeMap<String, u64> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let mut sleeps = BTreeMap::new();
     for task in tasks.filter_map(Result::ok) {
         // A thread may end while we look.
-        let Ok(status) = fs::read_to_string(task.path().join("status")) else {
+        let read = |file: &str| fs::read_to_string(task.path().join(file));
+        let (Ok(status), Ok(stat)) = (read("status"), read("stat")) else {
             continue;
         };
+        if is_exiting(&stat) {
+            continue;
+        }
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             Some(line.trim().to_owned())
